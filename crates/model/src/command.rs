@@ -1,0 +1,226 @@
+//! Commands: what the log orders. Imperative, complete, stamped.
+
+use crate::agent::AgentSpec;
+use crate::attempt::{AttemptReport, Fence};
+use crate::ids::{AgentId, InstanceId, NodeId, RunId, TaskId, TokenId};
+use crate::node::NodeFacts;
+use crate::requirements::Proficiency;
+use crate::run::RunSpec;
+use crate::task::{NewTask, Priority};
+use crate::time::UnixMillis;
+use crate::token::TokenRecord;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// Version of the encoding of [`LogEntry`]. A reader that meets another one stops.
+pub const LOG_FORMAT: u16 = 1;
+
+/// One entry of the log, before it has an index. Everything that is not decided by the state
+/// (time, randomness, ids) is stamped here by the proposer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogEntry {
+    /// When it was proposed. The core never lets time go back: it uses the largest seen.
+    pub at: UnixMillis,
+    /// Seed of all randomness in applying it.
+    pub seed: u64,
+    /// Who asked.
+    pub actor: Actor,
+    /// What is to happen.
+    pub command: Command,
+}
+
+/// On whose behalf a command was proposed.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Actor {
+    /// The coordinator itself.
+    Coordinator,
+    /// The holder of a token.
+    Token(TokenId),
+    /// A node, for its own attempts.
+    Node(NodeId),
+    /// A running task, for its own run.
+    Task(TaskId),
+}
+
+/// A caller's promise that two equal requests are one.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// The caller's key, prefixed by its scope (actor and operation).
+    pub key: String,
+    /// BLAKE3 of the canonical request.
+    pub fingerprint: [u8; 32],
+}
+
+/// What is to happen. New values are only ever appended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Command {
+    /// Take in a run and its tasks.
+    SubmitRun {
+        /// Stamped.
+        run: RunId,
+        /// What was asked for.
+        spec: Arc<RunSpec>,
+        /// At least one.
+        tasks: Vec<NewTask>,
+        /// See [`Idempotency`].
+        idempotency: Option<Idempotency>,
+    },
+    /// Take in tasks of a live run, or tasks without a run.
+    SubmitTasks {
+        /// The run they join.
+        run: Option<RunId>,
+        /// At least one.
+        tasks: Vec<NewTask>,
+        /// See [`Idempotency`].
+        idempotency: Option<Idempotency>,
+    },
+    /// Cancel all tasks of a run.
+    CancelRun(RunId),
+    /// Hold a run.
+    PauseRun(RunId),
+    /// Let a run go on.
+    ResumeRun(RunId),
+    /// Cancel a task.
+    CancelTask(TaskId),
+    /// Try a live task again at once, with one more attempt than its policy allows if needed.
+    RetryTask(TaskId),
+    /// Hold a task that no agent holds.
+    PauseTask(TaskId),
+    /// Let a task go on.
+    ResumeTask(TaskId),
+    /// Change priority or labels of a task.
+    UpdateTask {
+        /// The task.
+        task: TaskId,
+        /// New priority.
+        priority: Option<Priority>,
+        /// New labels, all of them.
+        labels: Option<BTreeMap<String, String>>,
+    },
+    /// Let only this agent run a task that no agent holds.
+    AssignTask {
+        /// The task.
+        task: TaskId,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// A node process connected: new node, restarted node, or the same process again.
+    RegisterNode {
+        /// The node.
+        node: NodeId,
+        /// The process.
+        instance: InstanceId,
+        /// Id for the node's own agent, used when the node is new.
+        agent: AgentId,
+        /// What it says about itself.
+        facts: Box<NodeFacts>,
+    },
+    /// The node and the coordinator agree on what it holds: it takes work again.
+    ConfirmNode {
+        /// The node.
+        node: NodeId,
+        /// The process.
+        instance: InstanceId,
+        /// Attempts the coordinator thought it held and it does not; they are lost.
+        lost: Vec<(TaskId, Fence)>,
+    },
+    /// A node was silent for `SUSPECT_AFTER_MS`.
+    SuspectNode(NodeId),
+    /// A suspect node was heard again.
+    TrustNode(NodeId),
+    /// A node was silent for lease and grace: give up its attempts.
+    LoseNode(NodeId),
+    /// A node said goodbye: give up its attempts at once.
+    NodeLeft {
+        /// The node.
+        node: NodeId,
+        /// The process that left.
+        instance: InstanceId,
+    },
+    /// Grant nothing new to a node.
+    DrainNode(NodeId),
+    /// End the draining of a node.
+    ResumeNode(NodeId),
+    /// Forget a node that holds nothing.
+    RemoveNode(NodeId),
+    /// Make a hosted agent.
+    CreateAgent {
+        /// Stamped.
+        agent: AgentId,
+        /// What was asked for.
+        spec: Box<AgentSpec>,
+    },
+    /// Change an agent.
+    UpdateAgent {
+        /// The agent.
+        agent: AgentId,
+        /// New role.
+        role: Option<String>,
+        /// New capabilities, all of them.
+        capabilities: Option<BTreeMap<String, Proficiency>>,
+        /// New number of slots.
+        slots: Option<u32>,
+        /// Hold it or let it go on.
+        paused: Option<bool>,
+    },
+    /// Remove an agent; its attempts go on, nothing new is granted.
+    RemoveAgent(AgentId),
+    /// Give tasks to agents. Each grant is checked again and refused alone if it no longer fits.
+    GrantLeases(Vec<Grant>),
+    /// Attempts started, or entered their gates.
+    ReportProgress {
+        /// The node.
+        node: NodeId,
+        /// What changed.
+        items: Vec<Progress>,
+    },
+    /// Attempts ended.
+    ReportResults {
+        /// The node.
+        node: NodeId,
+        /// How. Each is accepted or refused alone.
+        reports: Vec<AttemptReport>,
+    },
+    /// Time passed: retries, deadlines and forgotten idempotency keys that are due.
+    FireTimers,
+    /// Make a token.
+    CreateToken(Box<TokenRecord>),
+    /// End a token.
+    RevokeToken(TokenId),
+}
+
+/// One task for one agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// The task.
+    pub task: TaskId,
+    /// The agent.
+    pub agent: AgentId,
+}
+
+/// A step of an attempt that is not its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Progress {
+    /// The task.
+    pub task: TaskId,
+    /// The grant.
+    pub fence: Fence,
+    /// The step.
+    pub phase: Phase,
+}
+
+/// Steps of an attempt.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// The command runs.
+    Running,
+    /// The gates run.
+    Verifying,
+}

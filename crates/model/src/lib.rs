@@ -1,0 +1,26 @@
+//! The words of Skep: ids, units, limits, records, commands and events.
+//!
+//! Every other crate speaks in these types. Those that derive `Serialize` are
+//! promises: the log stores them (postcard, versioned by [`command::LOG_FORMAT`])
+//! and the surfaces show them as JSON.
+//!
+//! This crate may not: do I/O, read a clock, draw randomness, or decide anything.
+
+pub mod agent;
+pub mod attempt;
+pub mod command;
+pub mod event;
+pub mod ids;
+pub mod isolation;
+pub mod limits;
+pub mod node;
+pub mod planted;
+pub mod refusal;
+pub mod requirements;
+pub mod row;
+pub mod run;
+pub mod task;
+mod task_state;
+pub mod time;
+pub mod token;
+pub mod work;

@@ -1,0 +1,110 @@
+//! Every bound of Skep, by name. Errors that enforce one say its name and value.
+
+/// Tasks in one submission (a plan after its matrices are expanded).
+pub const TASKS_PER_SUBMISSION_MAX: usize = 10_000;
+/// Live tasks one coordinator accepts; beyond it submissions get 429.
+pub const TASKS_LIVE_MAX: usize = 2_000_000;
+/// Dependencies of one task.
+pub const NEEDS_PER_TASK_MAX: usize = 1_000;
+/// Characters in the name of a task, run, node, agent or label.
+pub const NAME_LENGTH_MAX: usize = 128;
+/// Bytes of one shell script.
+pub const SCRIPT_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one task's specification, encoded.
+pub const TASK_SPEC_BYTES_MAX: usize = 256 * 1024;
+/// Environment variables of one task.
+pub const ENV_VARS_MAX: usize = 256;
+/// Bytes of one environment variable's value.
+pub const ENV_VALUE_BYTES_MAX: usize = 32 * 1024;
+/// Labels on one task, run, node or agent.
+pub const LABELS_MAX: usize = 64;
+/// Artifacts one attempt may hand in.
+pub const ARTIFACTS_PER_ATTEMPT_MAX: usize = 1_000;
+/// Bytes of one artifact.
+pub const ARTIFACT_BYTES_MAX: u64 = 1 << 30;
+/// Bytes of log kept per attempt; the middle of a longer one is dropped and the cut is marked.
+pub const LOG_BYTES_PER_ATTEMPT_MAX: u64 = 16 << 20;
+/// Characters of an error text kept with an attempt.
+pub const ERROR_TEXT_MAX: usize = 4_096;
+/// Gates of one task.
+pub const GATES_PER_TASK_MAX: usize = 16;
+/// Bytes of gate output kept as evidence in the result itself.
+pub const GATE_EVIDENCE_BYTES_MAX: usize = 16 * 1024;
+
+/// Characters of an idempotency key.
+pub const IDEMPOTENCY_KEY_LENGTH_MAX: usize = 128;
+/// How long an idempotency key is remembered: 24 hours.
+pub const IDEMPOTENCY_RETENTION_MS: u64 = 24 * 3_600 * 1_000;
+/// Idempotency keys remembered; the oldest give way.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 1_000_000;
+
+/// Smallest and largest priority.
+pub const PRIORITY_MIN: u8 = 1;
+/// See [`PRIORITY_MIN`].
+pub const PRIORITY_MAX: u8 = 10;
+/// Priority of a task that does not say.
+pub const PRIORITY_DEFAULT: u8 = 5;
+/// A waiting task gains one point of priority each time it has waited this long.
+pub const PRIORITY_AGEING_STEP_MS: u64 = 60_000;
+
+/// Attempts of a task unless it says otherwise.
+pub const ATTEMPTS_DEFAULT: u32 = 3;
+/// Attempts a task may ask for.
+pub const ATTEMPTS_MAX: u32 = 100;
+/// First retry delay unless the task says otherwise; it doubles with each attempt.
+pub const BACKOFF_INITIAL_MS: u64 = 1_000;
+/// Longest retry delay unless the task says otherwise.
+pub const BACKOFF_MAX_MS: u64 = 30_000;
+/// Timeout of an attempt unless the task says otherwise: one hour.
+pub const TIMEOUT_DEFAULT_MS: u64 = 3_600_000;
+/// Longest timeout a task may ask for: seven days.
+pub const TIMEOUT_MAX_MS: u64 = 7 * 24 * 3_600_000;
+/// Time between TERM and KILL.
+pub const KILL_GRACE_MS: u64 = 10_000;
+
+/// A trusted server sends a heartbeat this often.
+pub const HEARTBEAT_MS: u64 = 5_000;
+/// A node that was silent this long gets no new work.
+pub const SUSPECT_AFTER_MS: u64 = 15_000;
+/// A lease lasts this long after the last heartbeat that was answered.
+pub const LEASE_MS: u64 = 30_000;
+/// Work is given to another node this long after the lease ended.
+pub const LEASE_GRACE_MS: u64 = 5_000;
+/// A node stops its own work at this share of the lease without an answer, in percent.
+pub const SELF_FENCE_PERCENT: u64 = 70;
+
+/// Commands in one group commit.
+pub const BATCH_COMMANDS_MAX: usize = 1_000;
+/// Encoded bytes in one group commit.
+pub const BATCH_BYTES_MAX: usize = 1 << 20;
+/// Commands that wait for the sequencer; beyond it callers get 429.
+pub const PROPOSALS_QUEUED_MAX: usize = 8_192;
+/// Grants in one decision of the dispatcher.
+pub const GRANTS_PER_ROUND_MAX: usize = 4_096;
+/// Log entries between two state hashes.
+pub const STATE_HASH_INTERVAL: u64 = 1_000;
+/// Log entries whose events are kept in memory for subscribers that reconnect.
+pub const ENTRIES_IN_MEMORY_MAX: usize = 4_096;
+/// Subscribers to the event stream.
+pub const SUBSCRIBERS_MAX: usize = 1_024;
+
+/// Bytes of one MCPX frame.
+pub const FRAME_BYTES_MAX: usize = 8 << 20;
+/// Assignments or results in one MCPX message.
+pub const ITEMS_PER_FRAME_MAX: usize = 1_024;
+/// Frames that wait for one connection; beyond it the connection is closed.
+pub const FRAMES_QUEUED_MAX: usize = 1_024;
+/// Bytes of one HTTP request body, artifacts excepted.
+pub const BODY_BYTES_MAX: usize = 16 << 20;
+/// Nodes one coordinator keeps.
+pub const NODES_MAX: usize = 10_000;
+/// Agents one coordinator keeps.
+pub const AGENTS_MAX: usize = 50_000;
+/// Tokens one coordinator keeps.
+pub const TOKENS_MAX: usize = 10_000;
+/// Attempts that one node may run at a time.
+pub const SLOTS_MAX: u32 = 4_096;
+/// Items on one page of a listing.
+pub const PAGE_ITEMS_MAX: usize = 1_000;
+/// Items on a page unless the caller says otherwise.
+pub const PAGE_ITEMS_DEFAULT: usize = 100;

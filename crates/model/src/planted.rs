@@ -1,0 +1,78 @@
+//! Planted bugs: known mistakes that the simulator must find. They exist only under the feature
+//! `planted-bugs`, which no shipped binary enables; without it [`planted`] is always false.
+
+/// A mistake that was put in on purpose, to prove that the simulator would see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PlantedBug {
+    /// A report is taken whatever its fence.
+    FenceNotChecked,
+    /// A lost at-most-once attempt is granted again.
+    AtMostOnceRetried,
+    /// Losing a node leaves its attempts leased.
+    LostNodeKeepsLeases,
+    /// A task becomes ready with its first dependency.
+    OneDependencyIsEnough,
+    /// Idempotency keys are not remembered.
+    IdempotencyForgotten,
+    /// A node is given up as soon as it is suspect.
+    LeaseGivenUpEarly,
+    /// A node goes on working when its lease ran out.
+    NoSelfFence,
+    /// The newest entry of the log is skipped at recovery.
+    NewestEntrySkipped,
+    /// The indexes of a commit that a full disk refused are not used again.
+    RejectedIndexSkipped,
+    /// After a restart of the coordinator leases are not extended.
+    LeasesNotExtended,
+    /// Retry timers are lost with a restart.
+    TimersNotRestored,
+    /// Grants to an earlier process of a node are given to its new one.
+    RestartedNodeKeepsGrants,
+}
+
+impl PlantedBug {
+    /// All of them.
+    pub const ALL: [Self; 12] = [
+        Self::FenceNotChecked,
+        Self::AtMostOnceRetried,
+        Self::LostNodeKeepsLeases,
+        Self::OneDependencyIsEnough,
+        Self::IdempotencyForgotten,
+        Self::LeaseGivenUpEarly,
+        Self::NoSelfFence,
+        Self::NewestEntrySkipped,
+        Self::RejectedIndexSkipped,
+        Self::LeasesNotExtended,
+        Self::TimersNotRestored,
+        Self::RestartedNodeKeepsGrants,
+    ];
+}
+
+#[cfg(feature = "planted-bugs")]
+mod active {
+    use super::PlantedBug;
+    use std::cell::Cell;
+
+    thread_local! {
+        static ACTIVE: Cell<Option<PlantedBug>> = const { Cell::new(None) };
+    }
+
+    /// Makes this thread run with the bug, or without any.
+    pub fn plant(bug: Option<PlantedBug>) {
+        ACTIVE.with(|active| active.set(bug));
+    }
+
+    /// Whether this thread runs with the bug.
+    pub fn planted(bug: PlantedBug) -> bool {
+        ACTIVE.with(Cell::get) == Some(bug)
+    }
+}
+
+#[cfg(feature = "planted-bugs")]
+pub use active::{plant, planted};
+
+/// Whether this thread runs with the bug: never, without the feature.
+#[cfg(not(feature = "planted-bugs"))]
+pub const fn planted(_: PlantedBug) -> bool {
+    false
+}

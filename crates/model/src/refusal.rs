@@ -1,0 +1,182 @@
+//! Why the core refuses a command. A refusal is an event, never a panic.
+
+use crate::attempt::Fence;
+use crate::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
+use crate::run::RunState;
+use crate::task::TaskState;
+use serde::{Deserialize, Serialize};
+
+/// Why a command, or one item of it, was refused. New values are only ever appended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Refusal {
+    /// The task is not live: it never was, or it is final.
+    #[error("task `{0}` is not live: it is unknown or already final")]
+    TaskNotLive(TaskId),
+    /// The run is not live.
+    #[error("run `{0}` is not live: it is unknown or already final")]
+    RunNotLive(RunId),
+    /// No such node.
+    #[error("node `{0}` is unknown")]
+    NodeUnknown(NodeId),
+    /// No such agent.
+    #[error("agent `{0}` is unknown")]
+    AgentUnknown(AgentId),
+    /// No such token.
+    #[error("token `{0}` is unknown")]
+    TokenUnknown(TokenId),
+    /// The task's state does not allow it.
+    #[error("task `{task}` is {state}, so it cannot be {wanted}")]
+    TaskState {
+        /// The task.
+        task: TaskId,
+        /// Where it stands.
+        state: TaskState,
+        /// What was asked for.
+        wanted: TaskAction,
+    },
+    /// The run's state does not allow it.
+    #[error("run `{run}` is {state}, so it cannot be {wanted}")]
+    RunState {
+        /// The run.
+        run: RunId,
+        /// Where it stands.
+        state: RunState,
+        /// What was asked for.
+        wanted: TaskAction,
+    },
+    /// A dependency is neither in the submission nor live.
+    #[error("task `{task}` needs `{needs}`, which is not live")]
+    DependencyNotLive {
+        /// The task.
+        task: TaskId,
+        /// The dependency.
+        needs: TaskId,
+    },
+    /// The needs of a submission form a cycle through this task.
+    #[error("task `{0}` needs itself, directly or through others")]
+    Cycle(TaskId),
+    /// An id of the submission is taken.
+    #[error("id `{0}` is already taken")]
+    DuplicateTask(TaskId),
+    /// A report carries a fence that is not the current one.
+    #[error("task `{task}` was granted anew: fence {given} is not the current one")]
+    StaleFence {
+        /// The task.
+        task: TaskId,
+        /// What the report carried.
+        given: Fence,
+    },
+    /// A limit of `model::limits`.
+    #[error("{limit} is {max}: {given} are too many")]
+    Limit {
+        /// Its name.
+        limit: LimitName,
+        /// Its value.
+        max: u64,
+        /// What was given.
+        given: u64,
+    },
+    /// The same idempotency key with another body.
+    #[error("the idempotency key `{0}` was used with another request in the last 24 hours")]
+    IdempotencyMismatch(String),
+    /// The name is taken by another node or agent.
+    #[error("the name `{0}` is already taken")]
+    NameTaken(String),
+    /// The agent or node cannot take the grant any more.
+    #[error("agent `{agent}` has no room for task `{task}` any more")]
+    NoRoom {
+        /// The task.
+        task: TaskId,
+        /// The agent.
+        agent: AgentId,
+    },
+    /// The report lacks the evidence of a gate that the task declares.
+    #[error("the report for task `{task}` lacks the evidence of gate `{gate}`")]
+    GateEvidenceMissing {
+        /// The task.
+        task: TaskId,
+        /// The gate.
+        gate: String,
+    },
+    /// The node still holds attempts.
+    #[error("node `{node}` still holds {attempts} attempts: drain it first")]
+    NodeBusy {
+        /// The node.
+        node: NodeId,
+        /// How many.
+        attempts: u32,
+    },
+    /// A newer instance of the node is connected.
+    #[error("node `{0}` has a newer instance")]
+    InstanceReplaced(NodeId),
+    /// The agent came with its node and goes with it.
+    #[error("agent `{0}` came with its node: remove the node instead")]
+    AgentComesWithNode(AgentId),
+    /// The id of a run is taken.
+    #[error("id `{0}` is already taken")]
+    DuplicateRun(RunId),
+}
+
+/// What was asked of a task or run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskAction {
+    /// Cancel it.
+    Cancelled,
+    /// Try it again.
+    Retried,
+    /// Hold it.
+    Paused,
+    /// Let it go on.
+    Resumed,
+    /// Grant it.
+    Granted,
+    /// Change it.
+    Changed,
+    /// Add tasks to it.
+    Extended,
+}
+
+impl std::fmt::Display for TaskAction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cancelled => "cancelled",
+            Self::Retried => "retried",
+            Self::Paused => "paused",
+            Self::Resumed => "resumed",
+            Self::Granted => "granted",
+            Self::Changed => "changed",
+            Self::Extended => "extended",
+        })
+    }
+}
+
+/// A limit that the core enforces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum LimitName {
+    /// Live tasks.
+    TasksLiveMax,
+    /// Tasks of one submission.
+    TasksPerSubmissionMax,
+    /// Dependencies of a task.
+    NeedsPerTaskMax,
+    /// Nodes.
+    NodesMax,
+    /// Agents.
+    AgentsMax,
+    /// Tokens.
+    TokensMax,
+}
+
+impl std::fmt::Display for LimitName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::TasksLiveMax => "TASKS_LIVE_MAX",
+            Self::TasksPerSubmissionMax => "TASKS_PER_SUBMISSION_MAX",
+            Self::NeedsPerTaskMax => "NEEDS_PER_TASK_MAX",
+            Self::NodesMax => "NODES_MAX",
+            Self::AgentsMax => "AGENTS_MAX",
+            Self::TokensMax => "TOKENS_MAX",
+        })
+    }
+}
