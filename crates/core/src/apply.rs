@@ -1,0 +1,159 @@
+//! Applies one log entry: dispatches its command and gathers what it does.
+
+use crate::commands::agents::AgentChange;
+use crate::commands::submit::Submission;
+use crate::state::State;
+use skep_model::attempt::LogIndex;
+use skep_model::command::{Command, LogEntry};
+use skep_model::event::Event;
+use skep_model::ids::{RunId, TaskId};
+use skep_model::refusal::Refusal;
+use skep_model::run::RunRecord;
+use skep_model::task::{FinishedTask, TaskState};
+use skep_model::time::UnixMillis;
+use std::collections::{BTreeSet, VecDeque};
+
+/// What one log entry did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Applied {
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// Tasks that became final; the state has forgotten them.
+    pub finished: Vec<FinishedTask>,
+    /// Runs that became final; the state has forgotten them.
+    pub finished_runs: Vec<RunRecord>,
+}
+
+/// One log entry while it is applied.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) index: LogIndex,
+    pub(crate) seed: u64,
+    /// Tasks taken in so far; counts the second part of their sequence.
+    pub(crate) admitted: u32,
+    pub(crate) applied: Applied,
+    /// Tasks that became final and whose children do not know yet.
+    pub(crate) ended: VecDeque<EndedNeed>,
+    /// Runs without live tasks.
+    pub(crate) emptied_runs: BTreeSet<RunId>,
+}
+
+/// A task that became final, as those who wait for it see it.
+#[derive(Debug)]
+pub(crate) struct EndedNeed {
+    pub(crate) task: TaskId,
+    pub(crate) state: TaskState,
+    pub(crate) children: BTreeSet<TaskId>,
+}
+
+impl Step {
+    fn new(index: LogIndex, seed: u64) -> Self {
+        Self {
+            index,
+            seed,
+            admitted: 0,
+            applied: Applied::default(),
+            ended: VecDeque::new(),
+            emptied_runs: BTreeSet::new(),
+        }
+    }
+
+    pub(crate) fn emit(&mut self, event: Event) {
+        self.applied.events.push(event);
+    }
+}
+
+impl State {
+    /// Applies one committed entry. Total: a refused request is an event, not an error, and the
+    /// same entries give the same state and events everywhere. `index` rises with every call.
+    pub fn apply(&mut self, index: LogIndex, entry: &LogEntry) -> Applied {
+        self.move_clock(entry.at);
+        let mut step = Step::new(index, entry.seed);
+        if let Err(reason) = self.dispatch(&mut step, &entry.command) {
+            step.emit(Event::Refused { reason });
+        }
+        self.settle(&mut step);
+        step.applied
+    }
+
+    fn move_clock(&mut self, at: UnixMillis) {
+        if at > self.now {
+            self.now = at;
+            self.changes.clock();
+        }
+    }
+
+    /// An error means that nothing was changed.
+    fn dispatch(&mut self, step: &mut Step, command: &Command) -> Result<(), Refusal> {
+        match command {
+            Command::SubmitRun {
+                run,
+                spec,
+                tasks,
+                idempotency,
+            } => self.submit(
+                step,
+                &Submission::run(*run, spec, tasks, idempotency.as_ref()),
+            ),
+            Command::SubmitTasks {
+                run,
+                tasks,
+                idempotency,
+            } => self.submit(step, &Submission::tasks(*run, tasks, idempotency.as_ref())),
+            Command::CancelRun(run) => self.cancel_run(step, *run),
+            Command::PauseRun(run) => self.pause_run(step, *run),
+            Command::ResumeRun(run) => self.resume_run(step, *run),
+            Command::CancelTask(task) => self.cancel_task(step, *task),
+            Command::RetryTask(task) => self.retry_task(step, *task),
+            Command::PauseTask(task) => self.pause_task(step, *task),
+            Command::ResumeTask(task) => self.resume_task(step, *task),
+            Command::UpdateTask {
+                task,
+                priority,
+                labels,
+            } => self.update_task(step, *task, *priority, labels.as_ref()),
+            Command::AssignTask { task, agent } => self.assign_task(step, *task, *agent),
+            Command::GrantLeases(grants) => self.grant_leases(step, grants),
+            Command::ReportProgress { node, items } => self.report_progress(step, *node, items),
+            Command::ReportResults { node, reports } => self.report_results(step, *node, reports),
+            Command::FireTimers => self.fire_timers(step),
+            Command::CreateToken(token) => self.create_token(step, token),
+            Command::RevokeToken(token) => self.revoke_token(step, *token),
+            Command::RegisterNode {
+                node,
+                instance,
+                agent,
+                facts,
+            } => self.register_node(step, *node, *instance, *agent, facts),
+            Command::ConfirmNode {
+                node,
+                instance,
+                lost,
+            } => self.confirm_node(step, *node, *instance, lost),
+            Command::SuspectNode(node) => self.suspect_node(step, *node),
+            Command::TrustNode(node) => self.trust_node(step, *node),
+            Command::LoseNode(node) => self.lose_node(step, *node),
+            Command::NodeLeft { node, instance } => self.node_left(step, *node, *instance),
+            Command::DrainNode(node) => self.drain_node(step, *node),
+            Command::ResumeNode(node) => self.resume_node(step, *node),
+            Command::RemoveNode(node) => self.remove_node(step, *node),
+            Command::CreateAgent { agent, spec } => self.create_agent(step, *agent, spec),
+            Command::UpdateAgent {
+                agent,
+                role,
+                capabilities,
+                slots,
+                paused,
+            } => {
+                let change = AgentChange {
+                    role: role.as_ref(),
+                    capabilities: capabilities.as_ref(),
+                    slots: *slots,
+                    paused: *paused,
+                };
+                self.update_agent(step, *agent, &change)
+            }
+            Command::RemoveAgent(agent) => self.remove_agent(step, *agent),
+        }
+    }
+}

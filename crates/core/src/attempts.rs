@@ -1,0 +1,230 @@
+//! Attempts: what a grant occupies, how it is given back, and what follows from its end.
+
+use crate::apply::Step;
+use crate::backoff::retry_delay_ms;
+use crate::state::State;
+use skep_model::attempt::{AttemptReport, FailureClass, Fence, Outcome};
+use skep_model::event::Event;
+use skep_model::ids::{AgentId, NodeId, TaskId};
+use skep_model::planted::{PlantedBug, planted};
+use skep_model::requirements::Resources;
+use skep_model::task::{
+    AttemptEnd, AttemptSummary, Delivery, FinalCause, Lease, TaskRecord, TaskState,
+};
+use skep_model::time::UnixMillis;
+
+/// An attempt that did not succeed.
+#[derive(Debug)]
+struct Failure {
+    class: FailureClass,
+    ended: AttemptEnd,
+    report: Option<Box<AttemptReport>>,
+}
+
+/// What follows from a failed attempt.
+#[derive(Debug, PartialEq, Eq)]
+enum Consequence {
+    RetryAt(Option<UnixMillis>),
+    Final(TaskState, FinalCause),
+}
+
+/// The class of a failure; none for success.
+pub(crate) const fn failure_class(outcome: &Outcome) -> Option<FailureClass> {
+    match outcome {
+        Outcome::Completed => None,
+        Outcome::Exited { .. } => Some(FailureClass::Exit),
+        Outcome::GateFailed { .. } => Some(FailureClass::Gate),
+        Outcome::TimedOut => Some(FailureClass::Timeout),
+        Outcome::Killed | Outcome::Interrupted => Some(FailureClass::Lost),
+        Outcome::Error { .. } => Some(FailureClass::Error),
+    }
+}
+
+impl State {
+    /// Counts a grant to its node and agent.
+    pub(crate) fn occupy(&mut self, task: TaskId, lease: &Lease, resources: &Resources) {
+        let node = self
+            .nodes
+            .get_mut(&lease.node)
+            .expect("leases name known nodes");
+        node.held.insert(task);
+        node.used.attempts += 1;
+        node.used.resources = node.used.resources.plus(resources);
+        *self.loads.entry(lease.agent).or_insert(0) += 1;
+    }
+
+    fn vacate(&mut self, task: TaskId, node: NodeId, agent: AgentId, resources: &Resources) {
+        let node = self.nodes.get_mut(&node).expect("leases name known nodes");
+        node.held.remove(&task);
+        node.used.attempts -= 1;
+        node.used.resources = node.used.resources.minus(resources);
+        let load = self.loads.get_mut(&agent).expect("a lease counts as load");
+        *load -= 1;
+        if *load == 0 {
+            self.loads.remove(&agent);
+        }
+    }
+
+    /// Ends the current attempt of a held task: the lease is gone, the end is kept with the task.
+    /// The task's state is for the caller to change, by `edit_task` or `finish`.
+    fn end_lease(&mut self, task: TaskId, ended: AttemptEnd) -> AttemptSummary {
+        let record = &mut self
+            .tasks
+            .get_mut(&task)
+            .expect("callers name held tasks")
+            .record;
+        let lease = record.lease.take().expect("callers name held tasks");
+        let summary = AttemptSummary {
+            attempt: record.attempts,
+            agent: lease.agent,
+            node: lease.node,
+            fence: lease.fence,
+            granted_at: lease.granted_at,
+            ended_at: self.now,
+            ended,
+        };
+        record.ended_attempts.push(summary.clone());
+        let resources = record.spec.requirements.resources;
+        self.vacate(task, lease.node, lease.agent, &resources);
+        summary
+    }
+
+    /// Makes a live task final by other means than a report; a node that holds it should stop.
+    pub(crate) fn revoke_and_finish(
+        &mut self,
+        step: &mut Step,
+        task: TaskId,
+        state: TaskState,
+        cause: FinalCause,
+    ) {
+        if self.task(task).is_some_and(|record| record.lease.is_some()) {
+            let summary = self.end_lease(task, AttemptEnd::Revoked);
+            step.emit(Event::AttemptRevoked {
+                task,
+                node: summary.node,
+                fence: summary.fence,
+            });
+        }
+        self.finish(step, task, state, cause, None);
+    }
+
+    /// Takes a report for the current attempt of a held task. A success without the evidence of
+    /// every declared gate never reaches this.
+    pub(crate) fn accept_report(
+        &mut self,
+        step: &mut Step,
+        report: &AttemptReport,
+        outcome: Outcome,
+    ) {
+        let Some(class) = failure_class(&outcome) else {
+            self.attempt_succeeded(step, report);
+            return;
+        };
+        let failure = Failure {
+            class,
+            ended: AttemptEnd::Reported(outcome),
+            report: Some(Box::new(report.clone())),
+        };
+        self.attempt_failed(step, report.task, failure);
+    }
+
+    fn attempt_succeeded(&mut self, step: &mut Step, report: &AttemptReport) {
+        let ended = AttemptEnd::Reported(Outcome::Completed);
+        let agent = self.end_lease(report.task, ended).agent;
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            agent.record.succeeded = agent.record.succeeded.saturating_add(1);
+            agent.record.busy_ms = agent.record.busy_ms.saturating_add(report.duration_ms);
+            self.changes.agent(agent.record.id);
+        }
+        let evidence = Some(Box::new(report.clone()));
+        let cause = FinalCause::Reported;
+        self.finish(step, report.task, TaskState::Succeeded, cause, evidence);
+    }
+
+    /// Gives up the current attempt of a task if it is the one of this node and fence (of any
+    /// fence when none is named).
+    pub(crate) fn lose_attempt(
+        &mut self,
+        step: &mut Step,
+        task: TaskId,
+        node: NodeId,
+        fence: Option<Fence>,
+    ) {
+        let lease = self.task(task).and_then(|record| record.lease.as_ref());
+        let current = lease.is_some_and(|lease| {
+            lease.node == node && fence.is_none_or(|fence| fence == lease.fence)
+        });
+        if current {
+            let failure = Failure {
+                class: FailureClass::Lost,
+                ended: AttemptEnd::Lost,
+                report: None,
+            };
+            self.attempt_failed(step, task, failure);
+        }
+    }
+
+    fn attempt_failed(&mut self, step: &mut Step, task: TaskId, failure: Failure) {
+        let summary = self.end_lease(task, failure.ended.clone());
+        if let Some(agent) = self.agents.get_mut(&summary.agent) {
+            agent.record.failed = agent.record.failed.saturating_add(1);
+            self.changes.agent(agent.record.id);
+        }
+        let record = &mut self
+            .tasks
+            .get_mut(&task)
+            .expect("held tasks are live")
+            .record;
+        if !record.failed_on.contains(&summary.node) {
+            record.failed_on.push(summary.node);
+        }
+        match consequence(record, &failure, self.now, step.seed) {
+            Consequence::Final(state, cause) => {
+                self.finish(step, task, state, cause, failure.report);
+            }
+            Consequence::RetryAt(retry_at) => {
+                let run = self.edit_task(task, |record| {
+                    record.not_before = retry_at;
+                    record.state = match retry_at {
+                        Some(_) => TaskState::Pending,
+                        None => TaskState::Ready,
+                    };
+                    record.run
+                });
+                step.emit(Event::AttemptEnded {
+                    task,
+                    run,
+                    attempt: summary.attempt,
+                    node: summary.node,
+                    ended: failure.ended,
+                    retry_at,
+                });
+            }
+        }
+    }
+}
+
+fn consequence(record: &TaskRecord, failure: &Failure, now: UnixMillis, seed: u64) -> Consequence {
+    let policy = &record.spec.retry;
+    let lost = failure.ended == AttemptEnd::Lost;
+    let retried = lost && planted(PlantedBug::AtMostOnceRetried);
+    if record.spec.delivery == Delivery::AtMostOnce && !retried {
+        return if lost {
+            Consequence::Final(TaskState::Unknown, FinalCause::OutcomeNotLearned)
+        } else {
+            Consequence::Final(TaskState::Failed, FinalCause::AttemptsUsedUp)
+        };
+    }
+    if !policy.on.contains(&failure.class) {
+        return Consequence::Final(TaskState::Failed, FinalCause::NotRetried(failure.class));
+    }
+    if record.attempts >= policy.attempts_max.saturating_add(record.attempts_extra) {
+        return Consequence::Final(TaskState::Failed, FinalCause::AttemptsUsedUp);
+    }
+    let delay = if lost {
+        0
+    } else {
+        retry_delay_ms(policy, seed, record.id, record.attempts)
+    };
+    Consequence::RetryAt((delay > 0).then(|| now.plus(delay)))
+}

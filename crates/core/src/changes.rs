@@ -1,0 +1,107 @@
+//! Which rows changed since the store last asked.
+
+use crate::state::State;
+use skep_model::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
+use skep_model::row::{Row, RowChange, RowKey};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Keys of the rows that were written or removed.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Changes {
+    /// Whether the task's row may be in the store already.
+    tasks: BTreeMap<TaskId, bool>,
+    runs: BTreeSet<RunId>,
+    nodes: BTreeSet<NodeId>,
+    agents: BTreeSet<AgentId>,
+    tokens: BTreeSet<TokenId>,
+    idempotency: BTreeSet<String>,
+    clock: bool,
+}
+
+impl Changes {
+    pub(crate) fn new_task(&mut self, task: TaskId) {
+        self.tasks.entry(task).or_insert(false);
+    }
+
+    pub(crate) fn task(&mut self, task: TaskId) {
+        self.tasks.entry(task).or_insert(true);
+    }
+
+    /// A task that came and went between two looks leaves no trace.
+    pub(crate) fn task_gone(&mut self, task: TaskId) {
+        if !*self.tasks.entry(task).or_insert(true) {
+            self.tasks.remove(&task);
+        }
+    }
+
+    pub(crate) fn run(&mut self, run: RunId) {
+        self.runs.insert(run);
+    }
+
+    pub(crate) fn node(&mut self, node: NodeId) {
+        self.nodes.insert(node);
+    }
+
+    pub(crate) fn agent(&mut self, agent: AgentId) {
+        self.agents.insert(agent);
+    }
+
+    pub(crate) fn token(&mut self, token: TokenId) {
+        self.tokens.insert(token);
+    }
+
+    pub(crate) fn idempotency(&mut self, key: &str) {
+        if !self.idempotency.contains(key) {
+            self.idempotency.insert(key.to_owned());
+        }
+    }
+
+    pub(crate) fn clock(&mut self) {
+        self.clock = true;
+    }
+}
+
+fn change(key: RowKey, row: Option<Row>) -> RowChange {
+    match row {
+        Some(row) => RowChange::Put(key, row),
+        None => RowChange::Delete(key),
+    }
+}
+
+impl State {
+    /// The rows that were written or removed since the last call. A row that is removed may never
+    /// have been put.
+    pub fn take_changes(&mut self) -> Vec<RowChange> {
+        let changes = std::mem::take(&mut self.changes);
+        let tasks = changes.tasks.into_keys().map(|id| {
+            let row = self.task(id).cloned().map(Row::Task);
+            change(RowKey::Task(id), row)
+        });
+        let runs = changes.runs.into_iter().map(|id| {
+            let row = self.run(id).cloned().map(Row::Run);
+            change(RowKey::Run(id), row)
+        });
+        let nodes = changes.nodes.into_iter().map(|id| {
+            let row = self.node(id).cloned().map(Row::Node);
+            change(RowKey::Node(id), row)
+        });
+        let agents = changes.agents.into_iter().map(|id| {
+            let row = self.agent(id).cloned().map(Row::Agent);
+            change(RowKey::Agent(id), row)
+        });
+        let tokens = changes.tokens.into_iter().map(|id| {
+            let row = self.token(id).cloned().map(Row::Token);
+            change(RowKey::Token(id), row)
+        });
+        let keys = changes.idempotency.into_iter().map(|key| {
+            let row = self.idempotency.records.get(key.as_str());
+            let row = row.cloned().map(Row::Idempotency);
+            change(RowKey::Idempotency(key), row)
+        });
+        let clock = changes
+            .clock
+            .then_some(RowChange::Put(RowKey::Clock, Row::Clock(self.now)));
+        let rows = tasks.chain(runs).chain(nodes).chain(agents).chain(tokens);
+        rows.chain(keys).chain(clock).collect()
+    }
+}

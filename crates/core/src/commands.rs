@@ -1,0 +1,16 @@
+//! The commands: one file each, or one for a tight family, with its tests.
+
+pub(crate) mod agents;
+pub(crate) mod assign;
+pub(crate) mod cancel;
+pub(crate) mod grant;
+pub(crate) mod nodes;
+pub(crate) mod pause;
+pub(crate) mod progress;
+pub(crate) mod register;
+pub(crate) mod report;
+pub(crate) mod retry;
+pub(crate) mod submit;
+pub(crate) mod timers;
+pub(crate) mod tokens;
+pub(crate) mod update;

@@ -1,0 +1,237 @@
+//! `RegisterNode` and `ConfirmNode`: a node process connects, and both sides agree on what it
+//! holds.
+//!
+//! Registering gives no lease up, not even when the process is a new one: results that were
+//! spooled before a restart are still welcome. What is really lost is named when confirming.
+
+use crate::apply::Step;
+use crate::bounds::within;
+use crate::state::{AgentSlot, NodeSlot, State};
+use skep_model::agent::{AgentRecord, AgentSpec};
+use skep_model::attempt::Fence;
+use skep_model::event::Event;
+use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
+use skep_model::limits::{AGENTS_MAX, NODES_MAX};
+use skep_model::node::{NodeFacts, NodeRecord, NodeState};
+use skep_model::refusal::{LimitName, Refusal};
+
+/// Role of the agent that comes with a node.
+const OWN_AGENT_ROLE: &str = "worker";
+
+impl State {
+    pub(crate) fn register_node(
+        &mut self,
+        step: &mut Step,
+        node: NodeId,
+        instance: InstanceId,
+        agent: AgentId,
+        facts: &NodeFacts,
+    ) -> Result<(), Refusal> {
+        let own_agent = self.own_agent(node);
+        self.check_node_name(&facts.name, node, own_agent)?;
+        if self.nodes.contains_key(&node) {
+            self.update_node(step, node, instance, facts);
+        } else {
+            if self.agents.contains_key(&agent) {
+                return Err(Refusal::NameTaken(agent.to_string()));
+            }
+            within(LimitName::NodesMax, NODES_MAX, self.nodes.len() + 1)?;
+            within(LimitName::AgentsMax, AGENTS_MAX, self.agents.len() + 1)?;
+            self.insert_node(step, node, instance, agent, facts);
+        }
+        Ok(())
+    }
+
+    /// The name must be free for the node and for the agent that comes with it.
+    fn check_node_name(
+        &self,
+        name: &str,
+        node: NodeId,
+        own_agent: Option<AgentId>,
+    ) -> Result<(), Refusal> {
+        let by_node = self
+            .node_names
+            .get(name)
+            .is_some_and(|owner| *owner != node);
+        let by_agent = self.agent_names.get(name);
+        if by_node || by_agent.is_some_and(|owner| Some(*owner) != own_agent) {
+            return Err(Refusal::NameTaken(name.to_owned()));
+        }
+        Ok(())
+    }
+
+    fn insert_node(
+        &mut self,
+        step: &mut Step,
+        node: NodeId,
+        instance: InstanceId,
+        agent: AgentId,
+        facts: &NodeFacts,
+    ) {
+        let record = NodeRecord {
+            id: node,
+            instance,
+            state: NodeState::Joining,
+            state_since: self.now,
+            joined_at: self.now,
+            facts: facts.clone(),
+            drain_requested: false,
+        };
+        self.nodes.insert(node, NodeSlot::new(record));
+        self.node_names.insert(facts.name.clone(), node);
+        self.changes.node(node);
+        step.emit(Event::NodeRegistered {
+            node,
+            instance,
+            name: facts.name.clone(),
+        });
+        let spec = AgentSpec {
+            name: facts.name.clone(),
+            role: OWN_AGENT_ROLE.to_owned(),
+            node,
+            capabilities: facts.capabilities.clone(),
+            slots: facts.slots,
+        };
+        self.insert_agent(step, agent, spec, true);
+    }
+
+    /// Takes in an agent whose id and name are free and whose node is known.
+    pub(crate) fn insert_agent(
+        &mut self,
+        step: &mut Step,
+        agent: AgentId,
+        spec: AgentSpec,
+        comes_with_node: bool,
+    ) {
+        let (name, node) = (spec.name.clone(), spec.node);
+        let ceiling = self.agent_load(agent).max(spec.slots);
+        let record = AgentRecord {
+            id: agent,
+            spec,
+            comes_with_node,
+            paused: false,
+            created_at: self.now,
+            succeeded: 0,
+            failed: 0,
+            busy_ms: 0,
+        };
+        self.agents.insert(agent, AgentSlot { record, ceiling });
+        self.agent_names.insert(name.clone(), agent);
+        let host = self.nodes.get_mut(&node).expect("callers name known nodes");
+        host.agents.insert(agent);
+        self.changes.agent(agent);
+        step.emit(Event::AgentCreated { agent, name, node });
+    }
+
+    fn update_node(
+        &mut self,
+        step: &mut Step,
+        node: NodeId,
+        instance: InstanceId,
+        facts: &NodeFacts,
+    ) {
+        self.release_names(node);
+        let now = self.now;
+        let slot = self.nodes.get_mut(&node).expect("callers name known nodes");
+        let record = &mut slot.record;
+        record.instance = instance;
+        record.facts = facts.clone();
+        if record.state != NodeState::Joining {
+            record.state = NodeState::Joining;
+            record.state_since = now;
+        }
+        slot.reset_ceiling();
+        self.changes.node(node);
+        step.emit(Event::NodeRegistered {
+            node,
+            instance,
+            name: facts.name.clone(),
+        });
+        self.update_own_agent(step, node, facts);
+        self.claim_names(node);
+    }
+
+    /// Name, slots and capabilities of a node's own agent are what the node says.
+    fn update_own_agent(&mut self, step: &mut Step, node: NodeId, facts: &NodeFacts) {
+        let Some(agent) = self.own_agent(node) else {
+            return;
+        };
+        let load = self.agent_load(agent);
+        let slot = self
+            .agents
+            .get_mut(&agent)
+            .expect("nodes name known agents");
+        let said = AgentSpec {
+            name: facts.name.clone(),
+            capabilities: facts.capabilities.clone(),
+            slots: facts.slots,
+            ..slot.record.spec.clone()
+        };
+        if slot.record.spec == said {
+            return;
+        }
+        slot.record.spec = said;
+        slot.ceiling = load.max(facts.slots);
+        self.changes.agent(agent);
+        step.emit(Event::AgentUpdated { agent });
+    }
+
+    /// The agent that came with a node.
+    pub(crate) fn own_agent(&self, node: NodeId) -> Option<AgentId> {
+        let mut agents = self.agents_of_node(node);
+        let own = agents.find(|agent| agent.comes_with_node);
+        own.map(|agent| agent.id)
+    }
+
+    /// Frees the names of a node and its own agent for others.
+    pub(crate) fn release_names(&mut self, node: NodeId) {
+        let Some(slot) = self.nodes.get(&node) else {
+            return;
+        };
+        let name = &slot.record.facts.name;
+        if self.node_names.get(name) == Some(&node) {
+            self.node_names.remove(name);
+        }
+        let Some(agent) = self.own_agent(node) else {
+            return;
+        };
+        let name = &self.agents[&agent].record.spec.name;
+        if self.agent_names.get(name) == Some(&agent) {
+            self.agent_names.remove(name);
+        }
+    }
+
+    fn claim_names(&mut self, node: NodeId) {
+        let name = self.nodes[&node].record.facts.name.clone();
+        if let Some(agent) = self.own_agent(node) {
+            self.agent_names.insert(name.clone(), agent);
+        }
+        self.node_names.insert(name, node);
+    }
+
+    /// Gives up the named attempts and lets a joining node take work. A node that was given up
+    /// meanwhile has to register again first.
+    pub(crate) fn confirm_node(
+        &mut self,
+        step: &mut Step,
+        node: NodeId,
+        instance: InstanceId,
+        lost: &[(TaskId, Fence)],
+    ) -> Result<(), Refusal> {
+        let record = self.known_node(node)?;
+        if record.instance != instance {
+            return Err(Refusal::InstanceReplaced(node));
+        }
+        let joining = record.state == NodeState::Joining;
+        for (task, fence) in lost {
+            self.lose_attempt(step, *task, node, Some(*fence));
+        }
+        if joining {
+            self.change_node_to_working(step, node);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
