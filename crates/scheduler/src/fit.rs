@@ -1,0 +1,305 @@
+//! What binds: whether an agent may run a task at all, and if not, why.
+
+use crate::snapshot::{AgentView, NodeView};
+use skep_model::ids::AgentId;
+use skep_model::isolation::IsolationLevel;
+use skep_model::node::NodeState;
+use skep_model::requirements::{
+    AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
+};
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// One reason why an agent cannot run a task now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rejection {
+    /// Its node is not ready.
+    NodeNotReady(NodeState),
+    /// A person holds it.
+    AgentPaused,
+    /// The task was assigned to another agent by hand.
+    AssignedTo(AgentId),
+    /// The node isolates less than the task accepts.
+    Isolation {
+        /// What the task accepts at least.
+        wanted: IsolationLevel,
+        /// What the node measured.
+        offered: IsolationLevel,
+    },
+    /// The agent lacks a capability, or is not good enough at it.
+    Capability {
+        /// Its name.
+        name: String,
+        /// What the task wants at least.
+        wanted: Proficiency,
+        /// What the agent has.
+        offered: Option<Proficiency>,
+    },
+    /// The node breaks a required affinity rule.
+    Affinity(AffinityRule),
+    /// The node does not have as much, even when idle.
+    TooSmall {
+        /// Of what.
+        resource: ResourceKind,
+        /// What the task wants.
+        wanted: u64,
+        /// What the node has.
+        total: u64,
+    },
+    /// The node has enough, but not free.
+    InUse {
+        /// Of what.
+        resource: ResourceKind,
+        /// What the task wants.
+        wanted: u64,
+        /// What is free.
+        free: u64,
+    },
+    /// All slots of the agent are taken.
+    AgentFull(u32),
+    /// All slots of the node are taken.
+    NodeFull(u32),
+}
+
+impl Rejection {
+    /// Whether it passes by itself when running attempts end.
+    pub const fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::InUse { .. } | Self::AgentFull(_) | Self::NodeFull(_)
+        )
+    }
+}
+
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NodeNotReady(state) => write!(f, "the node is {state}"),
+            Self::AgentPaused => f.write_str("the agent is paused"),
+            Self::AssignedTo(agent) => write!(f, "the task is assigned to `{agent}`"),
+            Self::Isolation { wanted, offered } => {
+                write!(f, "isolation {wanted} is wanted, the node offers {offered}")
+            }
+            Self::Capability {
+                name,
+                wanted,
+                offered: None,
+            } => write!(
+                f,
+                "capability `{name}` ({}) is missing",
+                proficiency_word(*wanted)
+            ),
+            Self::Capability {
+                name,
+                wanted,
+                offered: Some(offered),
+            } => write!(
+                f,
+                "capability `{name}` is {}, {} is wanted",
+                proficiency_word(*offered),
+                proficiency_word(*wanted)
+            ),
+            Self::Affinity(rule) => write!(f, "the node {}", broken_rule(rule)),
+            Self::TooSmall {
+                resource,
+                wanted,
+                total,
+            } => write!(
+                f,
+                "{resource} {} is wanted, the node has {}",
+                resource.show(*wanted),
+                resource.show(*total)
+            ),
+            Self::InUse {
+                resource,
+                wanted,
+                free,
+            } => write!(
+                f,
+                "{resource} {} is wanted, {} is free",
+                resource.show(*wanted),
+                resource.show(*free)
+            ),
+            Self::AgentFull(slots) => write!(f, "all {slots} slots of the agent are taken"),
+            Self::NodeFull(slots) => write!(f, "all {slots} slots of the node are taken"),
+        }
+    }
+}
+
+/// The word for a proficiency, as written in plans.
+pub(crate) const fn proficiency_word(proficiency: Proficiency) -> &'static str {
+    match proficiency {
+        Proficiency::Basic => "basic",
+        Proficiency::Intermediate => "intermediate",
+        Proficiency::Expert => "expert",
+        Proficiency::Specialist => "specialist",
+    }
+}
+
+/// What a node does that breaks the rule; follows the word for the node.
+pub(crate) fn broken_rule(rule: &AffinityRule) -> String {
+    let label = match &rule.value {
+        Some(value) => format!("label `{}={value}`", rule.label),
+        None => format!("label `{}`", rule.label),
+    };
+    match rule.sense {
+        AffinitySense::Attract => format!("lacks the required {label}"),
+        AffinitySense::Repel => format!("has the forbidden {label}"),
+    }
+}
+
+/// A kind of resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ResourceKind {
+    /// Thousandths of a processor.
+    Cpu,
+    /// Main memory.
+    Memory,
+    /// GPU memory.
+    GpuMemory,
+    /// Disk.
+    Disk,
+}
+
+impl ResourceKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::Cpu, Self::Memory, Self::GpuMemory, Self::Disk];
+
+    /// This kind's amount.
+    pub const fn of(self, resources: &Resources) -> u64 {
+        match self {
+            Self::Cpu => resources.cpu_millis,
+            Self::Memory => resources.memory_bytes,
+            Self::GpuMemory => resources.gpu_memory_bytes,
+            Self::Disk => resources.disk_bytes,
+        }
+    }
+
+    /// An amount of this kind, for people.
+    pub fn show(self, amount: u64) -> String {
+        const UNITS: [(&str, u32); 4] = [("TiB", 40), ("GiB", 30), ("MiB", 20), ("KiB", 10)];
+        if self == Self::Cpu {
+            return match amount % 1_000 {
+                0 => format!("{}", amount / 1_000),
+                rest => format!("{}.{rest:03}", amount / 1_000),
+            };
+        }
+        let exact = |shift: u32| amount > 0 && amount.trailing_zeros() >= shift;
+        match UNITS.into_iter().find(|(_, shift)| exact(*shift)) {
+            Some((unit, shift)) => format!("{} {unit}", amount >> shift),
+            None if amount < 1 << 20 => format!("{amount} B"),
+            None => format!("{} MiB", amount >> 20),
+        }
+    }
+}
+
+impl fmt::Display for ResourceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Memory => "memory",
+            Self::GpuMemory => "gpu_memory",
+            Self::Disk => "disk",
+        })
+    }
+}
+
+/// Whether the labels match what the rule speaks of.
+pub(crate) fn matches(rule: &AffinityRule, labels: &BTreeMap<String, String>) -> bool {
+    match (labels.get(&rule.label), &rule.value) {
+        (Some(found), Some(wanted)) => found == wanted,
+        (Some(_), None) => true,
+        (None, _) => false,
+    }
+}
+
+/// Whether the rule binds and the labels break it.
+pub(crate) fn breaks(rule: &AffinityRule, labels: &BTreeMap<String, String>) -> bool {
+    rule.strength == AffinityStrength::Required
+        && matches(rule, labels) != (rule.sense == AffinitySense::Attract)
+}
+
+/// Whether nothing but room may be lacking. The same conditions as [`rejections`], without text.
+pub(crate) fn fits(agent: &AgentView<'_>, node: &NodeView<'_>, wanted: &Requirements) -> bool {
+    let proficient = |(name, least): (&String, &Proficiency)| {
+        agent
+            .capabilities
+            .get(name)
+            .is_some_and(|offered| offered >= least)
+    };
+    node.state == NodeState::Ready
+        && !agent.paused
+        && wanted.agent.is_none_or(|only| only == agent.id)
+        && node.isolation >= wanted.isolation
+        && node.total.covers(&wanted.resources)
+        && wanted.capabilities.iter().all(proficient)
+        && !wanted.affinity.iter().any(|rule| breaks(rule, node.labels))
+}
+
+/// Every reason why the agent cannot take a task with these requirements now.
+pub(crate) fn rejections(
+    agent: &AgentView<'_>,
+    node: &NodeView<'_>,
+    wanted: &Requirements,
+) -> Vec<Rejection> {
+    let mut found = Vec::new();
+    if node.state != NodeState::Ready {
+        found.push(Rejection::NodeNotReady(node.state));
+    }
+    if agent.paused {
+        found.push(Rejection::AgentPaused);
+    }
+    if let Some(only) = wanted.agent.filter(|only| *only != agent.id) {
+        found.push(Rejection::AssignedTo(only));
+    }
+    if node.isolation < wanted.isolation {
+        found.push(Rejection::Isolation {
+            wanted: wanted.isolation,
+            offered: node.isolation,
+        });
+    }
+    for (name, least) in &wanted.capabilities {
+        let offered = agent.capabilities.get(name).copied();
+        if offered.is_none_or(|offered| offered < *least) {
+            found.push(Rejection::Capability {
+                name: name.clone(),
+                wanted: *least,
+                offered,
+            });
+        }
+    }
+    let broken = wanted
+        .affinity
+        .iter()
+        .filter(|rule| breaks(rule, node.labels));
+    found.extend(broken.cloned().map(Rejection::Affinity));
+    found.extend(
+        ResourceKind::ALL
+            .into_iter()
+            .filter_map(|kind| lack(kind, node, wanted)),
+    );
+    if agent.slots_free == 0 {
+        found.push(Rejection::AgentFull(agent.slots));
+    }
+    if node.slots_free == 0 {
+        found.push(Rejection::NodeFull(node.slots));
+    }
+    found
+}
+
+fn lack(resource: ResourceKind, node: &NodeView<'_>, wanted: &Requirements) -> Option<Rejection> {
+    let wanted = resource.of(&wanted.resources);
+    let (total, free) = (resource.of(&node.total), resource.of(&node.free));
+    if total < wanted {
+        return Some(Rejection::TooSmall {
+            resource,
+            wanted,
+            total,
+        });
+    }
+    (free < wanted).then_some(Rejection::InUse {
+        resource,
+        wanted,
+        free,
+    })
+}

@@ -1,0 +1,52 @@
+//! What the operator decides about placing: bounds and weights.
+
+use skep_model::limits;
+
+/// Bounds and weights of one round of placing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Policy {
+    /// Grants in one round.
+    pub grants_max: usize,
+    /// How much each part of a score counts.
+    pub weights: Weights,
+    /// Where round robin goes on: the number of grants made so far. The caller adds the grants
+    /// of each round.
+    pub cursor: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            grants_max: limits::GRANTS_PER_ROUND_MAX,
+            weights: Weights::default(),
+            cursor: 0,
+        }
+    }
+}
+
+/// Percentages of a score; 100 in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Weights {
+    /// Proficiency in what the task asks for.
+    pub capability: u16,
+    /// Share of attempts that succeeded, and their speed.
+    pub performance: u16,
+    /// Free share of agent and node.
+    pub load: u16,
+    /// Distance to the task's data. No measure of it exists yet: the part is the same for all.
+    pub proximity: u16,
+    /// Price of the agent. No measure of it exists yet: the part is the same for all.
+    pub cost: u16,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            capability: 40,
+            performance: 25,
+            load: 20,
+            proximity: 10,
+            cost: 5,
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! What a strategy sees: nodes, agents and queues, borrowed from the state.
+
+use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
+use skep_model::isolation::IsolationLevel;
+use skep_model::node::NodeState;
+use skep_model::requirements::{Proficiency, Requirements, Resources};
+use skep_model::task::ReadyKey;
+use skep_model::time::UnixMillis;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The swarm at one log index.
+#[derive(Clone)]
+pub struct Snapshot<'a> {
+    /// The time of the state, for ageing.
+    pub now: UnixMillis,
+    /// All nodes; agents name theirs by its position here.
+    pub nodes: Vec<NodeView<'a>>,
+    /// All agents, in an order that does not change between rounds (by id).
+    pub agents: Vec<AgentView<'a>>,
+    /// All queues of ready tasks.
+    pub queues: Vec<QueueView<'a>>,
+    /// Nodes that already failed a task.
+    pub failed_on: &'a dyn Fn(TaskId) -> &'a [NodeId],
+}
+
+impl fmt::Debug for Snapshot<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("now", &self.now)
+            .field("nodes", &self.nodes)
+            .field("agents", &self.agents)
+            .field("queues", &self.queues)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One node.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeView<'a> {
+    /// The node.
+    pub id: NodeId,
+    /// Its name, for explanations.
+    pub name: &'a str,
+    /// Only ready nodes are given work.
+    pub state: NodeState,
+    /// Words for affinity rules.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Level that its probes measured.
+    pub isolation: IsolationLevel,
+    /// What it offers.
+    pub total: Resources,
+    /// What its attempts leave free.
+    pub free: Resources,
+    /// Attempts it runs at a time.
+    pub slots: u32,
+    /// How many more it could run now.
+    pub slots_free: u32,
+}
+
+/// One agent.
+#[derive(Debug, Clone, Copy)]
+pub struct AgentView<'a> {
+    /// The agent.
+    pub id: AgentId,
+    /// Its name, for explanations.
+    pub name: &'a str,
+    /// Position of its node in [`Snapshot::nodes`].
+    pub node: usize,
+    /// What it can do.
+    pub capabilities: &'a BTreeMap<String, Proficiency>,
+    /// Attempts it runs at a time.
+    pub slots: u32,
+    /// How many more it could run now.
+    pub slots_free: u32,
+    /// Whether a person holds it.
+    pub paused: bool,
+    /// Attempts that succeeded.
+    pub succeeded: u64,
+    /// Attempts that failed or were lost.
+    pub failed: u64,
+    /// Total duration of the attempts that succeeded, milliseconds.
+    pub busy_ms: u64,
+}
+
+/// Ready tasks with the same requirements, priority and run.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueView<'a> {
+    /// What all of them need.
+    pub requirements: &'a Requirements,
+    /// Their run.
+    pub run: Option<RunId>,
+    /// The run's share relative to other runs; 0 counts as 1.
+    pub weight: u8,
+    /// Tasks of the run that agents hold now.
+    pub held_by_run: u32,
+    /// Priority before ageing.
+    pub priority: u8,
+    /// The tasks, first come first.
+    pub tasks: &'a BTreeSet<ReadyKey>,
+}
