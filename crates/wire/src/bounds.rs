@@ -1,0 +1,71 @@
+//! The bounds of a session that are nobody else's business; shared ones are in
+//! [`skep_model::limits`].
+
+/// Version of the protocol that this crate speaks.
+pub const PROTOCOL_VERSION: &str = "1.0";
+/// Sessions are possible between ends whose versions agree in this part.
+pub const PROTOCOL_MAJOR: &str = "1";
+
+/// From the opened connection to the answered synchronisation; both ends close a slower one.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+/// From the order to connect to the opened connection; the node tries again after that.
+pub const CONNECT_TIMEOUT_MS: u64 = 15_000;
+/// Largest delay before the first try to connect again; it doubles with each failure. The delay
+/// itself is drawn evenly between 0 and the bound (full jitter).
+pub const RECONNECT_INITIAL_MS: u64 = 250;
+/// Largest bound of that delay. Well below the time a node may hold its work without an answer.
+pub const RECONNECT_MAX_MS: u64 = 5_000;
+/// Doublings of that bound that are counted; `RECONNECT_MAX_MS` is reached before.
+pub const RECONNECT_DOUBLINGS_MAX: u32 = 16;
+/// A node closes a connection on which nothing came in for this share of the lease, in percent:
+/// several heartbeats are missed by then, and there is time to connect again before it must stop
+/// its work at `SELF_FENCE_PERCENT`.
+pub const SILENCE_PERCENT: u64 = 40;
+/// Heartbeats are sent up to this many percent earlier or later, so that nodes do not march in
+/// step.
+pub const HEARTBEAT_JITTER_PERCENT: u64 = 20;
+/// Shortest heartbeat interval and lease that a node follows, so that a broken welcome cannot
+/// make it spin.
+pub const TIMER_MS_MIN: u64 = 10;
+/// Longest heartbeat interval and lease that a node follows: one day.
+pub const TIMER_MS_MAX: u64 = 24 * 3_600 * 1_000;
+
+/// Malformed or misplaced messages that one connection survives; the next one closes it.
+pub const BAD_MESSAGES_MAX: u32 = 8;
+/// Characters of a request id that was chosen by the peer.
+pub const REQUEST_ID_LENGTH_MAX: usize = 64;
+/// Characters of a peer's text that are repeated in an error message.
+pub const ECHO_LENGTH_MAX: usize = 64;
+
+/// Characters of a parser's explanation that are passed on.
+pub const DETAIL_LENGTH_MAX: usize = 256;
+
+/// Requests with results that a node sends without waiting for answers.
+pub const RESULT_REQUESTS_IN_FLIGHT_MAX: usize = 4;
+/// Requests with results that a coordinator has unanswered per connection; more are refused.
+pub const RESULT_REQUESTS_PENDING_MAX: usize = 16;
+/// A result request that is not answered by then makes the node close the connection.
+pub const RESULT_ANSWER_TIMEOUT_MS: u64 = 30_000;
+/// Refused results are sent again after this time.
+pub const RESULT_RETRY_MS: u64 = 5_000;
+/// Assignments that a node has not answered, in requests; beyond it the connection is closed.
+pub const ASSIGN_REQUESTS_UNANSWERED_MAX: usize = 1_024;
+/// Heartbeats a node remembers as unanswered; older ones can no longer renew its lease.
+pub const HEARTBEATS_UNANSWERED_MAX: usize = 16;
+
+/// Unanswered results at which a node takes no new work.
+pub const SPOOLED_REPORTS_MAX: usize = 8_192;
+/// Attempts in one synchronisation: all that a node can hold and spool, with room to spare.
+/// Results beyond it need no verdict: they are simply sent.
+pub const SYNC_ITEMS_MAX: usize = 16_384;
+/// Ended attempts that a node remembers, so that a repeated assignment is not run again.
+pub const ENDED_ATTEMPTS_REMEMBERED_MAX: usize = 65_536;
+/// An attempt that ends sooner costs no progress message.
+pub const PROGRESS_DELAY_MS: u64 = 100;
+/// A node that was told to stop leaves after this time, with or without answers. Longer than
+/// `KILL_GRACE_MS`, so that killed attempts can still be reported.
+pub const SHUTDOWN_TIMEOUT_MS: u64 = 15_000;
+
+/// An assignment that a living node leaves unanswered this long did not arrive: the connection is
+/// closed, and the next synchronisation sorts out who holds what.
+pub const ASSIGN_ANSWER_TIMEOUT_MS: u64 = 10_000;

@@ -1,0 +1,252 @@
+//! What can be wrong with a message, and how that is said to its sender.
+
+use crate::bounds::{
+    DETAIL_LENGTH_MAX, ECHO_LENGTH_MAX, PROTOCOL_VERSION, RESULT_REQUESTS_PENDING_MAX,
+};
+use crate::payload::EndCode;
+use serde::{Deserialize, Serialize};
+use skep_model::limits::FRAME_BYTES_MAX;
+
+/// What is wrong with a received message.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WireError {
+    /// Larger than a frame may be.
+    #[error(
+        "the frame has `{bytes}` bytes, more than FRAME_BYTES_MAX `{FRAME_BYTES_MAX}`: \
+         split the batch"
+    )]
+    FrameTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// Not JSON.
+    #[error("the frame is not JSON: {detail}")]
+    NotJson {
+        /// What the parser said.
+        detail: String,
+    },
+    /// JSON, but not one JSON-RPC 2.0 message.
+    #[error("the frame is not a JSON-RPC 2.0 message: {detail}")]
+    InvalidRequest {
+        /// What is missing or wrong.
+        detail: String,
+    },
+    /// The receiver has no such method.
+    #[error("method `{method}` is unknown here")]
+    MethodUnknown {
+        /// What was called, cut to `ECHO_LENGTH_MAX`.
+        method: String,
+    },
+    /// The parameters are not those of the method.
+    #[error("parameters of `{method}`: {detail}")]
+    InvalidParams {
+        /// What was called.
+        method: &'static str,
+        /// What is missing or wrong.
+        detail: String,
+    },
+    /// A list is longer than it may be.
+    #[error("`{method}` carries `{items}` items, more than `{bound}`: split the batch")]
+    TooManyItems {
+        /// What was called.
+        method: &'static str,
+        /// How many it carries.
+        items: usize,
+        /// How many it may carry.
+        bound: usize,
+    },
+    /// The method needs an answer, so it needs an id; or it has none, so it may not have one.
+    #[error("`{method}` was sent in the wrong form: {detail}")]
+    WrongForm {
+        /// What was called.
+        method: &'static str,
+        /// What is missing or wrong.
+        detail: &'static str,
+    },
+    /// The session is not at the point where this may be said.
+    #[error("`{method}` is out of order: {expected}")]
+    OutOfOrder {
+        /// What was called.
+        method: &'static str,
+        /// What should come first.
+        expected: &'static str,
+    },
+    /// The peer speaks another version.
+    #[error("protocol version `{offered}` is not supported: use `{PROTOCOL_VERSION}`")]
+    VersionUnsupported {
+        /// What it speaks, cut to `ECHO_LENGTH_MAX`.
+        offered: String,
+    },
+    /// Too many requests wait for an answer.
+    #[error(
+        "more than RESULT_REQUESTS_PENDING_MAX `{RESULT_REQUESTS_PENDING_MAX}` result requests \
+         wait for an answer: wait for one"
+    )]
+    Busy,
+}
+
+impl WireError {
+    /// The code under which the sender is told.
+    pub const fn code(&self) -> FaultCode {
+        match self {
+            Self::FrameTooLarge { .. } => FaultCode::FrameTooLarge,
+            Self::NotJson { .. } => FaultCode::ParseError,
+            Self::InvalidRequest { .. } | Self::WrongForm { .. } => FaultCode::InvalidRequest,
+            Self::MethodUnknown { .. } => FaultCode::MethodUnknown,
+            Self::InvalidParams { .. } => FaultCode::InvalidParams,
+            Self::TooManyItems { .. } => FaultCode::TooManyItems,
+            Self::OutOfOrder { .. } => FaultCode::OutOfOrder,
+            Self::VersionUnsupported { .. } => FaultCode::VersionUnsupported,
+            Self::Busy => FaultCode::Busy,
+        }
+    }
+
+    /// The error object for the sender.
+    pub fn fault(&self) -> Fault {
+        Fault::new(self.code(), self.to_string())
+    }
+}
+
+/// The start of a peer's text, short enough to repeat it in an error message.
+pub(crate) fn echo(text: &str) -> String {
+    text.chars().take(ECHO_LENGTH_MAX).collect()
+}
+
+/// What the parser said, cut because it may repeat the peer's text.
+pub(crate) fn detail(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(DETAIL_LENGTH_MAX).collect()
+}
+
+/// Stable codes of JSON-RPC errors: a number for `error.code`, a word for `error.data.code`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum FaultCode {
+    /// The frame is not JSON.
+    ParseError,
+    /// The frame is not a JSON-RPC message, or a method was sent in the wrong form.
+    InvalidRequest,
+    /// The frame is too large.
+    FrameTooLarge,
+    /// No such method.
+    MethodUnknown,
+    /// The parameters are not those of the method.
+    InvalidParams,
+    /// A list is too long.
+    TooManyItems,
+    /// Something else should come first.
+    OutOfOrder,
+    /// The versions of the protocol do not go together.
+    VersionUnsupported,
+    /// Too many requests wait for an answer.
+    Busy,
+    /// A newer process of the node is connected.
+    Replaced,
+    /// The node was removed.
+    Removed,
+    /// The coordinator stops or is not ready; try again later.
+    Shutdown,
+    /// The session was refused for breaking the protocol.
+    Protocol,
+}
+
+impl FaultCode {
+    /// All codes.
+    pub const ALL: [Self; 13] = [
+        Self::ParseError,
+        Self::InvalidRequest,
+        Self::FrameTooLarge,
+        Self::MethodUnknown,
+        Self::InvalidParams,
+        Self::TooManyItems,
+        Self::OutOfOrder,
+        Self::VersionUnsupported,
+        Self::Busy,
+        Self::Replaced,
+        Self::Removed,
+        Self::Shutdown,
+        Self::Protocol,
+    ];
+
+    /// The number of JSON-RPC.
+    pub const fn number(self) -> i64 {
+        match self {
+            Self::ParseError => -32_700,
+            Self::InvalidRequest | Self::FrameTooLarge => -32_600,
+            Self::MethodUnknown => -32_601,
+            Self::InvalidParams | Self::TooManyItems => -32_602,
+            Self::OutOfOrder => -32_000,
+            Self::VersionUnsupported => -32_001,
+            Self::Busy => -32_002,
+            Self::Replaced | Self::Removed | Self::Shutdown | Self::Protocol => -32_003,
+        }
+    }
+
+    /// The stable word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ParseError => "parse_error",
+            Self::InvalidRequest => "invalid_request",
+            Self::FrameTooLarge => "frame_too_large",
+            Self::MethodUnknown => "method_unknown",
+            Self::InvalidParams => "invalid_params",
+            Self::TooManyItems => "too_many_items",
+            Self::OutOfOrder => "out_of_order",
+            Self::VersionUnsupported => "version_unsupported",
+            Self::Busy => "busy",
+            Self::Replaced => EndCode::Replaced.as_str(),
+            Self::Removed => EndCode::Removed.as_str(),
+            Self::Shutdown => EndCode::Shutdown.as_str(),
+            Self::Protocol => EndCode::Protocol.as_str(),
+        }
+    }
+}
+
+impl From<EndCode> for FaultCode {
+    fn from(code: EndCode) -> Self {
+        match code {
+            EndCode::Replaced => Self::Replaced,
+            EndCode::Removed => Self::Removed,
+            EndCode::Shutdown => Self::Shutdown,
+            EndCode::Protocol => Self::Protocol,
+        }
+    }
+}
+
+/// A JSON-RPC error object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fault {
+    /// The number of JSON-RPC.
+    pub code: i64,
+    /// For people.
+    pub message: String,
+    /// For programs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<FaultData>,
+}
+
+/// What programs read of an error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FaultData {
+    /// A word of [`FaultCode`], or one that only the peer knows.
+    pub code: String,
+}
+
+impl Fault {
+    /// An error with this code and this text for people.
+    pub fn new(code: FaultCode, message: impl Into<String>) -> Self {
+        Self {
+            code: code.number(),
+            message: message.into(),
+            data: Some(FaultData {
+                code: code.as_str().to_owned(),
+            }),
+        }
+    }
+
+    /// The stable code, if it is one of ours.
+    pub fn known_code(&self) -> Option<FaultCode> {
+        let word = &self.data.as_ref()?.code;
+        FaultCode::ALL
+            .into_iter()
+            .find(|code| code.as_str() == word)
+    }
+}

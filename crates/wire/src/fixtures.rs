@@ -1,0 +1,86 @@
+//! Valid values for tests; each test changes the one field it is about.
+
+use crate::payload::{AttemptKey, Hello, Offer, TaskToken, Welcome};
+use skep_model::attempt::{AttemptReport, Fence, LogIndex, Outcome, ResourceUse};
+use skep_model::ids::{InstanceId, NodeId, TaskId};
+use skep_model::isolation::IsolationLevel;
+use skep_model::node::NodeFacts;
+use skep_model::requirements::Resources;
+use skep_model::task::TaskSpec;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(crate) const NODE: NodeId = NodeId::from_u128(9);
+
+pub(crate) const fn key(task: u128, index: u64) -> AttemptKey {
+    let fence = Fence {
+        epoch: 1,
+        index: LogIndex(index),
+    };
+    AttemptKey::new(TaskId::from_u128(task), fence)
+}
+
+pub(crate) fn facts(slots: u32) -> NodeFacts {
+    NodeFacts {
+        name: "bench".to_owned(),
+        version: "0.1.0".to_owned(),
+        system: "Linux 6.1".to_owned(),
+        resources: Resources::NONE,
+        slots,
+        labels: BTreeMap::new(),
+        capabilities: BTreeMap::new(),
+        isolation: IsolationLevel::S1,
+        probes: Vec::new(),
+    }
+}
+
+pub(crate) fn hello() -> Hello {
+    Hello {
+        protocol: "1.0".to_owned(),
+        node: NODE,
+        instance: InstanceId::from_u128(1),
+        facts: facts(2),
+        resume: None,
+        meta: None,
+    }
+}
+
+/// Heartbeats every second, a lease of ten: self-fence after 7,000 ms, silence after 4,000 ms.
+pub(crate) fn welcome() -> Welcome {
+    Welcome {
+        node: NODE,
+        session: "s1".to_owned(),
+        heartbeat_ms: 1_000,
+        lease_ms: 10_000,
+        server_version: "0.1.0".to_owned(),
+        epoch: 1,
+    }
+}
+
+pub(crate) fn offer(attempt: AttemptKey) -> Offer {
+    Offer {
+        task: attempt.task,
+        run: None,
+        run_name: None,
+        attempt: 1,
+        fence: attempt.fence,
+        spec: Arc::new(TaskSpec::noop("nothing")),
+        idempotency_key: "k".to_owned(),
+        token: TaskToken::new("secret"),
+        meta: None,
+    }
+}
+
+pub(crate) fn report(attempt: AttemptKey) -> AttemptReport {
+    AttemptReport {
+        task: attempt.task,
+        fence: attempt.fence,
+        outcome: Outcome::Completed,
+        exit_code: Some(0),
+        duration_ms: 5,
+        usage: ResourceUse::default(),
+        isolation: None,
+        artifacts: Vec::new(),
+        gates: Vec::new(),
+    }
+}

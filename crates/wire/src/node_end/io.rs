@@ -1,0 +1,128 @@
+//! What a node's end is told, and what it wants done.
+
+use crate::payload::{Assignment, AttemptKey, NodeMetrics, Welcome};
+use skep_model::attempt::AttemptReport;
+use skep_model::ids::{InstanceId, NodeId};
+use skep_model::node::NodeFacts;
+use std::sync::Arc;
+
+/// What a node's end knows from the start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeOptions {
+    /// The node.
+    pub node: NodeId,
+    /// This start of its process.
+    pub instance: InstanceId,
+    /// What it says about itself.
+    pub facts: NodeFacts,
+    /// Attempts it runs at a time; at most `SLOTS_MAX` are used.
+    pub slots: u32,
+    /// Seed of the jitter of its timers.
+    pub jitter_seed: u64,
+}
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeInput {
+    /// The connection that was asked for is open.
+    Connected,
+    /// The connection could not be opened, or broke, or was closed by the coordinator. MUST NOT
+    /// come for a connection that was given up with [`NodeOutput::CloseConnection`].
+    Disconnected,
+    /// The coordinator answered the opening of the connection with this HTTP status. With 401
+    /// or 403 the node ends; with others it tries again.
+    ConnectRefused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// A text frame came in.
+    Text(String),
+    /// Time passed; see [`super::NodeEnd::next_timer`].
+    Tick,
+    /// The command of an attempt runs.
+    Started(AttemptKey),
+    /// The gates of an attempt run.
+    Verifying(AttemptKey),
+    /// An attempt ended and left its slot. MUST come once for every [`NodeOutput::Start`], also
+    /// when the attempt was killed.
+    Finished(Box<AttemptReport>),
+    /// The results of this [`NodeOutput::Spool`], and of all before it, are on disk.
+    Spooled {
+        /// Number of the batch.
+        batch: u64,
+    },
+    /// The process is to stop: kill, report, say goodbye.
+    Shutdown,
+    /// A sample of the load, to be passed on if there is a session.
+    Metrics(NodeMetrics),
+}
+
+/// Why an attempt is stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum KillReason {
+    /// The coordinator said so, or it granted the task anew, or the node is out of the swarm.
+    Revoked,
+    /// No heartbeat was answered for `SELF_FENCE_PERCENT` of the lease.
+    SelfFenced,
+    /// The node's process stops.
+    Shutdown,
+}
+
+/// Why the node's process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ExitCode {
+    /// It was told to.
+    Shutdown,
+    /// A newer process of the same node is connected.
+    Replaced,
+    /// The node was removed.
+    Removed,
+    /// Its token is not accepted.
+    AuthRefused,
+    /// It speaks another version of the protocol than the coordinator.
+    VersionUnsupported,
+}
+
+/// What is to be done, in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NodeOutput {
+    /// Open a connection; answer with `Connected`, `Disconnected` or `ConnectRefused`.
+    Connect,
+    /// Write this text frame.
+    Send(String),
+    /// Run this attempt. Also comes for [`skep_model::work::Work::Noop`].
+    Start(Box<Assignment>),
+    /// Stop this attempt. It may have ended already, and may be told twice.
+    Kill {
+        /// The attempt.
+        attempt: AttemptKey,
+        /// Why.
+        reason: KillReason,
+    },
+    /// Write these results to disk, sync, then say `Spooled`. One batch at a time.
+    Spool {
+        /// Number of the batch.
+        batch: u64,
+        /// The results.
+        reports: Vec<Arc<AttemptReport>>,
+    },
+    /// Delete these results from disk.
+    Unspool(Vec<AttemptKey>),
+    /// The coordinator accepted the node; for logs. The session is live once the
+    /// synchronisation that is sent now is answered.
+    Welcomed(Box<Welcome>),
+    /// Whether the coordinator gives the node new work; for logs and screens.
+    Draining(bool),
+    /// Close the connection, or stop opening it; no `Disconnected` follows.
+    CloseConnection {
+        /// For logs.
+        reason: String,
+    },
+    /// End the process, after what was killed has stopped. Nothing follows.
+    Exit {
+        /// Why.
+        code: ExitCode,
+        /// For people.
+        reason: String,
+    },
+}

@@ -1,0 +1,185 @@
+//! The node's connection to the coordinator, or the wait for the next one.
+
+use crate::bounds::{
+    CONNECT_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, HEARTBEATS_UNANSWERED_MAX, RESULT_ANSWER_TIMEOUT_MS,
+};
+use crate::codec::{RequestId, encode_call};
+use crate::payload::AttemptKey;
+use serde::Serialize;
+use std::collections::{BTreeMap, VecDeque};
+
+/// Where the node's only connection stands.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// There is none; the next one is asked for at this time.
+    Down { retry_at: u64 },
+    /// One was asked for.
+    Connecting { since: u64 },
+    /// One is open.
+    Up(Connection),
+    /// There will be no other.
+    Over,
+}
+
+impl Link {
+    pub(super) fn is_live(&self) -> bool {
+        matches!(self, Self::Up(connection) if connection.stage == Stage::Live)
+    }
+}
+
+/// How far the session on a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The hello was sent.
+    Greeting,
+    /// Welcomed; what the node holds was sent.
+    Syncing,
+    /// Everything may be said.
+    Live,
+}
+
+/// What a request of the node was about.
+#[derive(Debug)]
+pub(super) enum Asked {
+    Hello,
+    Sync,
+    Heartbeat { sequence: u64 },
+    Results(Vec<AttemptKey>),
+}
+
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) sent_at: u64,
+    pub(super) asked: Asked,
+}
+
+/// One open connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) stage: Stage,
+    opened_at: u64,
+    pub(super) heard_at: u64,
+    pub(super) bad_messages: u32,
+    /// None until the welcome.
+    pub(super) heartbeat_at: Option<u64>,
+    next_id: u64,
+    requests: BTreeMap<u64, Request>,
+    heartbeats: VecDeque<u64>,
+    results_in_flight: usize,
+    heartbeat_sequence: u64,
+}
+
+impl Connection {
+    pub(super) const fn new(now: u64) -> Self {
+        Self {
+            stage: Stage::Greeting,
+            opened_at: now,
+            heard_at: now,
+            bad_messages: 0,
+            heartbeat_at: None,
+            next_id: 1,
+            requests: BTreeMap::new(),
+            heartbeats: VecDeque::new(),
+            results_in_flight: 0,
+            heartbeat_sequence: 0,
+        }
+    }
+
+    /// The id that the next request will have.
+    pub(super) const fn next_id(&self) -> u64 {
+        self.next_id
+    }
+
+    pub(super) const fn next_sequence(&self) -> u64 {
+        self.heartbeat_sequence + 1
+    }
+
+    pub(super) const fn results_in_flight(&self) -> usize {
+        self.results_in_flight
+    }
+
+    /// Writes a request and remembers it.
+    pub(super) fn request<P: Serialize>(
+        &mut self,
+        now: u64,
+        method: &'static str,
+        params: &P,
+        asked: Asked,
+    ) -> String {
+        let text = encode_call(Some(&RequestId::Number(self.next_id)), method, params);
+        self.sent(now, asked);
+        text
+    }
+
+    /// Remembers a request that was written with [`Self::next_id`].
+    pub(super) fn sent(&mut self, now: u64, asked: Asked) {
+        let id = self.next_id;
+        self.next_id += 1;
+        match asked {
+            Asked::Heartbeat { sequence } => {
+                self.heartbeat_sequence = sequence;
+                self.heartbeats.push_back(id);
+                if self.heartbeats.len() > HEARTBEATS_UNANSWERED_MAX
+                    && let Some(oldest) = self.heartbeats.pop_front()
+                {
+                    self.requests.remove(&oldest);
+                }
+            }
+            Asked::Results(_) => self.results_in_flight += 1,
+            Asked::Hello | Asked::Sync => {}
+        }
+        let sent_at = now;
+        self.requests.insert(id, Request { sent_at, asked });
+    }
+
+    /// The request with this id, which is answered now.
+    pub(super) fn take(&mut self, id: &RequestId) -> Option<Request> {
+        let RequestId::Number(id) = id else {
+            return None;
+        };
+        let request = self.requests.remove(id)?;
+        match request.asked {
+            Asked::Heartbeat { .. } => self.heartbeats.retain(|heartbeat| heartbeat != id),
+            Asked::Results(_) => self.results_in_flight -= 1,
+            Asked::Hello | Asked::Sync => {}
+        }
+        Some(request)
+    }
+
+    /// When the connection has to be given up unless something comes in, and why.
+    pub(super) fn gives_up_at(&self, silence_ms: Option<u64>) -> (u64, &'static str) {
+        let handshake = (self.stage != Stage::Live).then(|| {
+            let at = self.opened_at.saturating_add(HANDSHAKE_TIMEOUT_MS);
+            (at, "the handshake took longer than HANDSHAKE_TIMEOUT_MS")
+        });
+        let silence = silence_ms.map(|silence_ms| {
+            let at = self.heard_at.saturating_add(silence_ms);
+            (at, "nothing came in for SILENCE_PERCENT of the lease")
+        });
+        let results = self.oldest_results_request().map(|sent_at| {
+            let at = sent_at.saturating_add(RESULT_ANSWER_TIMEOUT_MS);
+            (at, "results were not answered in RESULT_ANSWER_TIMEOUT_MS")
+        });
+        [handshake, silence, results]
+            .into_iter()
+            .flatten()
+            .min()
+            .unwrap_or((u64::MAX, "no limit applies"))
+    }
+
+    fn oldest_results_request(&self) -> Option<u64> {
+        if self.results_in_flight == 0 {
+            return None;
+        }
+        // Ids rise with time, and at most a few dozen requests are open.
+        self.requests
+            .values()
+            .find(|request| matches!(request.asked, Asked::Results(_)))
+            .map(|request| request.sent_at)
+    }
+}
+
+/// When an attempt to connect is given up.
+pub(super) const fn connect_gives_up_at(since: u64) -> u64 {
+    since.saturating_add(CONNECT_TIMEOUT_MS)
+}

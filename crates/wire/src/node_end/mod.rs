@@ -1,0 +1,259 @@
+//! The node's side of the protocol: one brain for the life of the process, over all connections.
+//!
+//! It decides what to connect, say, start, stop, write to disk and delete; the shell around it
+//! only does so. Its rules:
+//!
+//! * The lease counts from when a heartbeat was *sent* that was answered. At
+//!   `SELF_FENCE_PERCENT` of it without an answer all attempts are stopped and the connection is
+//!   closed. Until the last process of an attempt is gone the node goes on saying that it holds
+//!   it: nobody else may start it while it is only *told* to stop.
+//! * A result is written to disk first, then sent, then kept until it is answered. A broken
+//!   connection loses none.
+//! * An attempt (task and fence) is started at most once by one process.
+//! * Inputs come before timers: an answer that is there at the last moment counts.
+
+mod attempts;
+mod ended;
+mod incoming;
+mod io;
+mod lease;
+mod link;
+mod spool;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+pub use io::{ExitCode, KillReason, NodeInput, NodeOptions, NodeOutput};
+
+use crate::bounds::{
+    PROTOCOL_VERSION, RECONNECT_DOUBLINGS_MAX, RECONNECT_INITIAL_MS, RECONNECT_MAX_MS,
+    RESULT_REQUESTS_IN_FLIGHT_MAX, SHUTDOWN_TIMEOUT_MS,
+};
+use crate::codec::{encode_call, method};
+use crate::jitter::Jitter;
+use crate::payload::{AttemptKey, Goodbye, Hello};
+use attempts::Attempts;
+use lease::Lease;
+use link::{Asked, Connection, Link};
+use skep_model::attempt::AttemptReport;
+use skep_model::limits::SLOTS_MAX;
+use spool::Spool;
+
+/// State machine of a node. Feed it what happened and the time in milliseconds of a clock that
+/// also counts the machine's sleep (`CLOCK_BOOTTIME`), and perform what it returns, in order.
+#[derive(Debug)]
+pub struct NodeEnd {
+    options: NodeOptions,
+    jitter: Jitter,
+    link: Link,
+    /// Failed tries to get a live session since the last one.
+    failures: u32,
+    /// None until the first welcome.
+    lease: Option<Lease>,
+    epoch_seen: Option<u32>,
+    attempts: Attempts,
+    spool: Spool,
+    /// When a node that stops leaves, come what may.
+    leaves_at: Option<u64>,
+    outputs: Vec<NodeOutput>,
+}
+
+impl NodeEnd {
+    /// A node that starts, with the results that an earlier process left on disk. It connects at
+    /// the first tick.
+    pub fn new(options: NodeOptions, recovered_spool: Vec<AttemptReport>) -> Self {
+        let mut attempts = Attempts::new(options.slots.min(SLOTS_MAX) as usize);
+        for report in &recovered_spool {
+            attempts.remember_ended(report.into());
+        }
+        Self {
+            jitter: Jitter::new(options.jitter_seed),
+            options,
+            link: Link::Down { retry_at: 0 },
+            failures: 0,
+            lease: None,
+            epoch_seen: None,
+            attempts,
+            spool: Spool::recovered(recovered_spool),
+            leaves_at: None,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Whether a session is live.
+    pub fn is_live(&self) -> bool {
+        self.link.is_live()
+    }
+
+    /// Whether the process is to end; nothing comes out any more.
+    pub const fn is_over(&self) -> bool {
+        matches!(self.link, Link::Over)
+    }
+
+    /// Takes in what happened at `now_ms`, and what became due until then.
+    pub fn handle(&mut self, now_ms: u64, input: NodeInput) -> Vec<NodeOutput> {
+        if self.is_over() {
+            return Vec::new();
+        }
+        match input {
+            NodeInput::Connected => self.on_connected(now_ms),
+            NodeInput::Disconnected => {
+                if matches!(self.link, Link::Connecting { .. } | Link::Up(_)) {
+                    self.go_down(now_ms);
+                }
+            }
+            NodeInput::ConnectRefused { status } => self.on_connect_refused(now_ms, status),
+            NodeInput::Text(text) => self.on_text(now_ms, &text),
+            NodeInput::Tick => {}
+            NodeInput::Started(attempt) => self.attempts.started(now_ms, attempt),
+            NodeInput::Verifying(attempt) => self.attempts.verifying(now_ms, attempt),
+            NodeInput::Finished(report) => {
+                if self.attempts.finished(&report) {
+                    self.spool.add(*report);
+                }
+            }
+            NodeInput::Spooled { batch } => self.spool.written(batch),
+            NodeInput::Shutdown => self.on_shutdown(now_ms),
+            NodeInput::Metrics(metrics) => {
+                if self.is_live() {
+                    self.send(encode_call(None, method::METRICS_REPORT, &metrics));
+                }
+            }
+        }
+        self.run_timers(now_ms);
+        self.flush(now_ms);
+        std::mem::take(&mut self.outputs)
+    }
+
+    fn on_connected(&mut self, now: u64) {
+        if !matches!(self.link, Link::Connecting { .. }) {
+            return;
+        }
+        let hello = Hello {
+            protocol: PROTOCOL_VERSION.to_owned(),
+            node: self.options.node,
+            instance: self.options.instance,
+            facts: self.options.facts.clone(),
+            resume: self.epoch_seen,
+            meta: None,
+        };
+        let mut connection = Connection::new(now);
+        let text = connection.request(now, method::SESSION_START, &hello, Asked::Hello);
+        self.link = Link::Up(connection);
+        self.send(text);
+    }
+
+    fn on_connect_refused(&mut self, now: u64, status: u16) {
+        if !matches!(self.link, Link::Connecting { .. }) {
+            return;
+        }
+        if matches!(status, 401 | 403) {
+            self.exit(
+                ExitCode::AuthRefused,
+                format!("the coordinator refused the connection with status `{status}`"),
+            );
+        } else {
+            self.go_down(now);
+        }
+    }
+
+    fn on_shutdown(&mut self, now: u64) {
+        if self.leaves_at.is_some() {
+            return;
+        }
+        self.leaves_at = Some(now.saturating_add(SHUTDOWN_TIMEOUT_MS));
+        for attempt in self.attempts.stop_all() {
+            self.kill_output(attempt, KillReason::Shutdown);
+        }
+    }
+
+    /// Hands out everything that can go on: starts, disk writes, results.
+    fn flush(&mut self, now: u64) {
+        if self.is_over() {
+            return;
+        }
+        while let Some(assignment) = self.attempts.next_start() {
+            self.outputs.push(NodeOutput::Start(assignment));
+        }
+        if let Some((batch, reports)) = self.spool.next_write() {
+            self.outputs.push(NodeOutput::Spool { batch, reports });
+        }
+        if let Link::Up(connection) = &mut self.link
+            && connection.stage == link::Stage::Live
+        {
+            while self.spool.has_unsent()
+                && connection.results_in_flight() < RESULT_REQUESTS_IN_FLIGHT_MAX
+            {
+                let Some((text, keys)) = self.spool.next_request(connection.next_id()) else {
+                    break;
+                };
+                connection.sent(now, Asked::Results(keys));
+                self.outputs.push(NodeOutput::Send(text));
+            }
+        }
+        self.leave_if_done(now);
+    }
+
+    /// Ends a node that was told to stop, once nothing is left to wait for or the time is up.
+    fn leave_if_done(&mut self, now: u64) {
+        let Some(leaves_at) = self.leaves_at else {
+            return;
+        };
+        let connected = matches!(self.link, Link::Up(_));
+        let stopped = self.attempts.is_empty() && self.spool.is_written();
+        let answered = self.spool.is_empty() || !connected;
+        if !(stopped && answered) && now < leaves_at {
+            return;
+        }
+        // With unanswered results it leaves without a goodbye: a goodbye gives up its attempts
+        // at once, and the next process could no longer hand in what is on disk.
+        if self.is_live() && stopped && self.spool.is_empty() {
+            let reason = "the node stops".to_owned();
+            self.send(encode_call(None, method::SESSION_END, &Goodbye { reason }));
+        }
+        self.exit(ExitCode::Shutdown, "the node was told to stop".to_owned());
+    }
+
+    fn exit(&mut self, code: ExitCode, reason: String) {
+        for attempt in self.attempts.kill_all() {
+            let why = if code == ExitCode::Shutdown {
+                KillReason::Shutdown
+            } else {
+                KillReason::Revoked
+            };
+            self.kill_output(attempt, why);
+        }
+        if let Some((batch, reports)) = self.spool.last_write() {
+            self.outputs.push(NodeOutput::Spool { batch, reports });
+        }
+        if matches!(self.link, Link::Connecting { .. } | Link::Up(_)) {
+            let reason = reason.clone();
+            self.outputs.push(NodeOutput::CloseConnection { reason });
+        }
+        self.outputs.push(NodeOutput::Exit { code, reason });
+        self.link = Link::Over;
+    }
+
+    /// Gives the connection up and plans the next one.
+    fn close(&mut self, now: u64, reason: &str) {
+        let reason = reason.to_owned();
+        self.outputs.push(NodeOutput::CloseConnection { reason });
+        self.go_down(now);
+    }
+
+    fn go_down(&mut self, now: u64) {
+        let doubled = RECONNECT_INITIAL_MS << self.failures.min(RECONNECT_DOUBLINGS_MAX);
+        self.failures = self.failures.saturating_add(1);
+        let delay = self.jitter.up_to(doubled.min(RECONNECT_MAX_MS));
+        let retry_at = now.saturating_add(delay);
+        self.link = Link::Down { retry_at };
+    }
+
+    fn kill_output(&mut self, attempt: AttemptKey, reason: KillReason) {
+        self.outputs.push(NodeOutput::Kill { attempt, reason });
+    }
+
+    fn send(&mut self, text: String) {
+        self.outputs.push(NodeOutput::Send(text));
+    }
+}

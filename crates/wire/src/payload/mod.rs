@@ -1,0 +1,86 @@
+//! What messages carry: parameters and results, one module per part of a session.
+//!
+//! All of them take unknown fields in their stride, so that a newer peer can say more. The three
+//! optional groups of MCPX travel in `_meta`, where a plain MCP peer does not look.
+
+mod assignment;
+mod result;
+mod session;
+mod sync;
+
+pub use assignment::{
+    AssignAnswer, AssignAnswers, AssignBatch, AssignRefusal, Assigned, Assignment, Offer, TaskToken,
+};
+pub use result::{ProgressBatch, ResultAnswer, ResultAnswers, ResultBatch, ResultVerdict};
+pub use session::{
+    EndCode, Ended, Goodbye, Heartbeat, Hello, NodeMetrics, SessionEnd, StatusUpdate, Welcome,
+};
+pub use sync::{HeldAttempt, HeldPhase, SyncReport, SyncVerdicts, Verdict, VerdictItem};
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use skep_model::attempt::{AttemptReport, Fence};
+use skep_model::command::Progress;
+use skep_model::ids::TaskId;
+use std::fmt;
+
+/// One attempt: a task and the fence of its grant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct AttemptKey {
+    /// The task.
+    pub task: TaskId,
+    /// The grant.
+    pub fence: Fence,
+}
+
+impl AttemptKey {
+    /// The attempt of this task under this grant.
+    pub const fn new(task: TaskId, fence: Fence) -> Self {
+        Self { task, fence }
+    }
+}
+
+impl fmt::Display for AttemptKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.task, self.fence)
+    }
+}
+
+impl From<&AttemptReport> for AttemptKey {
+    fn from(report: &AttemptReport) -> Self {
+        Self::new(report.task, report.fence)
+    }
+}
+
+impl From<&Progress> for AttemptKey {
+    fn from(progress: &Progress) -> Self {
+        Self::new(progress.task, progress.fence)
+    }
+}
+
+/// The optional groups of MCPX, kept as the JSON they came as.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Meta {
+    /// Session, dependencies, checkpoints.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orchestration: Option<RawJson>,
+    /// Shared state and gates.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coordination: Option<RawJson>,
+    /// Placement, partitions, balancing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distribution: Option<RawJson>,
+}
+
+/// A JSON value that was checked for syntax and otherwise left alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RawJson(pub Box<RawValue>);
+
+impl PartialEq for RawJson {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.get() == other.0.get()
+    }
+}
+
+impl Eq for RawJson {}
