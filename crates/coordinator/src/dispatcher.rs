@@ -1,0 +1,79 @@
+//! Turns ready tasks and free agents into grants.
+//!
+//! One decision is under way at a time: the next is made on the state that holds its grants. So
+//! a task is never proposed twice, and no list of "granted but not applied" has to be kept.
+
+use crate::snapshot::{failed_on, snapshot};
+use crate::view::View;
+use skep_model::command::Grant;
+use skep_model::event::{EntryEvents, Event};
+use skep_model::ids::TaskId;
+use skep_scheduler::{Policy, Strategy};
+
+/// Pause after a decision of which the core refused every grant, milliseconds.
+const REFUSED_DECISION_PAUSE_MS: u64 = 1_000;
+
+/// Proposes grants when something changed.
+pub(crate) struct Dispatcher {
+    strategy: Box<dyn Strategy + Send + Sync>,
+    policy: Policy,
+    decision_in_flight: bool,
+    /// No decision before this: the last one was refused as a whole.
+    pause_until: Option<u64>,
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatcher")
+            .field("strategy", &self.strategy.name())
+            .field("decision_in_flight", &self.decision_in_flight)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dispatcher {
+    pub(crate) fn new(strategy: Box<dyn Strategy + Send + Sync>, policy: Policy) -> Self {
+        Self {
+            strategy,
+            policy,
+            decision_in_flight: false,
+            pause_until: None,
+        }
+    }
+
+    /// Grants to propose now; empty while a decision is under way or nothing fits.
+    pub(crate) fn decide(&mut self, view: &View, now: u64) -> Vec<Grant> {
+        let state = &view.state;
+        let paused = self.pause_until.is_some_and(|until| now < until);
+        if self.decision_in_flight || paused {
+            return Vec::new();
+        }
+        self.pause_until = None;
+        if state.ready_count() == 0 {
+            return Vec::new();
+        }
+        let failed_on = |task: TaskId| failed_on(state, task);
+        let grants = self
+            .strategy
+            .place(&snapshot(view, &failed_on), &self.policy);
+        self.policy.cursor = self.policy.cursor.wrapping_add(grants.len() as u64);
+        self.decision_in_flight = !grants.is_empty();
+        grants
+    }
+
+    /// The grants of the last decision were applied. When the core refused all of them, scheduler
+    /// and core disagree: a pause keeps them from filling the log with refusals.
+    pub(crate) fn settled(&mut self, events: &EntryEvents, now: u64) {
+        let any = events
+            .events
+            .iter()
+            .any(|event| matches!(event, Event::TaskLeased { .. }));
+        self.decision_in_flight = false;
+        self.pause_until = (!any).then(|| now + REFUSED_DECISION_PAUSE_MS);
+    }
+
+    /// When a paused decision may be made.
+    pub(crate) const fn pause_until(&self) -> Option<u64> {
+        self.pause_until
+    }
+}

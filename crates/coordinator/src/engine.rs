@@ -1,0 +1,308 @@
+//! The coordinator without threads, sockets or clocks: inputs in, outputs out.
+//!
+//! The production shell ([`crate::hive`]) and the simulator drive this same value. It owns the
+//! order of things: a proposal is queued, cut into a commit, made durable by the journal, applied
+//! to the state, and only then answered, published and acted on.
+
+mod advance;
+mod io;
+mod options;
+mod origin;
+
+pub use io::{Input, Now, Output, ProposeError};
+pub use options::{CHECKPOINT_EVENTS_DEFAULT, EngineOptions, Parts};
+pub(crate) use origin::Origin;
+
+use crate::applier::{Applier, Reaction};
+use crate::dispatcher::Dispatcher;
+use crate::links::{ConnectionId, Links, results_applied};
+use crate::liveness::Liveness;
+use crate::ports::{Commit, Entropy, JournalError, Recovered};
+use crate::sequencer::{Sequencer, Ticket};
+use crate::stats::EngineStats;
+use crate::view::View;
+use parking_lot::RwLock;
+use skep_model::command::{Actor, Command, LogEntry};
+use skep_wire::FromNode;
+use std::sync::Arc;
+
+/// Pause before a full disk is tried again, milliseconds.
+const DISK_FULL_RETRY_MS: u64 = 1_000;
+
+/// The coordinator as a value.
+#[derive(Debug)]
+pub struct Engine {
+    view: Arc<RwLock<View>>,
+    applier: Applier,
+    sequencer: Sequencer<Origin>,
+    dispatcher: Dispatcher,
+    liveness: Liveness,
+    links: Links,
+    entropy: Box<dyn Entropy>,
+    stats: EngineStats,
+    timers_in_flight: bool,
+    /// When the oldest derived row came up.
+    derived_since: Option<u64>,
+    disk_full_until: Option<u64>,
+    closing: bool,
+    /// Something was applied since the last decision.
+    decision_wanted: bool,
+}
+
+impl Engine {
+    /// An engine that goes on where the recovered log ends.
+    ///
+    /// # Errors
+    /// [`JournalError::Damaged`] when the recovered rows or digests contradict the log.
+    pub fn recover(
+        recovered: Recovered,
+        options: EngineOptions,
+        parts: Parts,
+        now: Now,
+    ) -> Result<Self, JournalError> {
+        let last = recovered
+            .entries
+            .last()
+            .map_or(recovered.checkpoint_index, |entry| entry.0);
+        let (applier, view) = Applier::recover(recovered, options.checkpoint_events)?;
+        let liveness = Liveness::start(options.timers, &view.state, now.elapsed_ms);
+        let derived_since = applier.has_derived().then_some(now.elapsed_ms);
+        Ok(Self {
+            view: Arc::new(RwLock::new(view)),
+            applier,
+            sequencer: Sequencer::new(last),
+            dispatcher: Dispatcher::new(parts.strategy, options.policy),
+            liveness,
+            links: Links::new(
+                options.timers,
+                options.task_token_key,
+                options.server_version,
+            ),
+            entropy: parts.entropy,
+            stats: EngineStats::default(),
+            timers_in_flight: false,
+            derived_since,
+            disk_full_until: None,
+            closing: false,
+            decision_wanted: true,
+        })
+    }
+
+    /// For readers; the engine alone writes.
+    pub fn view(&self) -> Arc<RwLock<View>> {
+        Arc::clone(&self.view)
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> EngineStats {
+        EngineStats {
+            proposals_waiting: self.sequencer.waiting() as u64,
+            links: self.links.live() as u64,
+            ..self.stats.clone()
+        }
+    }
+
+    /// Takes one input and says what follows from it.
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
+        let mut out = Vec::new();
+        self.feed(now, input, &mut out);
+        self.advance(now, &mut out);
+        out
+    }
+
+    /// Takes one input. After a burst of them the caller must call [`Self::advance`] once.
+    pub fn feed(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+        match input {
+            Input::Propose {
+                ticket,
+                actor,
+                command,
+            } => {
+                self.propose(now, ticket, actor, command, out);
+            }
+            Input::Committed {
+                commit,
+                took_ms,
+                result,
+            } => {
+                self.committed(now, commit, took_ms, result, out);
+            }
+            Input::LinkOpened(connection) => self.links.opened(connection),
+            Input::Link(connection, message) => self.link(now, connection, message, out),
+            Input::LinkClosed(connection) => self.links.closed(connection),
+            Input::Tick => {}
+            Input::Shutdown => {
+                self.closing = true;
+                self.links.end_all(out);
+            }
+        }
+    }
+
+    fn propose(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        actor: Actor,
+        command: Command,
+        out: &mut Vec<Output>,
+    ) {
+        if self.closing {
+            out.push(Output::Answer(ticket, Err(ProposeError::Stopped)));
+            return;
+        }
+        let entry = self.stamp(now, actor, command);
+        if self.sequencer.offer(entry, Origin::Caller(ticket)).is_err() {
+            self.stats.proposals_refused += 1;
+            let retry_after_ms = DISK_FULL_RETRY_MS;
+            out.push(Output::Answer(
+                ticket,
+                Err(ProposeError::Overloaded { retry_after_ms }),
+            ));
+        }
+    }
+
+    fn stamp(&mut self, now: Now, actor: Actor, command: Command) -> LogEntry {
+        LogEntry {
+            at: now.wall,
+            seed: self.entropy.seed(),
+            actor,
+            command,
+        }
+    }
+
+    fn push(&mut self, now: Now, actor: Actor, command: Command, origin: Origin) {
+        let entry = self.stamp(now, actor, command);
+        self.sequencer.push(entry, origin);
+    }
+
+    fn link(
+        &mut self,
+        now: Now,
+        connection: ConnectionId,
+        message: FromNode,
+        out: &mut Vec<Output>,
+    ) {
+        if let (FromNode::Metrics(metrics), Some(node)) = (&message, self.links.node_of(connection))
+        {
+            self.view.write().metrics.insert(node, *metrics);
+        }
+        let proposal = {
+            let view = self.view.read();
+            let entropy = self.entropy.as_mut();
+            self.links
+                .message(connection, message, &view.state, entropy, out)
+        };
+        if let Some(node) = self.links.node_of(connection) {
+            self.liveness
+                .heard(node, &self.view.read().state, now.elapsed_ms);
+        }
+        if let Some((actor, command, origin)) = proposal {
+            self.push(now, actor, command, origin);
+        }
+    }
+
+    fn committed(
+        &mut self,
+        now: Now,
+        mut commit: Commit,
+        took_ms: u64,
+        result: Result<(), JournalError>,
+        out: &mut Vec<Output>,
+    ) {
+        match result {
+            Ok(()) => {
+                if !commit.entries.is_empty() {
+                    self.stats.commit_took(took_ms);
+                }
+                let origins = self.sequencer.committed();
+                self.disk_full_until = None;
+                self.apply(now, &mut commit, origins, out);
+            }
+            Err(JournalError::DiskFull { .. }) => {
+                self.applier.take_back(std::mem::take(&mut commit.derived));
+                self.derived_since.get_or_insert(now.elapsed_ms);
+                self.disk_full_until = Some(now.elapsed_ms + DISK_FULL_RETRY_MS);
+                self.reject(commit, out);
+            }
+            Err(fatal) => {
+                for origin in self.sequencer.committed() {
+                    if let Origin::Caller(ticket) = origin {
+                        out.push(Output::Answer(ticket, Err(ProposeError::Stopped)));
+                    }
+                }
+                out.push(Output::Halt(fatal));
+            }
+        }
+    }
+
+    /// A full disk stored nothing: callers are told so, the coordinator's own proposals (accepted
+    /// results among them) wait for space.
+    fn reject(&mut self, commit: Commit, out: &mut Vec<Output>) {
+        let mut kept = self.sequencer.rejected(commit.entries);
+        kept.extend(self.sequencer.take_queue());
+        for pending in kept {
+            match pending.origin {
+                Origin::Caller(ticket) => {
+                    out.push(Output::Answer(ticket, Err(ProposeError::StorageFull)));
+                }
+                origin => self.sequencer.push(pending.entry, origin),
+            }
+        }
+    }
+
+    fn apply(
+        &mut self,
+        now: Now,
+        commit: &mut Commit,
+        origins: Vec<Origin>,
+        out: &mut Vec<Output>,
+    ) {
+        let entries = std::mem::take(&mut commit.entries);
+        let mut view = self.view.write();
+        if let Some((archived, _)) = commit.derived.events.last() {
+            view.recent.archived(archived.index);
+        }
+        for ((index, entry), origin) in entries.into_iter().zip(origins) {
+            let events = self
+                .applier
+                .apply(&mut view, index, &entry, &mut self.stats);
+            let reaction = Reaction {
+                state: &view.state,
+                events: &events,
+            };
+            self.links.react(&reaction, out);
+            match origin {
+                Origin::Caller(ticket) => out.push(Output::Answer(ticket, Ok(Arc::clone(&events)))),
+                Origin::Registration(connection) => {
+                    self.links.registered(connection, &reaction, out);
+                }
+                Origin::Confirmation(connection) => {
+                    self.links.confirmed(connection, &reaction, out);
+                }
+                Origin::Results {
+                    connection,
+                    request,
+                    keys,
+                } => {
+                    results_applied(connection, request, keys, &reaction, out);
+                }
+                Origin::Decision => self.dispatcher.settled(&events, now.elapsed_ms),
+                Origin::Timers => self.timers_in_flight = false,
+                Origin::Transition(node) => self.liveness.settled(node),
+                Origin::Nobody => {}
+            }
+            let removed = reaction.removed_nodes();
+            for node in removed {
+                self.liveness.forget(node);
+                view.metrics.remove(&node);
+            }
+            out.push(Output::Publish(events));
+        }
+        drop(view);
+        self.decision_wanted = true;
+        self.derived_since = self.applier.has_derived().then_some(now.elapsed_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests;

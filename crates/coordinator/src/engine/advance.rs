@@ -1,0 +1,137 @@
+//! What an engine does next: proposals that are due, the next commit, the last one.
+
+use super::{Engine, Now, Origin, Output};
+use crate::ports::{Commit, Derived};
+use skep_model::command::{Actor, Command};
+
+/// How long derived rows may wait for a commit that carries entries, milliseconds.
+const DERIVED_FLUSH_MS: u64 = 20;
+
+impl Engine {
+    /// When the engine wants a [`Input::Tick`], in milliseconds of the elapsed clock.
+    pub fn next_wake(&self, now: Now) -> Option<u64> {
+        let view = self.view.read();
+        let timer = (!self.timers_in_flight)
+            .then(|| view.state.next_timer())
+            .flatten()
+            .map(|at| now.elapsed_ms + at.since(now.wall));
+        let flush = if self.sequencer.is_idle() {
+            self.disk_full_until
+                .or(self.derived_since.map(|since| since + DERIVED_FLUSH_MS))
+        } else {
+            None
+        };
+        [
+            timer,
+            self.liveness.next_wake(),
+            flush,
+            self.dispatcher.pause_until(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Proposes what is due and starts the next commit if none is under way.
+    pub fn advance(&mut self, now: Now, out: &mut Vec<Output>) {
+        self.note_presence();
+        if !self.closing {
+            self.propose_due(now);
+        }
+        if !self.sequencer.is_idle() {
+            return;
+        }
+        if self
+            .disk_full_until
+            .is_some_and(|until| now.elapsed_ms < until)
+        {
+            return;
+        }
+        let flush_due = self
+            .derived_since
+            .is_some_and(|since| now.elapsed_ms >= since + DERIVED_FLUSH_MS);
+        if self.sequencer.waiting() == 0 && !flush_due {
+            if self.closing {
+                self.finish(out);
+            }
+            return;
+        }
+        let mut commit = Commit {
+            derived: self.take_derived(false),
+            ..Commit::default()
+        };
+        self.sequencer.cut(&mut commit);
+        out.push(Output::Commit(commit));
+    }
+
+    fn note_presence(&mut self) {
+        let changes = self.links.take_presence();
+        if changes.is_empty() {
+            return;
+        }
+        let mut view = self.view.write();
+        for (node, live) in changes {
+            if live {
+                view.connected.insert(node);
+            } else {
+                view.connected.remove(&node);
+            }
+        }
+        self.decision_wanted = true;
+    }
+
+    fn propose_due(&mut self, now: Now) {
+        let (transitions, timers_due, grants) = {
+            let view = self.view.read();
+            let transitions = self.liveness.due(&view.state, now.elapsed_ms);
+            let timers_due =
+                !self.timers_in_flight && view.state.next_timer().is_some_and(|at| at <= now.wall);
+            let pause_over = self
+                .dispatcher
+                .pause_until()
+                .is_some_and(|until| now.elapsed_ms >= until);
+            let grants = if std::mem::take(&mut self.decision_wanted) || pause_over {
+                self.dispatcher.decide(&view, now.elapsed_ms)
+            } else {
+                Vec::new()
+            };
+            (transitions, timers_due, grants)
+        };
+        for (node, command) in transitions {
+            self.push(now, Actor::Coordinator, command, Origin::Transition(node));
+        }
+        if timers_due {
+            self.timers_in_flight = true;
+            self.push(now, Actor::Coordinator, Command::FireTimers, Origin::Timers);
+        }
+        if !grants.is_empty() {
+            self.push(
+                now,
+                Actor::Coordinator,
+                Command::GrantLeases(grants),
+                Origin::Decision,
+            );
+        }
+    }
+
+    fn take_derived(&mut self, force_checkpoint: bool) -> Derived {
+        self.derived_since = None;
+        self.applier
+            .take_derived(&mut self.view.write().state, force_checkpoint)
+    }
+
+    /// The last commit of a clean stop: everything derived, and a checkpoint.
+    fn finish(&mut self, out: &mut Vec<Output>) {
+        let derived = self.take_derived(true);
+        if derived.is_empty() {
+            out.push(Output::Stopped);
+            return;
+        }
+        let mut commit = Commit {
+            derived,
+            ..Commit::default()
+        };
+        self.sequencer.cut(&mut commit);
+        out.push(Output::Commit(commit));
+    }
+}

@@ -1,0 +1,266 @@
+//! Runs an [`Engine`] on real threads and hands out cheap handles to it.
+//!
+//! Two threads: `skep-sequencer` owns the engine and makes small commits itself; `skep-journal`
+//! makes the larger ones, so that the next gathers while the disk works. Everyone else sends
+//! messages over bounded channels.
+
+use crate::engine::{Engine, ProposeError};
+use crate::journal_desk::{JournalDesk, run_journal};
+use crate::links::{ConnectionId, ToNode};
+use crate::loops::SequencerLoop;
+use crate::ports::{Clock, Journal};
+use crate::snapshot;
+use crate::stats::EngineStats;
+use crate::view::View;
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use skep_model::command::{Actor, Command};
+use skep_model::event::EntryEvents;
+use skep_model::ids::TaskId;
+use skep_model::limits;
+use skep_model::requirements::Requirements;
+use skep_scheduler::{Explanation, Policy};
+use skep_wire::FromNode;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+/// Messages of nodes that wait for the sequencer; their connections wait when it is full.
+const LINK_INPUTS_QUEUED_MAX: usize = 4_096;
+/// Entries a subscriber may lag behind before it has to read from the archive.
+const BROADCAST_ENTRIES: usize = 1_024;
+
+pub(crate) type Answer = Result<Arc<EntryEvents>, ProposeError>;
+
+pub(crate) struct Proposal {
+    pub(crate) actor: Actor,
+    pub(crate) command: Command,
+    pub(crate) answer: oneshot::Sender<Answer>,
+}
+
+pub(crate) enum LinkInput {
+    Opened(ConnectionId, mpsc::Sender<ToNode>),
+    Message(ConnectionId, FromNode),
+    Closed(ConnectionId),
+}
+
+/// Why a hive ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// The journal failed; the process must exit without acknowledging anything more.
+    Halted(String),
+}
+
+struct Shared {
+    view: Arc<RwLock<View>>,
+    proposals: mpsc::Sender<Proposal>,
+    links: mpsc::Sender<LinkInput>,
+    events: broadcast::Sender<Arc<EntryEvents>>,
+    stats: Arc<Mutex<EngineStats>>,
+    connections: AtomicU64,
+    policy: Policy,
+    shutdown: watch::Sender<bool>,
+    ended: watch::Receiver<Option<Ended>>,
+}
+
+/// A handle to a running coordinator. Cheap to clone.
+#[derive(Clone)]
+pub struct Hive(Arc<Shared>);
+
+impl std::fmt::Debug for Hive {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hive").finish_non_exhaustive()
+    }
+}
+
+/// The threads of a hive; join them after [`Hive::shut_down`].
+#[derive(Debug)]
+pub struct HiveThreads {
+    sequencer: JoinHandle<()>,
+    journal: JoinHandle<()>,
+}
+
+impl HiveThreads {
+    /// Waits until both threads ended.
+    pub fn join(self) {
+        for thread in [self.sequencer, self.journal] {
+            if thread.join().is_err() {
+                tracing::error!("a thread of the hive panicked");
+            }
+        }
+    }
+}
+
+/// One node connection as the hive sees it.
+#[derive(Debug)]
+pub struct NodeConnection {
+    /// Names it in [`Hive::node_event`].
+    pub id: ConnectionId,
+    /// What the coordinator tells the node, in order. It ends when the connection must close.
+    pub outbox: mpsc::Receiver<ToNode>,
+}
+
+impl Hive {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// The system could not start a thread.
+    pub fn start(
+        engine: Engine,
+        journal: Box<dyn Journal>,
+        clock: Arc<dyn Clock>,
+        policy: Policy,
+    ) -> std::io::Result<(Self, HiveThreads)> {
+        let (proposals, proposals_in) = mpsc::channel(limits::PROPOSALS_QUEUED_MAX);
+        let (links, links_in) = mpsc::channel(LINK_INPUTS_QUEUED_MAX);
+        let (commits, commits_in) = std::sync::mpsc::sync_channel(1);
+        let (done, done_in) = mpsc::channel(1);
+        let (events, _) = broadcast::channel(BROADCAST_ENTRIES);
+        let (shutdown, shutdown_in) = watch::channel(false);
+        let (ended_out, ended) = watch::channel(None);
+        let stats = Arc::new(Mutex::new(engine.stats()));
+        let view = engine.view();
+        let desk = Arc::new(Mutex::new(JournalDesk::new(journal)));
+        let journal_desk = Arc::clone(&desk);
+        let journal_clock = Arc::clone(&clock);
+        let journal = std::thread::Builder::new()
+            .name("skep-journal".into())
+            .spawn(move || {
+                run_journal(&journal_desk, &commits_in, &done, journal_clock.as_ref());
+            })?;
+        let sequencer_loop = SequencerLoop {
+            engine,
+            clock,
+            commits,
+            journal: desk,
+            events: events.clone(),
+            stats: Arc::clone(&stats),
+            waiting: BTreeMap::new(),
+            outboxes: BTreeMap::new(),
+            next_ticket: 0,
+            ended: ended_out,
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()?;
+        let sequencer = std::thread::Builder::new()
+            .name("skep-sequencer".into())
+            .spawn(move || {
+                runtime.block_on(sequencer_loop.run(proposals_in, links_in, done_in, shutdown_in));
+            })?;
+        let connections = AtomicU64::new(1);
+        let shared = Shared {
+            view,
+            proposals,
+            links,
+            events,
+            stats,
+            connections,
+            policy,
+            shutdown,
+            ended,
+        };
+        Ok((Self(Arc::new(shared)), HiveThreads { sequencer, journal }))
+    }
+
+    /// Puts a command into the log. When it returns `Ok`, the command is durable and applied; a
+    /// refusal is an event in the answer.
+    ///
+    /// # Errors
+    /// [`ProposeError`]; with `Stopped` it is not known whether the command was stored.
+    pub async fn propose(&self, actor: Actor, command: Command) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        match self.0.proposals.try_send(Proposal {
+            actor,
+            command,
+            answer,
+        }) {
+            Ok(()) => answered.await.unwrap_or(Err(ProposeError::Stopped)),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(ProposeError::Overloaded {
+                retry_after_ms: 1_000,
+            }),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(ProposeError::Stopped),
+        }
+    }
+
+    /// The state after the last committed entry. Do not hold the guard across an await.
+    pub fn view(&self) -> RwLockReadGuard<'_, View> {
+        self.0.view.read()
+    }
+
+    /// All entries from now on. A subscriber that lags reads on from the archive by cursor.
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<EntryEvents>> {
+        self.0.events.subscribe()
+    }
+
+    /// How many subscribe.
+    pub fn subscribers(&self) -> usize {
+        self.0.events.receiver_count()
+    }
+
+    /// Announces a node connection; `None` when the hive has ended.
+    pub async fn connect_node(&self) -> Option<NodeConnection> {
+        let id = ConnectionId(self.0.connections.fetch_add(1, Ordering::Relaxed));
+        let (inbox, outbox) = mpsc::channel(limits::FRAMES_QUEUED_MAX);
+        self.0.links.send(LinkInput::Opened(id, inbox)).await.ok()?;
+        Some(NodeConnection { id, outbox })
+    }
+
+    /// Passes on a node's message; waits when the coordinator is behind.
+    pub async fn node_event(&self, connection: ConnectionId, message: FromNode) {
+        if self
+            .0
+            .links
+            .send(LinkInput::Message(connection, message))
+            .await
+            .is_err()
+        {
+            tracing::debug!(?connection, "a node spoke after the hive ended");
+        }
+    }
+
+    /// The connection is gone.
+    pub async fn node_closed(&self, connection: ConnectionId) {
+        if self
+            .0
+            .links
+            .send(LinkInput::Closed(connection))
+            .await
+            .is_err()
+        {
+            tracing::debug!(?connection, "a node left after the hive ended");
+        }
+    }
+
+    /// For each agent, why it could or could not run the task; `None` when it is not live.
+    pub fn explain(&self, task: TaskId) -> Option<Explanation> {
+        snapshot::explain_task(&self.view(), task, &self.0.policy)
+    }
+
+    /// For each agent, why it could or could not run a task with these requirements.
+    pub fn explain_requirements(&self, requirements: &Requirements) -> Explanation {
+        snapshot::explain_requirements(&self.view(), requirements, &[], &self.0.policy)
+    }
+
+    /// Counters.
+    pub fn stats(&self) -> EngineStats {
+        self.0.stats.lock().clone()
+    }
+
+    /// Writes what is pending, with a checkpoint, and ends the threads.
+    pub fn shut_down(&self) {
+        self.0.shutdown.send_replace(true);
+    }
+
+    /// Waits until the hive ended, for whatever reason.
+    pub async fn ended(&self) -> Ended {
+        let mut ended = self.0.ended.clone();
+        match ended.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or(Ended::Stopped),
+            Err(_) => Ended::Halted("the sequencer thread ended unexpectedly".into()),
+        }
+    }
+}

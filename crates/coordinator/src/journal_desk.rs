@@ -1,0 +1,89 @@
+//! The journal and its thread. Whoever holds the desk's lock makes a commit; there is never more
+//! than one under way.
+
+use crate::ports::{Clock, Commit, Journal, JournalError};
+use parking_lot::Mutex;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+
+/// Pause between commits after which upkeep may run, milliseconds.
+const IDLE_AFTER_MS: u64 = 200;
+/// Longest sleep of the journal's thread.
+const SLEEP_MAX: Duration = Duration::from_secs(1);
+
+/// A commit that was tried: how long it took in milliseconds, and whether it is durable.
+pub(crate) type Done = (Commit, u64, Result<(), JournalError>);
+
+/// A journal with what its upkeep has to know.
+pub(crate) struct JournalDesk {
+    journal: Box<dyn Journal>,
+    /// Failed upkeep: said with the next commit, which must not be tried any more.
+    broken: Option<JournalError>,
+    upkeep_due: bool,
+    committed_at: u64,
+}
+
+impl JournalDesk {
+    pub(crate) fn new(journal: Box<dyn Journal>) -> Self {
+        Self {
+            journal,
+            broken: None,
+            upkeep_due: true,
+            committed_at: 0,
+        }
+    }
+
+    pub(crate) fn commit(&mut self, commit: Commit, clock: &dyn Clock) -> Done {
+        let start = clock.elapsed_ms();
+        let result = self
+            .broken
+            .take()
+            .map_or_else(|| self.journal.commit(&commit), Err);
+        self.committed_at = clock.elapsed_ms();
+        self.upkeep_due = true;
+        (commit, self.committed_at.saturating_sub(start), result)
+    }
+
+    /// Does some upkeep if there is any and no commit came lately.
+    fn idle(&mut self, clock: &dyn Clock) {
+        let rested = clock.elapsed_ms() >= self.committed_at + IDLE_AFTER_MS;
+        if !self.upkeep_due || !rested || self.broken.is_some() {
+            return;
+        }
+        match self.journal.idle() {
+            Ok(more) => self.upkeep_due = more,
+            Err(error) => self.broken = Some(error),
+        }
+    }
+
+    const fn pause(&self) -> Duration {
+        if self.upkeep_due {
+            Duration::from_millis(IDLE_AFTER_MS)
+        } else {
+            SLEEP_MAX
+        }
+    }
+}
+
+/// The loop of the journal's thread; it ends when the sequencer does.
+pub(crate) fn run_journal(
+    desk: &Mutex<JournalDesk>,
+    commits: &Receiver<Commit>,
+    done: &mpsc::Sender<Done>,
+    clock: &dyn Clock,
+) {
+    loop {
+        let pause = desk.lock().pause();
+        match commits.recv_timeout(pause) {
+            Ok(commit) => {
+                let finished = desk.lock().commit(commit, clock);
+                if done.blocking_send(finished).is_err() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => desk.lock().idle(clock),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}

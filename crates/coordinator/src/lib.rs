@@ -1,0 +1,34 @@
+//! The coordinator: orders commands, grants work, watches nodes, tells subscribers.
+//!
+//! [`engine::Engine`] is all of it as a value without threads or sockets; [`hive::Hive`] runs one
+//! on real threads and hands out cheap handles. What it needs from the world is in [`ports`].
+//!
+//! This crate may not: speak HTTP or SQL, open files or sockets, read a clock other than through
+//! [`ports::Clock`], or decide what a command does (the core decides).
+
+mod applier;
+mod dispatcher;
+pub mod engine;
+pub mod hive;
+mod journal_desk;
+mod links;
+mod liveness;
+mod loops;
+pub mod ports;
+mod sequencer;
+mod snapshot;
+mod stats;
+mod task_token;
+mod view;
+
+pub use engine::{
+    CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Input, Now, Output, Parts, ProposeError,
+};
+pub use hive::{Ended, Hive, HiveThreads, NodeConnection};
+pub use links::{ConnectionId, ToNode};
+pub use liveness::LeaseTimers;
+pub use sequencer::Ticket;
+pub use snapshot::{explain_requirements, explain_task};
+pub use stats::{COMMIT_BUCKETS_MS, EngineStats};
+pub use task_token::{TASK_TOKEN_PREFIX, TaskTokenKey, task_idempotency_key};
+pub use view::{Recent, View};

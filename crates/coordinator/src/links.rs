@@ -1,0 +1,343 @@
+//! The coordinator's end of each node connection: who it is, what it holds, what it is told.
+//!
+//! A connection goes through `Opened -> Registering -> AwaitsSync -> Confirming -> Live`. Framing
+//! and protocol order are the business of [`skep_wire::CoordinatorEnd`]; here stands what the
+//! messages mean for the swarm.
+
+mod agreement;
+mod offer;
+mod reaction;
+mod results;
+mod to_node;
+
+pub(crate) use results::results_applied;
+pub use to_node::ToNode;
+
+use crate::applier::Reaction;
+use crate::engine::{Origin, Output};
+use crate::liveness::LeaseTimers;
+use crate::ports::Entropy;
+use crate::task_token::TaskTokenKey;
+use agreement::{lost_attempts, names, refused_assignments, verdicts, was_not_understood};
+use offer::offer;
+use skep_core::State;
+use skep_model::command::{Actor, Command};
+use skep_model::event::Event;
+use skep_model::ids::{AgentId, InstanceId, NodeId};
+use skep_wire::FromNode;
+use skep_wire::coordinator_end::ReplyId;
+use skep_wire::payload::{AttemptKey, EndCode, Hello, SyncReport, SyncVerdicts, Welcome};
+use std::collections::BTreeMap;
+
+/// Names one connection of a node for as long as the process lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ConnectionId(pub u64);
+
+type Proposal = (Actor, Command, Origin);
+
+#[derive(Debug)]
+enum Phase {
+    Opened,
+    Registering,
+    AwaitsSync,
+    Confirming {
+        request: ReplyId,
+        report: SyncReport,
+    },
+    Live,
+}
+
+#[derive(Debug)]
+struct Link {
+    phase: Phase,
+    node: Option<(NodeId, InstanceId)>,
+}
+
+/// All node connections.
+#[derive(Debug)]
+pub(crate) struct Links {
+    timers: LeaseTimers,
+    tokens: TaskTokenKey,
+    server_version: String,
+    by_connection: BTreeMap<ConnectionId, Link>,
+    by_node: BTreeMap<NodeId, ConnectionId>,
+    /// Who became live or ceased to be since the last look.
+    presence: Vec<(NodeId, bool)>,
+}
+
+impl Links {
+    pub(crate) fn new(timers: LeaseTimers, tokens: TaskTokenKey, server_version: String) -> Self {
+        Self {
+            timers,
+            tokens,
+            server_version,
+            by_connection: BTreeMap::new(),
+            by_node: BTreeMap::new(),
+            presence: Vec::new(),
+        }
+    }
+
+    pub(crate) fn opened(&mut self, connection: ConnectionId) {
+        self.by_connection.insert(
+            connection,
+            Link {
+                phase: Phase::Opened,
+                node: None,
+            },
+        );
+    }
+
+    pub(crate) fn closed(&mut self, connection: ConnectionId) {
+        let Some(link) = self.by_connection.remove(&connection) else {
+            return;
+        };
+        if let Some((node, _)) = link.node
+            && self.by_node.get(&node) == Some(&connection)
+        {
+            self.by_node.remove(&node);
+            self.presence.push((node, false));
+        }
+    }
+
+    /// Nodes that became live (true) or ceased to be since the last call, in order.
+    pub(crate) fn take_presence(&mut self) -> Vec<(NodeId, bool)> {
+        std::mem::take(&mut self.presence)
+    }
+
+    /// Connections that take work.
+    pub(crate) fn live(&self) -> usize {
+        self.by_connection
+            .values()
+            .filter(|link| matches!(link.phase, Phase::Live))
+            .count()
+    }
+
+    pub(crate) fn node_of(&self, connection: ConnectionId) -> Option<NodeId> {
+        Some(self.by_connection.get(&connection)?.node?.0)
+    }
+
+    pub(crate) fn end_all(&mut self, out: &mut Vec<Output>) {
+        for connection in self.by_connection.keys().copied().collect::<Vec<_>>() {
+            self.end(connection, EndCode::Shutdown, "the coordinator stops", out);
+        }
+    }
+
+    fn end(
+        &mut self,
+        connection: ConnectionId,
+        code: EndCode,
+        message: impl Into<String>,
+        out: &mut Vec<Output>,
+    ) {
+        self.closed(connection);
+        out.push(Output::ToNode(
+            connection,
+            ToNode::End {
+                code,
+                message: message.into(),
+            },
+        ));
+    }
+
+    /// Takes a node's message; what it leads to is returned as proposals.
+    pub(crate) fn message(
+        &mut self,
+        connection: ConnectionId,
+        message: FromNode,
+        state: &State,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<Output>,
+    ) -> Option<Proposal> {
+        let link = self.by_connection.get_mut(&connection)?;
+        match message {
+            FromNode::Hello(hello) => self.hello(connection, *hello, state, entropy, out),
+            FromNode::SyncReport { reply, report } => {
+                let (node, instance) = link.node?;
+                let lost = lost_attempts(state, node, instance, &report);
+                link.phase = Phase::Confirming {
+                    request: reply,
+                    report,
+                };
+                let command = Command::ConfirmNode {
+                    node,
+                    instance,
+                    lost,
+                };
+                Some((Actor::Node(node), command, Origin::Confirmation(connection)))
+            }
+            FromNode::Results { reply, reports } => {
+                let (node, _) = link.node?;
+                let keys = reports.iter().map(AttemptKey::from).collect();
+                let command = Command::ReportResults { node, reports };
+                let origin = Origin::Results {
+                    connection,
+                    request: reply,
+                    keys,
+                };
+                Some((Actor::Node(node), command, origin))
+            }
+            FromNode::Progress(items) => {
+                let (node, _) = link.node?;
+                let command = Command::ReportProgress { node, items };
+                Some((Actor::Node(node), command, Origin::Nobody))
+            }
+            FromNode::Assigned(answers) => {
+                let (node, _) = link.node?;
+                if answers.iter().any(was_not_understood) {
+                    // Whether it was started is not known: only a synchronisation tells.
+                    let message = "an assignment was answered with an error";
+                    self.end(connection, EndCode::Shutdown, message, out);
+                    return None;
+                }
+                let reports = refused_assignments(answers);
+                if reports.is_empty() {
+                    return None;
+                }
+                let command = Command::ReportResults { node, reports };
+                Some((Actor::Coordinator, command, Origin::Nobody))
+            }
+            FromNode::Goodbye { .. } => {
+                let (node, instance) = link.node?;
+                self.closed(connection);
+                let command = Command::NodeLeft { node, instance };
+                Some((Actor::Node(node), command, Origin::Nobody))
+            }
+            FromNode::Heartbeat { .. } | FromNode::Metrics(_) => None,
+        }
+    }
+
+    /// The newest process of a node wins: an older one that still speaks is sent away.
+    fn hello(
+        &mut self,
+        connection: ConnectionId,
+        hello: Hello,
+        state: &State,
+        entropy: &mut dyn Entropy,
+        out: &mut Vec<Output>,
+    ) -> Option<Proposal> {
+        let (node, instance) = (hello.node, hello.instance);
+        let newest = state.node(node).map(|record| record.instance);
+        if let Some(newest) = newest
+            && newest > instance
+        {
+            let message = format!("a newer process of node `{node}` is known");
+            self.end(connection, EndCode::Replaced, message, out);
+            return None;
+        }
+        if let Some(older) = self.by_node.insert(node, connection)
+            && older != connection
+        {
+            let message = format!("node `{node}` opened another connection");
+            // The same process comes back on a new connection; an older one is sent away for good.
+            let same = newest == Some(instance);
+            let code = if same {
+                EndCode::Shutdown
+            } else {
+                EndCode::Replaced
+            };
+            self.end(older, code, message, out);
+            self.by_node.insert(node, connection);
+        }
+        let link = self.by_connection.get_mut(&connection)?;
+        link.node = Some((node, instance));
+        link.phase = Phase::Registering;
+        let agent = AgentId::from_u128(entropy.id());
+        let facts = Box::new(hello.facts);
+        let command = Command::RegisterNode {
+            node,
+            instance,
+            agent,
+            facts,
+        };
+        Some((Actor::Node(node), command, Origin::Registration(connection)))
+    }
+
+    /// The registration was applied: welcome the node, or send it away.
+    pub(crate) fn registered(
+        &mut self,
+        connection: ConnectionId,
+        reaction: &Reaction<'_>,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(reason) = refusal(reaction) {
+            self.end(connection, EndCode::Removed, reason, out);
+            return;
+        }
+        let Some(link) = self.by_connection.get_mut(&connection) else {
+            return;
+        };
+        let Some((node, _)) = link.node else { return };
+        link.phase = Phase::AwaitsSync;
+        let welcome = Welcome {
+            node,
+            session: format!("{}.{}", connection.0, reaction.events.index),
+            heartbeat_ms: self.timers.heartbeat_ms,
+            lease_ms: self.timers.lease_ms,
+            server_version: self.server_version.clone(),
+            epoch: EPOCH,
+        };
+        out.push(Output::ToNode(connection, ToNode::Welcome(welcome)));
+    }
+
+    /// The confirmation was applied: say keep, kill or resend for each item the node named, and
+    /// assign again what was granted to this very process and never reached it.
+    pub(crate) fn confirmed(
+        &mut self,
+        connection: ConnectionId,
+        reaction: &Reaction<'_>,
+        out: &mut Vec<Output>,
+    ) {
+        if let Some(reason) = refusal(reaction) {
+            self.end(connection, EndCode::Removed, reason, out);
+            return;
+        }
+        let Some(link) = self.by_connection.get_mut(&connection) else {
+            return;
+        };
+        let Some((node, _)) = link.node else { return };
+        let Phase::Confirming { request, report } = std::mem::replace(&mut link.phase, Phase::Live)
+        else {
+            return;
+        };
+        self.presence.push((node, true));
+        let state = reaction.state;
+        let verdicts = SyncVerdicts {
+            items: verdicts(state, node, &report),
+        };
+        out.push(Output::ToNode(
+            connection,
+            ToNode::Verdicts { request, verdicts },
+        ));
+        let missing = state
+            .held_by_node(node)
+            .filter(|record| !names(&report, record));
+        let assignments: Vec<_> = missing
+            .filter_map(|record| offer(&self.tokens, state, record))
+            .collect();
+        if !assignments.is_empty() {
+            out.push(Output::ToNode(connection, ToNode::Assign(assignments)));
+        }
+        if state
+            .node(node)
+            .is_some_and(|record| record.drain_requested)
+        {
+            out.push(Output::ToNode(connection, ToNode::Draining(true)));
+        }
+    }
+
+    fn live_connection(&self, node: NodeId) -> Option<ConnectionId> {
+        let connection = *self.by_node.get(&node)?;
+        let link = self.by_connection.get(&connection)?;
+        matches!(link.phase, Phase::Live).then_some(connection)
+    }
+}
+
+/// Term of a lone coordinator.
+const EPOCH: u32 = 1;
+
+fn refusal(reaction: &Reaction<'_>) -> Option<String> {
+    reaction.events.events.iter().find_map(|event| match event {
+        Event::Refused { reason } => Some(reason.to_string()),
+        _ => None,
+    })
+}

@@ -1,0 +1,184 @@
+//! Who was heard when. Heartbeats stay here, in memory; only transitions enter the log.
+
+use skep_core::State;
+use skep_model::command::Command;
+use skep_model::ids::NodeId;
+use skep_model::node::NodeState;
+use skep_model::planted::{PlantedBug, planted};
+use std::collections::BTreeMap;
+
+/// Timers of the lease protocol, in milliseconds of [`crate::ports::Clock::elapsed_ms`].
+#[derive(Debug, Clone, Copy)]
+pub struct LeaseTimers {
+    /// How often a node sends a heartbeat.
+    pub heartbeat_ms: u64,
+    /// Silence after which a node gets no new work.
+    pub suspect_after_ms: u64,
+    /// How long a node may hold its work without an answer.
+    pub lease_ms: u64,
+    /// Added to the lease before its work is given to others.
+    pub grace_ms: u64,
+}
+
+impl Default for LeaseTimers {
+    fn default() -> Self {
+        use skep_model::limits;
+        Self {
+            heartbeat_ms: limits::HEARTBEAT_MS,
+            suspect_after_ms: limits::SUSPECT_AFTER_MS,
+            lease_ms: limits::LEASE_MS,
+            grace_ms: limits::LEASE_GRACE_MS,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    at: u64,
+    /// A transition was proposed and is not applied yet.
+    transition_pending: bool,
+}
+
+/// Silence per node, and what follows from it.
+#[derive(Debug)]
+pub(crate) struct Liveness {
+    timers: LeaseTimers,
+    heard: BTreeMap<NodeId, Heard>,
+    /// No transition is due before this. Scanning all nodes is left until then.
+    check_at: Option<u64>,
+}
+
+impl Liveness {
+    /// At start every node that could hold work counts as heard just now: its lease is extended
+    /// by one lease, because nobody knows how long the coordinator was away.
+    pub(crate) fn start(timers: LeaseTimers, state: &State, now: u64) -> Self {
+        let at = if planted(PlantedBug::LeasesNotExtended) {
+            now.saturating_sub(timers.lease_ms + timers.grace_ms)
+        } else {
+            now
+        };
+        let heard: BTreeMap<_, _> = state
+            .nodes()
+            .filter(|node| can_be_lost(node.state))
+            .map(|node| {
+                (
+                    node.id,
+                    Heard {
+                        at,
+                        transition_pending: false,
+                    },
+                )
+            })
+            .collect();
+        let check_at = (!heard.is_empty()).then_some(now);
+        Self {
+            timers,
+            heard,
+            check_at,
+        }
+    }
+
+    pub(crate) fn heard(&mut self, node: NodeId, state: &State, now: u64) {
+        let entry = self.heard.entry(node).or_insert(Heard {
+            at: now,
+            transition_pending: false,
+        });
+        entry.at = entry.at.max(now);
+        let suspect = state
+            .node(node)
+            .is_some_and(|record| record.state == NodeState::Suspect);
+        let check = if suspect {
+            now
+        } else {
+            now + self.timers.suspect_after_ms
+        };
+        self.check_by(check);
+    }
+
+    pub(crate) fn forget(&mut self, node: NodeId) {
+        self.heard.remove(&node);
+    }
+
+    /// A proposed transition was applied or refused.
+    pub(crate) fn settled(&mut self, node: NodeId) {
+        if let Some(entry) = self.heard.get_mut(&node) {
+            entry.transition_pending = false;
+            let at = entry.at;
+            self.check_by(at + self.timers.suspect_after_ms);
+        }
+    }
+
+    /// Transitions that are due, each proposed once.
+    pub(crate) fn due(&mut self, state: &State, now: u64) -> Vec<(NodeId, Command)> {
+        if self.check_at.is_none_or(|check_at| now < check_at) {
+            return Vec::new();
+        }
+        let timers = self.timers;
+        let mut due = Vec::new();
+        let mut check_at = None;
+        for (&node, entry) in &mut self.heard {
+            let Some(record) = state.node(node) else {
+                continue;
+            };
+            if entry.transition_pending {
+                continue;
+            }
+            let silent_ms = now.saturating_sub(entry.at);
+            if let Some(command) = transition(node, record.state, silent_ms, &timers) {
+                entry.transition_pending = true;
+                due.push((node, command));
+            } else if let Some(silence) = next_silence(record.state, &timers) {
+                let at = entry.at + silence;
+                check_at = Some(check_at.map_or(at, |earlier: u64| earlier.min(at)));
+            }
+        }
+        self.check_at = check_at;
+        due
+    }
+
+    /// When [`Self::due`] may next have something to say.
+    pub(crate) const fn next_wake(&self) -> Option<u64> {
+        self.check_at
+    }
+
+    fn check_by(&mut self, at: u64) {
+        self.check_at = Some(self.check_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// The silence at which a node in this state is next looked at.
+const fn next_silence(state: NodeState, timers: &LeaseTimers) -> Option<u64> {
+    match state {
+        NodeState::Ready => Some(timers.suspect_after_ms),
+        NodeState::Joining | NodeState::Draining | NodeState::Suspect => {
+            Some(timers.lease_ms + timers.grace_ms)
+        }
+        NodeState::Lost | NodeState::Left => None,
+    }
+}
+
+const fn can_be_lost(state: NodeState) -> bool {
+    !matches!(state, NodeState::Lost | NodeState::Left)
+}
+
+fn transition(
+    node: NodeId,
+    state: NodeState,
+    silent_ms: u64,
+    timers: &LeaseTimers,
+) -> Option<Command> {
+    let mut given_up_after_ms = timers.lease_ms + timers.grace_ms;
+    if planted(PlantedBug::LeaseGivenUpEarly) {
+        given_up_after_ms = timers.suspect_after_ms;
+    }
+    if can_be_lost(state) && silent_ms >= given_up_after_ms {
+        return Some(Command::LoseNode(node));
+    }
+    match state {
+        NodeState::Ready if silent_ms >= timers.suspect_after_ms => {
+            Some(Command::SuspectNode(node))
+        }
+        NodeState::Suspect if silent_ms < timers.suspect_after_ms => Some(Command::TrustNode(node)),
+        _ => None,
+    }
+}

@@ -1,0 +1,42 @@
+//! Counters of the coordinator, for `/metrics` and `system.status`.
+
+/// Upper bounds of the commit duration buckets, milliseconds.
+pub const COMMIT_BUCKETS_MS: [u64; 10] = [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000];
+
+/// What happened since the start of the process. Counters only rise.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineStats {
+    /// Log entries applied.
+    pub entries_applied: u64,
+    /// Group commits that carried entries.
+    pub commits: u64,
+    /// Commits by duration, not cumulated; the last counts those above all bounds.
+    pub commit_durations: [u64; COMMIT_BUCKETS_MS.len() + 1],
+    /// Sum of all commit durations, milliseconds.
+    pub commit_duration_ms_sum: u64,
+    /// Proposals that wait for a commit.
+    pub proposals_waiting: u64,
+    /// Proposals that were turned away because too many waited.
+    pub proposals_refused: u64,
+    /// Tasks taken in.
+    pub tasks_submitted: u64,
+    /// Tasks that became final, by state: succeeded, failed, cancelled, expired, unknown.
+    pub tasks_finished: [u64; 5],
+    /// Attempts granted.
+    pub attempts_granted: u64,
+    /// Attempts given up because their node was lost, left or restarted.
+    pub leases_lost: u64,
+    /// Reports that carried a fence that was not current, or came for a final task.
+    pub reports_fenced: u64,
+    /// Connected nodes.
+    pub links: u64,
+}
+
+impl EngineStats {
+    pub(crate) fn commit_took(&mut self, ms: u64) {
+        self.commits += 1;
+        self.commit_duration_ms_sum += ms;
+        let bucket = COMMIT_BUCKETS_MS.iter().position(|bound| ms <= *bound);
+        self.commit_durations[bucket.unwrap_or(COMMIT_BUCKETS_MS.len())] += 1;
+    }
+}
