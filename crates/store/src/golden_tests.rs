@@ -1,0 +1,31 @@
+//! Databases that released versions wrote must stay readable.
+//!
+//! `tests/data/v1/skep.db` holds what `write_everything` wrote with schema 1 and log format 1. To
+//! make it anew (only while no release has written that format), run this test with
+//! `SKEP_WRITE_GOLDEN=1`.
+
+use crate::Archive;
+use crate::fixtures::{read_everything, write_everything};
+use std::fs;
+use std::path::PathBuf;
+
+fn golden(version: u32) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/v{version}/skep.db"))
+}
+
+#[test]
+fn a_database_of_the_first_version_opens_with_all_it_holds() {
+    let fresh = tempfile::tempdir().unwrap();
+    write_everything(fresh.path());
+    if std::env::var_os("SKEP_WRITE_GOLDEN").is_some() {
+        fs::copy(fresh.path().join("skep.db"), golden(1)).unwrap();
+    }
+    let old = tempfile::tempdir().unwrap();
+    fs::copy(golden(1), old.path().join("skep.db")).unwrap();
+    let expected = read_everything(fresh.path()).unwrap();
+    assert!(expected.0.contains("task-7-0") && expected.1.contains("nightly"));
+    assert_eq!(read_everything(old.path()).unwrap(), expected);
+    let archive = Archive::open_as_guest(old.path()).unwrap();
+    assert_eq!(archive.search("nightly", None, 10).unwrap().hits.len(), 2);
+    assert_eq!(archive.verify_all().unwrap().findings, []);
+}

@@ -1,0 +1,151 @@
+//! Fills the full text search behind the history, in idle time.
+
+use super::{SqliteJournal, classify};
+use crate::sealed::{self, Table};
+use crate::search_text;
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+use skep_coordinator::ports::JournalError;
+use skep_model::run::RunRecord;
+use skep_model::task::FinishedTask;
+
+/// Name in `meta` of the last task row in the search.
+pub(crate) const TASKS_INDEXED: &str = "search_tasks";
+/// Name in `meta` of the last run row in the search.
+pub(crate) const RUNS_INDEXED: &str = "search_runs";
+
+impl SqliteJournal {
+    /// Empties the search, so that [`SqliteJournal::index_search`] fills it anew. For a search that
+    /// was damaged: it is the one part of the database without checksums.
+    ///
+    /// # Errors
+    /// As for a commit: the journal refuses everything after a failure.
+    pub fn reset_search(&mut self) -> Result<(), JournalError> {
+        self.guarded(|journal| {
+            let database = || classify("empty the search");
+            let transaction = journal
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(database())?;
+            transaction
+                .execute_batch(
+                    "INSERT INTO task_search (task_search) VALUES ('delete-all');
+                     INSERT INTO run_search (run_search) VALUES ('delete-all');",
+                )
+                .and_then(|()| {
+                    let names = params![TASKS_INDEXED, RUNS_INDEXED];
+                    transaction.execute("DELETE FROM meta WHERE name IN (?1, ?2)", names)
+                })
+                .map_err(database())?;
+            transaction.commit().map_err(database())
+        })
+    }
+
+    /// Adds up to `limit` tasks and as many runs to the search. Gives the number added; 0 means
+    /// that the search is up to date. Kept off the path of commits because it costs several times
+    /// what the history rows cost.
+    ///
+    /// # Errors
+    /// As for a commit: the journal refuses everything after a failure.
+    pub fn index_search(&mut self, limit: u32) -> Result<u32, JournalError> {
+        self.guarded(|journal| {
+            let transaction = journal
+                .connection
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(classify("begin to fill the search"))?;
+            let added = index_tasks(&transaction, limit)? + index_runs(&transaction, limit)?;
+            if added > 0 {
+                transaction.commit().map_err(classify("fill the search"))?;
+            }
+            Ok(added)
+        })
+    }
+}
+
+fn index_tasks(transaction: &Transaction<'_>, limit: u32) -> Result<u32, JournalError> {
+    let rows = "SELECT seq, id, body FROM tasks WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let mut insert = transaction
+        .prepare_cached(
+            "INSERT INTO task_search (rowid, name, labels, error) VALUES (?1, ?2, ?3, ?4)",
+        )
+        .map_err(classify("prepare the search"))?;
+    index_rows(
+        transaction,
+        (TASKS_INDEXED, rows, Table::Tasks),
+        limit,
+        |seq, task: &FinishedTask| {
+            let spec = &task.record.spec;
+            let labels = search_text::labels(&spec.labels);
+            insert.execute(params![seq, spec.name, labels, search_text::error(task)])
+        },
+    )
+}
+
+fn index_runs(transaction: &Transaction<'_>, limit: u32) -> Result<u32, JournalError> {
+    let rows = "SELECT seq, id, body FROM runs WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO run_search (rowid, name, labels) VALUES (?1, ?2, ?3)")
+        .map_err(classify("prepare the search"))?;
+    index_rows(
+        transaction,
+        (RUNS_INDEXED, rows, Table::Runs),
+        limit,
+        |seq, run: &RunRecord| {
+            insert.execute(params![
+                seq,
+                run.spec.name,
+                search_text::labels(&run.spec.labels)
+            ])
+        },
+    )
+}
+
+fn index_rows<T: serde::de::DeserializeOwned>(
+    transaction: &Transaction<'_>,
+    (progress, sql, table): (&str, &str, Table),
+    limit: u32,
+    mut add: impl FnMut(i64, &T) -> rusqlite::Result<usize>,
+) -> Result<u32, JournalError> {
+    let database = || classify("fill the search");
+    let done: Option<[u8; 8]> = transaction
+        .query_row(
+            "SELECT value FROM meta WHERE name = ?1",
+            [progress],
+            |row| row.get(0),
+        )
+        .optional()
+        .map_err(database())?;
+    let mut last = done.map_or(0, i64::from_le_bytes);
+    let mut added = 0;
+    let mut statement = transaction.prepare_cached(sql).map_err(database())?;
+    let mut rows = statement.query(params![last, limit]).map_err(database())?;
+    while let Some(row) = rows.next().map_err(database())? {
+        last = row.get(0).map_err(database())?;
+        let id: [u8; 16] = row.get(1).map_err(database())?;
+        let body = row.get_ref(2).map_err(database())?;
+        let body = body
+            .as_blob()
+            .map_err(|error| classify("fill the search")(error.into()))?;
+        match sealed::unseal(body, table, &[&id]) {
+            Ok(value) => {
+                add(last, &value).map_err(database())?;
+            }
+            // Whoever asks for this row is refused; the search of all others goes on.
+            Err(error) => tracing::error!(
+                row = last,
+                ?table,
+                %error,
+                "a damaged row of the history is left out of the search; run the doctor"
+            ),
+        }
+        added += 1;
+    }
+    if added > 0 {
+        transaction
+            .execute(
+                "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
+                params![progress, last.to_le_bytes()],
+            )
+            .map_err(database())?;
+    }
+    Ok(added)
+}

@@ -1,0 +1,231 @@
+//! The ordered log as a table: one transaction and one sync per group commit.
+
+mod derived;
+mod indexer;
+mod retention;
+
+pub(crate) use indexer::{RUNS_INDEXED, TASKS_INDEXED};
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod damage_tests;
+#[cfg(test)]
+mod tests;
+
+use crate::chain::{self, ChainHash};
+use crate::data_dir::DataDir;
+use crate::recovery::LogHead;
+use crate::sealed;
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use skep_coordinator::ports::{Commit, Journal, JournalError};
+use skep_model::attempt::LogIndex;
+use skep_model::command::{LOG_FORMAT, LogEntry};
+use std::ops::Range;
+
+/// Scratch space above this is given back after a commit.
+const SCRATCH_BYTES_KEPT_MAX: usize = 4 << 20;
+
+/// History rows added to the search at a time: a few milliseconds, as long as a commit.
+const ROWS_INDEXED_PER_IDLE: u32 = 500;
+
+/// What a journal wrote since it was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct JournalStats {
+    /// Group commits.
+    pub commits: u64,
+    /// Log entries.
+    pub entries: u64,
+    /// Encoded bytes of log entries.
+    pub bytes: u64,
+}
+
+/// The journal over `SQLite`. Belongs to one thread, which writes everything.
+#[derive(Debug)]
+pub struct SqliteJournal {
+    connection: Connection,
+    head: LogHead,
+    stats: JournalStats,
+    scratch: Vec<u8>,
+    /// After a failure what is on disk is not known: nothing may follow.
+    broken: bool,
+    /// Keeps the ownership of the directory, and its reserve of space.
+    dir: DataDir,
+}
+
+/// Entries of a commit in their stored form; bytes lie in the scratch space.
+#[derive(Debug)]
+struct EncodedEntries {
+    rows: Vec<(LogIndex, Range<usize>, ChainHash)>,
+}
+
+impl SqliteJournal {
+    pub(crate) fn new(connection: Connection, head: LogHead, dir: DataDir) -> Self {
+        Self {
+            connection,
+            head,
+            stats: JournalStats::default(),
+            scratch: Vec::new(),
+            broken: false,
+            dir,
+        }
+    }
+
+    /// The last durable entry; 0 without one.
+    pub const fn last_index(&self) -> LogIndex {
+        self.head.last
+    }
+
+    /// What was written since the journal was opened.
+    pub const fn stats(&self) -> JournalStats {
+        self.stats
+    }
+
+    /// Encodes the entries and links them into the chain.
+    fn encode(&mut self, entries: &[(LogIndex, LogEntry)]) -> Result<EncodedEntries, JournalError> {
+        self.scratch.clear();
+        let mut head = (self.head.last, self.head.last_hash);
+        let mut rows = Vec::with_capacity(entries.len());
+        for (index, entry) in entries {
+            if *index != head.0.next() {
+                return Err(JournalError::Damaged {
+                    detail: format!("entry {index} was to follow entry {}", head.0),
+                });
+            }
+            let start = self.scratch.len();
+            sealed::encode(&mut self.scratch, entry).map_err(|error| refused("encode", &error))?;
+            let span = start..self.scratch.len();
+            let body = &self.scratch[span.clone()];
+            head = (
+                *index,
+                chain::link(&head.1, *index, i64::from(LOG_FORMAT), body),
+            );
+            rows.push((head.0, span, head.1));
+        }
+        Ok(EncodedEntries { rows })
+    }
+
+    fn write(&mut self, commit: &Commit) -> Result<(), JournalError> {
+        let encoded = self.encode(&commit.entries)?;
+        let bytes = self.scratch.len();
+        let transaction = self
+            .connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(classify("begin a commit"))?;
+        insert_entries(&transaction, &encoded, &self.scratch)?;
+        // The bytes of the entries are handed to the database: the space can be used again.
+        derived::write(
+            &transaction,
+            &commit.derived,
+            self.head.checkpoint,
+            &mut self.scratch,
+        )?;
+        transaction.commit().map_err(classify("commit"))?;
+
+        if let Some((index, _, hash)) = encoded.rows.last() {
+            self.head.last = *index;
+            self.head.last_hash = *hash;
+        }
+        if let Some(checkpoint) = &commit.derived.checkpoint {
+            self.head.checkpoint = checkpoint.index;
+        }
+        self.stats.commits += 1;
+        self.stats.entries += encoded.rows.len() as u64;
+        self.stats.bytes += bytes as u64;
+        self.scratch.clear();
+        self.scratch.shrink_to(SCRATCH_BYTES_KEPT_MAX);
+        Ok(())
+    }
+
+    /// Runs `work`; after a failure the journal refuses everything.
+    fn guarded<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, JournalError>,
+    ) -> Result<T, JournalError> {
+        if self.broken {
+            return Err(JournalError::NotDurable {
+                detail: "an earlier write failed; restart the coordinator".to_owned(),
+            });
+        }
+        let result = work(self);
+        let Err(error) = &result else { return result };
+        if !self.connection.is_autocommit() {
+            self.broken = true;
+            return Err(JournalError::NotDurable {
+                detail: "a failed write could not be rolled back".to_owned(),
+            });
+        }
+        // A full disk stored nothing and harmed nothing: what is tried again may fit.
+        if matches!(error, JournalError::DiskFull { .. }) {
+            self.give_back_reserve();
+        } else {
+            self.broken = true;
+        }
+        result
+    }
+
+    /// Gives back the space that was kept for this moment, so that results and cancellations of
+    /// work that was accepted before can still be stored.
+    fn give_back_reserve(&self) {
+        match self.dir.release_ballast() {
+            Ok(true) => tracing::error!("the disk is full; the reserve was given back, free space"),
+            Ok(false) => tracing::error!("the disk is full and no reserve is left, free space"),
+            Err(error) => tracing::error!(%error, "the disk is full; the reserve stays"),
+        }
+    }
+}
+
+impl Journal for SqliteJournal {
+    fn commit(&mut self, commit: &Commit) -> Result<(), JournalError> {
+        if commit.entries.is_empty() && commit.derived.is_empty() {
+            return Ok(());
+        }
+        self.guarded(|journal| journal.write(commit))
+    }
+
+    fn idle(&mut self) -> Result<bool, JournalError> {
+        let added = self.index_search(ROWS_INDEXED_PER_IDLE)?;
+        Ok(added >= ROWS_INDEXED_PER_IDLE)
+    }
+}
+
+fn insert_entries(
+    transaction: &Transaction<'_>,
+    encoded: &EncodedEntries,
+    bytes: &[u8],
+) -> Result<(), JournalError> {
+    let insert = || -> rusqlite::Result<()> {
+        let mut statement =
+            transaction.prepare_cached("INSERT INTO log VALUES (?1, ?2, ?3, ?4)")?;
+        for (index, span, hash) in &encoded.rows {
+            let body = &bytes[span.clone()];
+            statement.execute(rusqlite::params![index.0 as i64, LOG_FORMAT, body, hash])?;
+        }
+        Ok(())
+    };
+    insert().map_err(classify("store log entries"))
+}
+
+/// What an error of `SQLite` means for durability.
+fn classify(step: &'static str) -> impl FnOnce(rusqlite::Error) -> JournalError {
+    use rusqlite::ErrorCode;
+    move |error| {
+        let detail = format!("could not {step}: {error}");
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => JournalError::DiskFull { detail },
+            Some(
+                ErrorCode::DatabaseCorrupt
+                | ErrorCode::NotADatabase
+                | ErrorCode::ConstraintViolation
+                | ErrorCode::TypeMismatch,
+            ) => JournalError::Damaged { detail },
+            _ => JournalError::NotDurable { detail },
+        }
+    }
+}
+
+fn refused(step: &str, error: &postcard::Error) -> JournalError {
+    JournalError::NotDurable {
+        detail: format!("could not {step} a row: {error}"),
+    }
+}

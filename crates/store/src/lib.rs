@@ -1,0 +1,50 @@
+//! Keeps what the coordinator must not forget: the log, the history, artifacts, logs of attempts.
+//!
+//! Open a [`DataDir`] (one owner at a time), open its [`Store`], and [`Store::recover`]: it gives
+//! the last checkpoint with the log after it, and the [`SqliteJournal`] that makes new entries
+//! durable. [`Archive`] answers questions about what is final; [`BlobStore`] keeps the bytes of
+//! artifacts under their hashes; [`AttemptLogs`] keeps what attempts printed.
+//!
+//! Everything here blocks; callers bring the threads. A failed sync, a wrong checksum or a gap in
+//! the log is an error that ends the owner, never something to work around.
+//!
+//! This crate may not: know HTTP, decide anything about tasks, or spawn.
+
+mod anchors;
+mod archive;
+mod attempt_logs;
+mod blobs;
+mod chain;
+mod data_dir;
+mod database;
+mod error;
+mod journal;
+mod key_locks;
+mod migrations;
+mod recovery;
+mod row_key;
+mod sealed;
+mod search_text;
+mod shards;
+mod space;
+mod store;
+mod verify;
+mod wal_scan;
+
+#[cfg(test)]
+mod fixtures;
+#[cfg(test)]
+mod golden_tests;
+
+pub use archive::{
+    Archive, ArtifactReference, HistoryCursor, Page, PageStart, RunFilter, SearchHit, SearchPage,
+    Sizes, TaskFilter,
+};
+pub use attempt_logs::{AttemptLogError, AttemptLogs, LogLine};
+pub use blobs::{BlobError, BlobStatus, BlobStore};
+pub use data_dir::{DataDir, OpenOptions};
+pub use error::StoreError;
+pub use journal::{JournalStats, SqliteJournal};
+pub use space::SpaceState;
+pub use store::Store;
+pub use verify::{Finding, VerifyReport};

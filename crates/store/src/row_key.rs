@@ -1,0 +1,35 @@
+//! Keys of live rows as columns. Ids are written most significant byte first, so that fresh ones
+//! land at the end of the table.
+
+use skep_model::row::RowKey;
+
+/// The key column of a live row.
+#[derive(Debug)]
+pub(crate) enum KeyBytes<'key> {
+    Id([u8; 16]),
+    Text(&'key str),
+    Only,
+}
+
+impl KeyBytes<'_> {
+    pub(crate) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Id(bytes) => bytes,
+            Self::Text(text) => text.as_bytes(),
+            Self::Only => &[],
+        }
+    }
+}
+
+/// The two key columns of a live row. The numbers are part of the file format.
+pub(crate) fn columns(key: &RowKey) -> (i64, KeyBytes<'_>) {
+    match key {
+        RowKey::Task(id) => (1, KeyBytes::Id(id.as_u128().to_be_bytes())),
+        RowKey::Run(id) => (2, KeyBytes::Id(id.as_u128().to_be_bytes())),
+        RowKey::Node(id) => (3, KeyBytes::Id(id.as_u128().to_be_bytes())),
+        RowKey::Agent(id) => (4, KeyBytes::Id(id.as_u128().to_be_bytes())),
+        RowKey::Token(id) => (5, KeyBytes::Id(id.as_u128().to_be_bytes())),
+        RowKey::Idempotency(key) => (6, KeyBytes::Text(key)),
+        RowKey::Clock => (7, KeyBytes::Only),
+    }
+}
