@@ -1,0 +1,91 @@
+//! The client: an address, a token and a pool of connections.
+
+use crate::base_url::BaseUrl;
+use crate::error::ClientError;
+use crate::request::Request;
+use crate::transport::Transport;
+use http::Method;
+use http::header::HeaderValue;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use std::fmt;
+use std::sync::Arc;
+
+/// Speaks to one coordinator. Clones share the connections.
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) transport: Arc<Transport>,
+    pub(crate) authorization: Option<HeaderValue>,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Client({})", self.transport.base)
+    }
+}
+
+impl Client {
+    /// A client of the coordinator at this address. Opens no connection yet.
+    pub fn new(address: &str, token: Option<String>) -> Result<Self, ClientError> {
+        let transport = Arc::new(Transport::new(BaseUrl::parse(address)?));
+        let authorization = token.map(|token| bearer(&token)).transpose()?;
+        Ok(Self {
+            transport,
+            authorization,
+        })
+    }
+
+    /// A client that shows another token over the same connections.
+    pub fn with_token(&self, token: &str) -> Result<Self, ClientError> {
+        Ok(Self {
+            transport: Arc::clone(&self.transport),
+            authorization: Some(bearer(token)?),
+        })
+    }
+
+    /// The coordinator's address.
+    pub fn base_url(&self) -> &BaseUrl {
+        &self.transport.base
+    }
+
+    /// A request of any kind to a path such as `/api/v2/tasks?limit=10`.
+    pub fn request(&self, method: Method, path: impl Into<String>) -> Request<'_> {
+        Request::new(self, method, path.into())
+    }
+
+    /// Reads.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.request(Method::GET, path).send().await
+    }
+
+    /// Makes something or asks for an action. Without an idempotency key (see [`Request::key`])
+    /// it is not repeated once it may have arrived.
+    pub async fn post<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.request(Method::POST, path).json(body)?.send().await
+    }
+
+    /// Changes or stores something.
+    pub async fn put<B: Serialize + ?Sized, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ClientError> {
+        self.request(Method::PUT, path).json(body)?.send().await
+    }
+
+    /// Ends something.
+    pub async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
+        self.request(Method::DELETE, path).send().await
+    }
+}
+
+fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
+        .map_err(|_| ClientError::TokenMalformed)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
