@@ -1,0 +1,89 @@
+//! What a node's owner decides.
+
+use skep_client::BaseUrl;
+use skep_model::requirements::{Proficiency, Resources};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Slots of a node whose machine has fewer processors.
+const SLOTS_MIN: u32 = 2;
+
+/// What a node's owner decides. Make it with [`NodeOptions::new`] and change what differs.
+#[derive(Clone)]
+pub struct NodeOptions {
+    /// Where the coordinator listens.
+    pub coordinator: BaseUrl,
+    /// Proof that this node may join.
+    pub token: String,
+    /// Name for people.
+    pub name: String,
+    /// Words for affinity rules.
+    pub labels: BTreeMap<String, String>,
+    /// What the node's own agent can do.
+    pub capabilities: BTreeMap<String, Proficiency>,
+    /// Attempts it runs at a time.
+    pub slots: u32,
+    /// What it offers to tasks, instead of what is measured.
+    pub resources: Option<Resources>,
+    /// Where the node keeps its identity, results, workspaces and inputs.
+    pub state_dir: PathBuf,
+    /// The binary whose `main` calls [`skep_runner::internal_main`] first.
+    pub supervisor_exe: PathBuf,
+    /// Files and directories that attempts may read besides the system's own.
+    pub extra_read_paths: Vec<PathBuf>,
+    /// Files and directories that tasks never see, e.g. where tokens lie.
+    pub hidden_paths: Vec<PathBuf>,
+}
+
+impl NodeOptions {
+    /// A node without labels and capabilities, with a slot for each processor.
+    pub fn new(
+        coordinator: BaseUrl,
+        token: impl Into<String>,
+        state_dir: impl Into<PathBuf>,
+        supervisor_exe: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            coordinator,
+            token: token.into(),
+            name: default_name(),
+            labels: BTreeMap::new(),
+            capabilities: BTreeMap::new(),
+            slots: default_slots(),
+            resources: None,
+            state_dir: state_dir.into(),
+            supervisor_exe: supervisor_exe.into(),
+            extra_read_paths: Vec::new(),
+            hidden_paths: Vec::new(),
+        }
+    }
+}
+
+impl fmt::Debug for NodeOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeOptions")
+            .field("coordinator", &self.coordinator)
+            .field("name", &self.name)
+            .field("slots", &self.slots)
+            .field("state_dir", &self.state_dir)
+            .finish_non_exhaustive()
+    }
+}
+
+fn default_slots() -> u32 {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    u32::try_from(processors).unwrap_or(u32::MAX).max(SLOTS_MIN)
+}
+
+fn default_name() -> String {
+    let name = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    if name.is_empty() {
+        "node".to_owned()
+    } else {
+        name
+    }
+}

@@ -1,0 +1,228 @@
+//! Attempts with a process: environment, output, artifacts, inputs, stopping.
+
+use crate::coordinator::{Coordinator, RunningNode, offer};
+use skep_model::attempt::{ArtifactHash, ArtifactRecord, Outcome};
+use skep_model::ids::TaskId;
+use skep_model::isolation::IsolationLevel;
+use skep_model::task::TaskSpec;
+use skep_model::work::{ArtifactPattern, CommandWork, Input, Invocation, Work, Workspace};
+use skep_wire::payload::{AttemptKey, Offer};
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// The offer of a script without isolation, since not every machine that runs the tests has it.
+fn script(number: u64, text: &str, change: impl FnOnce(&mut CommandWork)) -> Offer {
+    let mut work = CommandWork {
+        invocation: Invocation::Shell(text.to_owned()),
+        env: BTreeMap::new(),
+        reads: Vec::new(),
+        workspace: Workspace::None,
+        inputs: Vec::new(),
+        artifacts: Vec::new(),
+        gates: Vec::new(),
+        timeout_ms: 60_000,
+        kill_grace_ms: 1_000,
+    };
+    change(&mut work);
+    let mut spec = TaskSpec::noop("greet");
+    spec.work = Work::Command(Box::new(work));
+    spec.requirements.isolation = IsolationLevel::S0;
+    spec.trace_parent = Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned());
+    offer(number, spec)
+}
+
+fn log_name(offer: &Offer) -> String {
+    format!("{}/1", offer.task)
+}
+
+async fn log_of(coordinator: &Coordinator, offer: &Offer, wanted: &str) -> String {
+    let name = log_name(offer);
+    coordinator
+        .wait("output", |state| {
+            let text = String::from_utf8_lossy(state.logs.get(&name)?).into_owned();
+            text.contains(wanted).then_some(text)
+        })
+        .await
+}
+
+fn attempts_left(directory: &Path) -> usize {
+    std::fs::read_dir(directory.join("runner/attempts"))
+        .unwrap()
+        .count()
+}
+
+#[tokio::test]
+async fn a_command_knows_who_it_is_and_its_output_arrives_before_its_result() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = RunningNode::start(coordinator.options(directory.path())).await;
+    let text = "env | grep -E '^(SKEP_|TRACEPARENT)' | sort; echo done; exit 3";
+    let offered = script(7, text, |_| {});
+    coordinator.offer([offered.clone()]);
+    let report = coordinator.report_of(offered.task).await;
+    assert_eq!(report.outcome, Outcome::Exited { code: 3 });
+    assert_eq!(report.isolation, Some(IsolationLevel::S0));
+    let log = String::from_utf8(coordinator.state.lock().logs[&log_name(&offered)].clone());
+    let log = log.unwrap();
+    for line in [
+        &format!("SKEP_TASK_ID={}", offered.task),
+        "SKEP_TASK_NAME=greet",
+        "SKEP_ATTEMPT=1",
+        "SKEP_FENCE=1.7",
+        "SKEP_IDEMPOTENCY_KEY=key-7",
+        "SKEP_TOKEN=task-secret-7",
+        "SKEP_URL=http://127.0.0.1:",
+        "TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-",
+        "done\n",
+    ] {
+        assert!(log.contains(line), "`{line}` is missing in:\n{log}");
+    }
+    assert!(node.stop().await.is_orderly());
+    assert_eq!(
+        attempts_left(directory.path()),
+        0,
+        "a log that was sent is not kept"
+    );
+}
+
+#[tokio::test]
+async fn output_is_seen_while_the_command_runs_and_a_revoked_attempt_reports_nothing() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = RunningNode::start(coordinator.options(directory.path())).await;
+    let offered = script(1, "echo begun; sleep 600", |_| {});
+    coordinator.offer([offered.clone()]);
+    log_of(&coordinator, &offered, "begun").await;
+    coordinator.change(|state| state.revoked.push(offered.key()));
+    let other = script(2, "echo other", |_| {});
+    coordinator.offer([other.clone()]);
+    coordinator.report_of(other.task).await;
+    assert!(node.stop().await.is_orderly());
+    assert!(
+        coordinator
+            .state
+            .lock()
+            .reports
+            .iter()
+            .all(|report| report.task == other.task)
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_stops_interrupts_its_attempts_and_reports_it() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = RunningNode::start(coordinator.options(directory.path())).await;
+    let offered = script(1, "echo begun; sleep 600", |_| {});
+    coordinator.offer([offered.clone()]);
+    log_of(&coordinator, &offered, "begun").await;
+    assert!(node.stop().await.is_orderly());
+    assert_eq!(
+        coordinator.report_of(offered.task).await.outcome,
+        Outcome::Interrupted
+    );
+    assert_eq!(coordinator.state.lock().goodbyes, 1);
+}
+
+#[tokio::test]
+async fn output_that_could_not_be_sent_is_sent_by_the_next_process() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    coordinator.change(|state| state.rest_is_down = true);
+    let first = RunningNode::start(coordinator.options(directory.path())).await;
+    let offered = script(1, "echo hello; echo world", |_| {});
+    coordinator.offer([offered.clone()]);
+    // The result does not wait for the output for ever.
+    let report = coordinator.report_of(offered.task).await;
+    assert_eq!(report.outcome, Outcome::Completed);
+    assert!(first.stop().await.is_orderly());
+    // A part of it had arrived.
+    coordinator.change(|state| {
+        state.rest_is_down = false;
+        state.logs.insert(log_name(&offered), b"hel".to_vec());
+    });
+    let second = RunningNode::start(coordinator.options(directory.path())).await;
+    assert_eq!(
+        log_of(&coordinator, &offered, "world\n").await,
+        "hello\nworld\n"
+    );
+    assert!(second.stop().await.is_orderly());
+}
+
+#[tokio::test]
+async fn artifacts_are_uploaded_before_the_result_and_inputs_are_fetched() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let input = b"from afar".to_vec();
+    let maker = TaskId::from_u128(99);
+    let record = |path: &str| ArtifactRecord {
+        name: "out".to_owned(),
+        path: path.to_owned(),
+        bytes: input.len() as u64,
+        blake3: ArtifactHash::of(&input),
+        executable: false,
+    };
+    coordinator.change(|state| {
+        state
+            .artifacts
+            .insert(ArtifactHash::of(&input), input.clone());
+        state
+            .listings
+            .insert(maker, vec![record("a/data.txt"), record("other.bin")]);
+    });
+    let node = RunningNode::start(coordinator.options(directory.path())).await;
+    let text = "ls in/maker; tr a-z A-Z < in/maker/a/data.txt > result.txt";
+    let offered = script(1, text, |work| {
+        work.inputs.push(Input {
+            from: maker,
+            name: "maker".to_owned(),
+            glob: "**/*.txt".to_owned(),
+            into: "in".to_owned(),
+        });
+        work.artifacts.push(ArtifactPattern {
+            name: "result".to_owned(),
+            glob: "result.txt".to_owned(),
+            required: true,
+        });
+    });
+    coordinator.offer([offered.clone()]);
+    let report = coordinator.report_of(offered.task).await;
+    assert_eq!(report.outcome, Outcome::Completed, "{report:?}");
+    let hash = ArtifactHash::of(b"FROM AFAR");
+    assert_eq!(report.artifacts[0].blake3, hash);
+    assert!(coordinator.state.lock().artifacts.contains_key(&hash));
+    assert!(node.stop().await.is_orderly());
+    let staged = std::fs::read_dir(directory.path().join("staging"))
+        .unwrap()
+        .count();
+    assert_eq!(staged, 0, "the result was answered");
+}
+
+#[tokio::test]
+async fn artifacts_that_the_coordinator_lost_are_uploaded_again() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    coordinator.change(|state| state.keeps_silent = true);
+    let first = RunningNode::start(coordinator.options(directory.path())).await;
+    let offered = script(1, "echo precious > result.txt", |work| {
+        work.artifacts.push(ArtifactPattern {
+            name: "result".to_owned(),
+            glob: "*.txt".to_owned(),
+            required: true,
+        });
+    });
+    coordinator.offer([offered.clone()]);
+    let report = coordinator.report_of(offered.task).await;
+    assert_eq!(AttemptKey::from(&report), offered.key());
+    first.shutdown.stop_at_once();
+    first.ended().await;
+    coordinator.change(|state| state.artifacts.clear());
+    let second = RunningNode::start(coordinator.options(directory.path())).await;
+    let hash = ArtifactHash::of(b"precious\n");
+    coordinator
+        .wait("the bytes", |state| state.artifacts.get(&hash).map(|_| ()))
+        .await;
+    coordinator.change(|state| state.keeps_silent = false);
+    coordinator.drop_connections();
+    assert!(second.stop().await.is_orderly());
+}
