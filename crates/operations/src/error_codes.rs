@@ -1,0 +1,240 @@
+//! Every error code of the API: its status, title and what to do about it, in one table.
+
+/// What a caller can do about an error, apart from reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// The same request will fail again.
+    Useless,
+    /// The same request may succeed later.
+    Later,
+}
+
+macro_rules! error_codes {
+    ($($variant:ident, $code:literal, $status:literal, $repeat:ident, $title:literal, $advice:literal;)+) => {
+        /// A stable error code. Codes are only ever added.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ErrorCode {
+            $(#[doc = $title] $variant,)+
+        }
+
+        impl ErrorCode {
+            /// All codes, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The word in the `code` field of an error.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)+ }
+            }
+
+            /// The HTTP status that goes with it.
+            pub const fn status(self) -> u16 {
+                match self { $(Self::$variant => $status,)+ }
+            }
+
+            /// A short title, the same for every occurrence.
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)+ }
+            }
+
+            /// What to do about it.
+            pub const fn advice(self) -> &'static str {
+                match self { $(Self::$variant => $advice,)+ }
+            }
+
+            /// Whether repeating the same request can help.
+            pub const fn repeat(self) -> Repeat {
+                match self { $(Self::$variant => Repeat::$repeat,)+ }
+            }
+        }
+    };
+}
+
+error_codes! {
+    TokenMissing, "token_missing", 401, Useless, "A token is needed",
+        "Send `Authorization: Bearer TOKEN`. The first token is in the file that `skep up` names when it starts; `skep token new` makes more.";
+    TokenUnknown, "token_unknown", 401, Useless, "The token is not known",
+        "The token was revoked, belongs to another installation, or was cut when it was copied. Make a new one with `skep token new`.";
+    TokenExpired, "token_expired", 401, Useless, "The token has expired",
+        "Make a new one with `skep token new`; leave the lifetime out for a token that does not end.";
+    ReachExceeded, "reach_exceeded", 403, Useless, "A task may not give its children more than it has",
+        "A child task runs at the isolation of its parent or better, reads what its parent reads, and uses its parent's workspace or a fresh one. Put what it needs into the plan instead.";
+    ScopeMissing, "scope_missing", 403, Useless, "The token does not allow this",
+        "Use a token that has the scope named in the detail. `skep token ls` shows what each token allows.";
+    NotYourTask, "not_your_task", 403, Useless, "A task token works for its own task and run only",
+        "Use the token of the attempt that makes the call, or a token of a person.";
+    HostRefused, "host_refused", 403, Useless, "The Host header names another machine",
+        "The coordinator listens on loopback and answers only to loopback names, so that web pages cannot reach it by DNS rebinding. Call it as `127.0.0.1` or `localhost`.";
+    OriginRefused, "origin_refused", 403, Useless, "The request comes from a foreign web page",
+        "Web pages of other origins may not call the coordinator. Call it from the command line, or from the page it serves itself.";
+
+    BodyMalformed, "body_malformed", 400, Useless, "The body cannot be read",
+        "The detail says the line and column. `skep schema plan` prints what each body looks like.";
+    BodyTooLarge, "body_too_large", 413, Useless, "The body is too large",
+        "Send fewer tasks at a time; hand in large data as artifacts.";
+    QueryMalformed, "query_malformed", 400, Useless, "A parameter cannot be read",
+        "The detail names the parameter. `/openapi.json` lists the parameters of each route.";
+    HeaderMalformed, "header_malformed", 400, Useless, "A header cannot be read",
+        "The detail names the header and what it should hold.";
+    MediaTypeUnsupported, "media_type_unsupported", 415, Useless, "The body is not JSON",
+        "Send `Content-Type: application/json`, or leave the header out.";
+    RouteUnknown, "route_unknown", 404, Useless, "There is no such route",
+        "`/openapi.json` lists all routes; those of this version start with `/api/v2/`.";
+    MethodNotAllowed, "method_not_allowed", 405, Useless, "The route does not take this method",
+        "The `Allow` header lists the methods the route takes.";
+    CursorMalformed, "cursor_malformed", 400, Useless, "The cursor cannot be read",
+        "Use `next_cursor` of the page before as it is, with the same filters.";
+    CursorExpired, "cursor_expired", 410, Useless, "Events after this cursor are no longer kept",
+        "Read the present state with `GET /api/v2/tasks`, then follow the events from the cursor that `GET /api/v2/system/status` names.";
+    SubscribersFull, "subscribers_full", 429, Later, "Too many subscribers follow the events",
+        "Close streams that nobody reads, or ask in intervals with `GET /api/v2/events?wait=30`.";
+    IdempotencyKeyMalformed, "idempotency_key_malformed", 400, Useless, "The idempotency key cannot be used",
+        "Use 1 to 128 visible ASCII characters, quoted or not.";
+    IdempotencyKeyUnsupported, "idempotency_key_unsupported", 400, Useless, "This operation does not keep idempotency keys",
+        "Leave the `Idempotency-Key` header out. The detail says how to find out whether an earlier call was done.";
+    IdempotencyMismatch, "idempotency_mismatch", 422, Useless, "The idempotency key was used with another request",
+        "Use a new key for a new request, or send exactly the earlier request to get its answer.";
+
+    TaskNotFound, "task_not_found", 404, Useless, "There is no such task",
+        "`skep task ls` shows the tasks; check that the id was copied whole.";
+    RunNotFound, "run_not_found", 404, Useless, "There is no such run",
+        "`skep run ls` shows the runs; check that the id was copied whole.";
+    NodeNotFound, "node_not_found", 404, Useless, "There is no such node",
+        "`skep node ls` shows the nodes by id and name; a removed one is new when it connects again.";
+    AgentNotFound, "agent_not_found", 404, Useless, "There is no such agent",
+        "`GET /api/v2/agents` lists the agents by id and name; those of a removed node went with it.";
+    TokenNotFound, "token_not_found", 404, Useless, "There is no such token",
+        "`skep token ls` shows the tokens by id; the secret is not the id.";
+    ArtifactNotFound, "artifact_not_found", 404, Useless, "There is no such artifact",
+        "`GET /api/v2/runs/{id}/artifacts` lists what a run handed in, with hashes.";
+    AttemptNotFound, "attempt_not_found", 404, Useless, "The task has no such attempt",
+        "Attempts are counted from 1; the task shows how many there are.";
+
+    AlreadyFinal, "already_final", 409, Useless, "It is already final",
+        "What is final never changes. Read it to see how it ended; `retry` on a final task submits a copy.";
+    TaskStateConflict, "task_state_conflict", 409, Useless, "The task's state does not allow this",
+        "The detail says where the task stands. `GET /api/v2/tasks/{id}/explain` says what it waits for.";
+    RunStateConflict, "run_state_conflict", 409, Useless, "The run's state does not allow this",
+        "The detail says where the run stands. A run that rolls back or is final takes no more tasks.";
+    FenceStale, "fence_stale", 409, Useless, "The attempt is no longer the current one",
+        "The task was granted anew or is final. Stop this attempt: nothing it writes is taken in any more.";
+    IdTaken, "id_taken", 409, Later, "An id is already taken",
+        "Send the request again; new ids are made for it.";
+    NameTaken, "name_taken", 409, Useless, "The name is already taken",
+        "Choose another name, or remove what holds it.";
+    NodeBusy, "node_busy", 409, Later, "The node still holds attempts",
+        "Drain it with `skep node drain`, wait until it holds none, then remove it.";
+    AgentComesWithNode, "agent_comes_with_node", 409, Useless, "The agent came with its node",
+        "Remove the node instead, or pause the agent.";
+    GrantImpossible, "grant_impossible", 409, Later, "The agent cannot take the task now",
+        "`GET /api/v2/tasks/{id}/explain` says why for each node.";
+    InstanceReplaced, "instance_replaced", 409, Useless, "A newer process of the node is connected",
+        "Two processes use the same node identity. Stop one of them, or give it a data directory of its own.";
+    VersionConflict, "version_conflict", 412, Useless, "It changed since it was read",
+        "Read it again, look at the change, and send `If-Match` with its new `version`.";
+
+    PlanInvalid, "plan_invalid", 422, Useless, "The plan is not valid",
+        "The detail lists each problem with its place. `skep plan FILE` shows the same without submitting.";
+    TaskInvalid, "task_invalid", 422, Useless, "The task is not valid",
+        "The detail names the key and what it should hold.";
+    DependencyNotLive, "dependency_not_live", 422, Useless, "A needed task is not live",
+        "A task can need tasks of the same submission and live tasks of its run. Leave out what is already final.";
+    NeedsCycle, "needs_cycle", 422, Useless, "Tasks need each other in a circle",
+        "The detail names a task of the circle; remove one of its needs.";
+    LimitExceeded, "limit_exceeded", 422, Useless, "A limit is exceeded",
+        "The detail names the limit, its value and what was given.";
+    GateEvidenceMissing, "gate_evidence_missing", 422, Useless, "The report lacks the evidence of a gate",
+        "A result is accepted only with what each declared gate said. Bring the node to the coordinator's version.";
+    FieldInvalid, "field_invalid", 422, Useless, "A field holds a value that is not possible",
+        "The detail names the field and what it should hold.";
+
+    ArtifactMissing, "artifact_missing", 409, Later, "The bytes of an artifact are not here",
+        "Upload the bytes with `PUT /api/v2/artifacts/{blake3}` before the result that names them.";
+    ArtifactHashMismatch, "artifact_hash_mismatch", 422, Useless, "The bytes do not have the hash they were sent under",
+        "The upload was thrown away. Compute BLAKE3 over the whole content and send it from offset 0.";
+    ArtifactTooLarge, "artifact_too_large", 413, Useless, "The artifact is too large",
+        "The detail names the limit. Split the file, or store it elsewhere and hand in a reference.";
+    UploadOffsetMismatch, "upload_offset_mismatch", 409, Useless, "The upload does not continue where the last one ended",
+        "Ask `HEAD` for `Upload-Offset` and send the bytes from there.";
+    PatternInvalid, "pattern_invalid", 400, Useless, "The pattern is not a regular expression",
+        "The detail says where it breaks. Escape characters such as `(` and `[` with a backslash.";
+
+    Overloaded, "overloaded", 429, Later, "Too many requests wait",
+        "Wait as long as `Retry-After` says. Submitting in batches of 100 to 1,000 tasks costs far less than one by one.";
+    SwarmFull, "swarm_full", 429, Later, "The swarm holds as many live tasks as it may",
+        "Wait until tasks are final, or cancel what is no longer wanted.";
+    StorageLow, "storage_low", 507, Later, "The coordinator's disk is full",
+        "Nothing was stored. Free space on the disk of the data directory; the coordinator goes on by itself.";
+    Stopped, "stopped", 503, Later, "The coordinator is stopping or stopped",
+        "Nothing was stored. Start it again with `skep up`; its log says why it stopped.";
+    OutcomeUnknown, "outcome_unknown", 504, Later, "Whether it was done is not known",
+        "The answer did not come in time. With an `Idempotency-Key` the request can be sent again safely for 24 hours; without one, look first.";
+    Internal, "internal", 500, Later, "Something broke inside",
+        "The coordinator's log has the cause under the request id of this answer.";
+}
+
+impl ErrorCode {
+    /// The code with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
+    }
+}
+
+/// One page per code, as file name and Markdown text.
+pub fn error_pages() -> Vec<(String, String)> {
+    ErrorCode::ALL
+        .iter()
+        .map(|code| (format!("{}.md", code.as_str()), page(*code)))
+        .collect()
+}
+
+fn page(code: ErrorCode) -> String {
+    let repeat = match code.repeat() {
+        Repeat::Useless => "The same request will fail again until something changes.",
+        Repeat::Later => "The same request may succeed later.",
+    };
+    format!(
+        "# `{word}`: {title}\n\nHTTP status: {status}. {repeat}\n\n## What to do\n\n{advice}\n",
+        word = code.as_str(),
+        title = code.title(),
+        status = code.status(),
+        advice = code.advice(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_code_has_a_page_that_says_what_to_do() {
+        let pages = error_pages();
+        assert_eq!(pages.len(), ErrorCode::ALL.len());
+        for (code, (file, text)) in ErrorCode::ALL.iter().zip(&pages) {
+            assert_eq!(*file, format!("{}.md", code.as_str()));
+            assert!(
+                code.advice().len() > 40 && code.advice().ends_with('.'),
+                "{file}"
+            );
+            assert!(
+                text.contains(code.advice()) && text.contains(code.title()),
+                "{file}"
+            );
+        }
+    }
+
+    #[test]
+    fn codes_are_unique_words_with_an_error_status() {
+        let words: BTreeSet<_> = ErrorCode::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(words.len(), ErrorCode::ALL.len());
+        for code in ErrorCode::ALL {
+            assert!((400..600).contains(&code.status()), "{}", code.as_str());
+            assert!(
+                code.as_str()
+                    .bytes()
+                    .all(|byte| byte == b'_' || byte.is_ascii_lowercase())
+            );
+            assert_eq!(ErrorCode::from_word(code.as_str()), Some(*code));
+        }
+    }
+}

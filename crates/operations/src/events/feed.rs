@@ -1,0 +1,262 @@
+//! Follows the log's events: first what is kept, then what comes, without a gap or a repetition.
+//!
+//! The broadcast only says that there is more. What is delivered is always what follows the
+//! cursor: from the view's recent entries, or from the archive when the cursor lies before them.
+
+use crate::context::Services;
+use crate::error::OperationError;
+use crate::error_codes::ErrorCode;
+use crate::lookup;
+use crate::views::EventView;
+use serde::Deserialize;
+use skep_model::attempt::LogIndex;
+use skep_model::event::{EntryEvents, EventCursor};
+use skep_model::ids::{RunId, TaskId};
+use skep_model::limits;
+use skep_store::{Archive, StoreError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tokio::sync::broadcast;
+
+/// Entries read at a time.
+const ENTRIES_PER_READ: usize = 256;
+
+/// Which events are wanted; all that is given must hold.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+pub struct EventFilter {
+    /// Only events about this run and its tasks.
+    pub run: Option<RunId>,
+    /// Only events about this task.
+    pub task: Option<TaskId>,
+}
+
+impl EventFilter {
+    fn admits(self, event: &EventView) -> bool {
+        self.run.is_none_or(|run| event.run == Some(run))
+            && self.task.is_none_or(|task| event.task == Some(task))
+    }
+}
+
+/// Counts a subscriber as long as it lives.
+#[derive(Debug)]
+struct Seat(Arc<AtomicUsize>);
+
+impl Seat {
+    fn take(count: &Arc<AtomicUsize>) -> Result<Self, OperationError> {
+        let seat = Self(Arc::clone(count));
+        if count.fetch_add(1, Ordering::Relaxed) < limits::SUBSCRIBERS_MAX {
+            return Ok(seat);
+        }
+        let detail = format!("SUBSCRIBERS_MAX is {}", limits::SUBSCRIBERS_MAX);
+        Err(OperationError::new(ErrorCode::SubscribersFull, detail))
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One reader of the event stream.
+#[derive(Debug)]
+pub struct EventFeed {
+    services: Arc<Services>,
+    filter: EventFilter,
+    cursor: EventCursor,
+    news: broadcast::Receiver<Arc<EntryEvents>>,
+    _seat: Seat,
+}
+
+impl EventFeed {
+    /// A feed that goes on after the cursor; without one, after the newest event.
+    ///
+    /// # Errors
+    /// Too many follow already, or the archive broke.
+    pub async fn open(
+        services: Arc<Services>,
+        after: Option<EventCursor>,
+        filter: EventFilter,
+    ) -> Result<Self, OperationError> {
+        let seat = Seat::take(&services.subscribers)?;
+        // Subscribed before the first read, so that nothing falls between both.
+        let news = services.hive.subscribe();
+        let cursor = match after {
+            Some(cursor) => cursor,
+            None => newest(&services).await?,
+        };
+        Ok(Self {
+            services,
+            filter,
+            cursor,
+            news,
+            _seat: seat,
+        })
+    }
+
+    /// The services it reads from.
+    pub fn services(&self) -> Arc<Services> {
+        Arc::clone(&self.services)
+    }
+
+    /// Refuses a cursor after which events are missing already.
+    ///
+    /// # Errors
+    /// `cursor_expired`, or the archive broke.
+    pub async fn check_kept(&self) -> Result<(), OperationError> {
+        read_after(&self.services, self.cursor, 1).await.map(drop)
+    }
+
+    /// Where reading goes on: every wanted event up to here was given.
+    pub const fn cursor(&self) -> EventCursor {
+        self.cursor
+    }
+
+    /// The next wanted events that are there already; empty when there are none yet.
+    ///
+    /// # Errors
+    /// `cursor_expired`, or the archive broke.
+    pub async fn ready(&mut self) -> Result<Vec<EventView>, OperationError> {
+        loop {
+            let entries = read_after(&self.services, self.cursor, ENTRIES_PER_READ).await?;
+            let Some(last) = entries.last() else {
+                return Ok(Vec::new());
+            };
+            let after = self.cursor;
+            self.cursor = end_of(last.index);
+            let events: Vec<_> = entries
+                .iter()
+                .flat_map(|entry| EventView::of(entry, after))
+                .filter(|event| self.filter.admits(event))
+                .collect();
+            if !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// The next wanted events; waits until there are some. Can be dropped and called again
+    /// without losing any.
+    ///
+    /// # Errors
+    /// `cursor_expired`, the archive broke, or the coordinator stopped.
+    pub async fn next(&mut self) -> Result<Vec<EventView>, OperationError> {
+        loop {
+            let events = self.ready().await?;
+            if !events.is_empty() {
+                return Ok(events);
+            }
+            match self.news.recv().await {
+                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                    // What is queued says nothing new: it is all read from the cursor.
+                    while self.news.try_recv().is_ok() {}
+                }
+                Err(broadcast::error::RecvError::Closed) => {
+                    return Err(OperationError::new(
+                        ErrorCode::Stopped,
+                        "the coordinator has stopped",
+                    ));
+                }
+            }
+        }
+    }
+}
+
+/// The cursor after all events of an entry.
+const fn end_of(index: LogIndex) -> EventCursor {
+    EventCursor {
+        index,
+        ordinal: u32::MAX,
+    }
+}
+
+/// The cursor after the newest event.
+pub(crate) async fn newest(services: &Arc<Services>) -> Result<EventCursor, OperationError> {
+    if let Some(cursor) = newest_in_memory(services) {
+        return Ok(cursor);
+    }
+    // Nothing happened since the start of the process.
+    let index = lookup::ask(services, "find the newest event", newest_archived).await?;
+    Ok(newest_in_memory(services).unwrap_or_else(|| end_of(index)))
+}
+
+fn newest_in_memory(services: &Services) -> Option<EventCursor> {
+    let view = services.hive.view();
+    let first = view.recent.first_index()?;
+    let oldest = EventCursor {
+        index: first,
+        ordinal: 0,
+    };
+    let newest = view
+        .recent
+        .events_after(oldest)?
+        .last()
+        .map(|entry| entry.index);
+    newest.map(end_of)
+}
+
+/// The archive only reads forward from a cursor: the end is found by halving.
+fn newest_archived(archive: &Archive) -> Result<LogIndex, StoreError> {
+    let holds = |index: u64| {
+        archive
+            .events_after(end_of(LogIndex(index)), 1)
+            .map(|entries| !entries.is_empty())
+    };
+    let Some(LogIndex(first)) = archive.first_event_index()? else {
+        return Ok(LogIndex(0));
+    };
+    // Something comes after `low`, nothing after `high`.
+    let (mut low, mut step) = (first.saturating_sub(1), 1);
+    while holds(low + step)? {
+        low += step;
+        step *= 2;
+    }
+    let mut high = low + step;
+    while high - low > 1 {
+        let middle = low + (high - low) / 2;
+        if holds(middle)? {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    Ok(LogIndex(high))
+}
+
+/// Entries that hold events after the cursor.
+pub(super) async fn read_after(
+    services: &Arc<Services>,
+    cursor: EventCursor,
+    limit: usize,
+) -> Result<Vec<Arc<EntryEvents>>, OperationError> {
+    let recent = services.hive.view().recent.events_after(cursor);
+    if let Some(mut entries) = recent {
+        entries.retain(|entry| holds_after(entry, cursor));
+        entries.truncate(limit);
+        return Ok(entries);
+    }
+    let mut entries = lookup::ask(services, "read events of the archive", move |archive| {
+        archive.events_after(cursor, limit)
+    })
+    .await?;
+    entries.retain(|entry| holds_after(entry, cursor));
+    // Without a cursor, reading begins with what is kept.
+    let has_cursor = cursor != EventCursor::default();
+    let gap = has_cursor
+        && entries
+            .first()
+            .is_some_and(|first| first.index > cursor.index.next());
+    if gap {
+        return Err(OperationError::new(
+            ErrorCode::CursorExpired,
+            format!("the first event that is kept comes after `{cursor}` with a gap"),
+        ));
+    }
+    Ok(entries.into_iter().map(Arc::new).collect())
+}
+
+fn holds_after(entry: &EntryEvents, cursor: EventCursor) -> bool {
+    entry.index > cursor.index
+        || (entry.index == cursor.index
+            && entry.events.len() as u64 > u64::from(cursor.ordinal) + 1)
+}

@@ -1,0 +1,24 @@
+//! The event stream: every event once, in order, from any cursor that is still kept.
+
+mod feed;
+mod listing;
+
+pub(crate) use feed::newest;
+pub use feed::{EventFeed, EventFilter};
+pub use listing::FeedStart;
+
+use crate::declare::{READ, read};
+use crate::operation::Operation;
+use listing::list;
+
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![
+        read(
+            "events.list",
+            "/events",
+            READ,
+            "Lists events after a cursor, or streams them as server-sent events.",
+        )
+        .answers(list),
+    ]
+}

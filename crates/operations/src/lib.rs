@@ -1,0 +1,64 @@
+//! What callers can ask of a swarm: each operation once, with its name, route, permission,
+//! input, output and handler.
+//!
+//! [`registry`] lists them. A surface turns a request into a [`Context`] and a [`Request`], asks
+//! [`Operation::authorise`] and then [`Operation::perform`], and shows the [`Reply`] or the
+//! [`OperationError`] in its own form. Every error has a code of [`error_codes`].
+//!
+//! This crate may not: own state, know HTTP beyond the words in the registry, decide what a
+//! command does (the core decides), or write anything but through the log and the byte stores.
+
+mod agents;
+mod artifacts;
+mod body;
+pub mod context;
+mod declare;
+mod error;
+pub mod error_codes;
+pub mod events;
+mod exchange;
+mod fields;
+mod lookup;
+mod nodes;
+mod operation;
+mod paging;
+mod parameters;
+mod permission;
+mod plans;
+mod rfc3339;
+mod run_names;
+mod runs;
+pub mod system;
+mod tasks;
+pub mod tokens;
+pub mod views;
+
+pub use artifacts::missing_artifacts;
+pub use context::{Context, Principal, ServerInfo, Services};
+pub use error::{OperationError, code_of};
+pub use error_codes::{ErrorCode, error_pages};
+pub use exchange::{ByteStream, Reply, ReplyBody, Request, RequestBody, Shape};
+pub use lookup::AnyTask;
+pub use operation::{Cost, Method, Operation, Repetition};
+pub use parameters::PathParameters;
+pub use permission::{Permission, TaskRule};
+pub use rfc3339::Timestamp;
+
+/// What stands before the path of every operation.
+pub const API_PREFIX: &str = "/api/v2";
+
+/// All operations.
+pub fn registry() -> Vec<Operation> {
+    [
+        tasks::operations(),
+        runs::operations(),
+        plans::operations(),
+        nodes::operations(),
+        agents::operations(),
+        artifacts::operations(),
+        events::operations(),
+        tokens::operations(),
+        system::operations(),
+    ]
+    .concat()
+}

@@ -1,0 +1,143 @@
+//! Operations on nodes.
+
+use crate::context::Context;
+use crate::declare::{ADMIN, READ, act, end, read};
+use crate::error::OperationError;
+use crate::error_codes::ErrorCode;
+use crate::operation::Operation;
+use crate::paging::page_limit;
+use crate::views::{NodeView, Page};
+use serde::{Deserialize, Serialize};
+use skep_model::command::Command;
+use skep_model::ids::NodeId;
+use skep_model::node::NodeState;
+
+pub(crate) fn operations() -> Vec<Operation> {
+    vec![
+        read("nodes.list", "/nodes", READ, "Lists the nodes.").answers_at_once(list),
+        read("nodes.get", "/nodes/{id}", READ, "Shows a node.").answers_at_once(get),
+        act(
+            "nodes.drain",
+            "/nodes/{id}/drain",
+            ADMIN,
+            "Grants nothing new to a node.",
+        )
+        .answers(|context, path: NodePath| change(context, path, Command::DrainNode)),
+        act(
+            "nodes.resume",
+            "/nodes/{id}/resume",
+            ADMIN,
+            "Ends the draining of a node.",
+        )
+        .answers(|context, path: NodePath| change(context, path, Command::ResumeNode)),
+        end(
+            "nodes.remove",
+            "/nodes/{id}",
+            ADMIN,
+            "Forgets a node that holds nothing.",
+        )
+        .answers(remove),
+    ]
+}
+
+/// Names a node.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NodePath {
+    /// Its id or its name.
+    id: String,
+}
+
+/// Which nodes to list.
+#[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+struct NodeListing {
+    /// Only nodes in this state.
+    state: Option<NodeState>,
+    /// Items on a page.
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<NodeId>,
+}
+
+fn list(context: &Context, query: &NodeListing) -> Result<Page<NodeView>, OperationError> {
+    let limit = page_limit(query.limit)?;
+    let view = context.services.hive.view();
+    let wanted = |node: &&skep_model::node::NodeRecord| {
+        query.state.is_none_or(|state| node.state == state)
+            && query.cursor.is_none_or(|cursor| node.id > cursor)
+    };
+    let mut items: Vec<_> = view
+        .state
+        .nodes()
+        .filter(wanted)
+        .take(limit + 1)
+        .map(|node| NodeView::of(&view.state, node))
+        .collect();
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next_cursor = items
+        .last()
+        .filter(|_| more)
+        .map(|node| node.id.to_string());
+    Ok(Page { items, next_cursor })
+}
+
+fn get(context: &Context, path: &NodePath) -> Result<NodeView, OperationError> {
+    let node = resolve(context, &path.id)?;
+    shown(context, node)
+}
+
+async fn change(
+    context: Context,
+    path: NodePath,
+    command: fn(NodeId) -> Command,
+) -> Result<NodeView, OperationError> {
+    let node = resolve(&context, &path.id)?;
+    context.propose(command(node)).await?;
+    shown(&context, node)
+}
+
+/// What was forgotten.
+#[derive(Debug, Serialize, schemars::JsonSchema)]
+struct Removed {
+    /// The node.
+    removed: NodeId,
+}
+
+async fn remove(context: Context, path: NodePath) -> Result<Removed, OperationError> {
+    let node = resolve(&context, &path.id)?;
+    context.propose(Command::RemoveNode(node)).await?;
+    Ok(Removed { removed: node })
+}
+
+fn shown(context: &Context, node: NodeId) -> Result<NodeView, OperationError> {
+    let view = context.services.hive.view();
+    let record = view
+        .state
+        .node(node)
+        .ok_or_else(|| unknown(&node.to_string()))?;
+    Ok(NodeView::of(&view.state, record))
+}
+
+/// The node with this id or name.
+pub(crate) fn resolve(context: &Context, text: &str) -> Result<NodeId, OperationError> {
+    let view = context.services.hive.view();
+    let found = if let Ok(id) = text.parse::<NodeId>() {
+        view.state.node(id).map(|node| node.id)
+    } else {
+        let named = view.state.nodes().filter(|node| node.facts.name == text);
+        // A name can be used again after a node left: the one that is there is meant.
+        named
+            .min_by_key(|node| node.state == NodeState::Left)
+            .map(|node| node.id)
+    };
+    found.ok_or_else(|| unknown(text))
+}
+
+fn unknown(text: &str) -> OperationError {
+    OperationError::new(
+        ErrorCode::NodeNotFound,
+        format!("no node has the id or name `{text}`"),
+    )
+}

@@ -1,0 +1,72 @@
+//! Tasks that a running task adds to its own run.
+
+use super::submit::{Submitted, propose, stamp, wanted_names};
+use super::{TaskPath, reach};
+use crate::context::{Context, Principal};
+use crate::error::OperationError;
+use crate::error_codes::ErrorCode;
+use crate::lookup;
+use crate::plans::{base_dir, invalid};
+use crate::run_names::RunNames;
+use serde::Deserialize;
+use skep_model::ids::TaskId;
+use skep_plan::{Named, TaskFile};
+
+/// Tasks to add.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Children {
+    /// The tasks by name, as in a plan. They may need each other and tasks of the run.
+    tasks: Named<TaskFile>,
+    /// Directory from which relative paths are seen; absolute.
+    #[serde(default)]
+    base_dir: Option<String>,
+}
+
+pub(super) async fn add(
+    context: Context,
+    path: TaskPath,
+    children: Children,
+) -> Result<Submitted, OperationError> {
+    let parent = lookup::known_task(&context.services, path.id).await?;
+    let Some(run) = parent.record().run else {
+        let detail = format!("task `{}` belongs to no run", path.id);
+        return Err(OperationError::new(ErrorCode::RunNotFound, detail));
+    };
+    let base_dir = base_dir(children.base_dir.as_deref())?;
+    let wanted = children
+        .tasks
+        .0
+        .iter()
+        .flat_map(|(name, task)| wanted_names(&name.value, task))
+        .collect();
+    let names = RunNames::load(&context.services, Some(run), wanted).await?;
+    let draft = skep_plan::expand_additional(&children.tasks, &names.finder(), base_dir)
+        .map_err(|errors| invalid(ErrorCode::TaskInvalid, &errors))?;
+    let tasks = names.without_succeeded(stamp(&context, draft));
+    if matches!(context.caller, Principal::Task { .. }) {
+        for task in &tasks {
+            reach::check(&parent.record().spec, &task.spec)?;
+        }
+    }
+    check_fence(&context, path.id)?;
+    let entry = propose(&context, Some(run), tasks).await?;
+    Ok(Submitted::of(&entry, Some(run)))
+}
+
+/// Looks at the fence once more, right before the proposal: time passed since the call came in.
+fn check_fence(context: &Context, task: TaskId) -> Result<(), OperationError> {
+    let Principal::Task { fence, .. } = context.caller else {
+        return Ok(());
+    };
+    let view = context.services.hive.view();
+    let lease = view
+        .state
+        .task(task)
+        .and_then(|record| record.lease.as_ref());
+    if lease.is_some_and(|lease| lease.fence == fence) {
+        return Ok(());
+    }
+    let detail = format!("attempt {fence} of `{task}` is not the current one");
+    Err(OperationError::new(ErrorCode::FenceStale, detail))
+}

@@ -1,0 +1,28 @@
+//! The shapes of answers: what tasks, runs, nodes, agents, tokens and events look like outside.
+
+mod agent;
+mod event;
+mod node;
+mod placement;
+mod run;
+mod task;
+mod token;
+
+pub use agent::AgentView;
+pub use event::EventView;
+pub use node::{NodeUseView, NodeView};
+pub use placement::{CandidateView, PlacementView};
+pub use run::{ArtifactView, RunDetail, RunTask, RunView};
+pub use task::{AttemptView, LeaseView, TaskDetail, TaskView};
+pub use token::TokenView;
+
+use serde::Serialize;
+
+/// One page of a listing.
+#[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
+pub struct Page<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page starts; none on the last one. Opaque.
+    pub next_cursor: Option<String>,
+}
