@@ -1,0 +1,225 @@
+//! `/mcpx`: one connection of a node. Moves frames between the socket, the protocol's state
+//! machine and the hive, and decides nothing.
+
+use crate::authenticate;
+use crate::failure::Failure;
+use crate::realtime::not_a_websocket;
+use crate::state::ApiState;
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::http::HeaderMap;
+use axum::response::Response;
+use skep_coordinator::{ConnectionId, NodeConnection, ToNode};
+use skep_model::attempt::AttemptReport;
+use skep_model::limits;
+use skep_model::token::Scope;
+use skep_operations::{ErrorCode, Services, missing_artifacts};
+use skep_wire::coordinator_end::ReplyId;
+use skep_wire::payload::{
+    AttemptKey, EndCode, ResultAnswer, ResultAnswers, ResultVerdict, StatusUpdate,
+};
+use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, FromNode};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Bytes read from a socket at a time, and gathered before a write: the defaults of 128 KiB would
+/// be paid for each of ten thousand connections.
+const BUFFER_BYTES: usize = 4 * 1024;
+
+/// Longest time a frame may wait for a node to read. By then its work is given up anyway.
+const SEND_TIMEOUT: Duration = Duration::from_millis(limits::LEASE_MS);
+
+/// Checks the caller and takes over the connection.
+pub(crate) async fn upgrade(
+    State(api): State<ApiState>,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, Failure> {
+    authenticate::require(&headers, &api.services, Scope::Node)?;
+    let upgrade = upgrade.map_err(|rejection| not_a_websocket(&rejection.to_string()))?;
+    let connection =
+        api.services.hive.connect_node().await.ok_or_else(|| {
+            Failure::new(ErrorCode::Stopped, "the coordinator takes no more nodes")
+        })?;
+    Ok(upgrade
+        .max_message_size(limits::FRAME_BYTES_MAX)
+        .max_frame_size(limits::FRAME_BYTES_MAX)
+        .read_buffer_size(BUFFER_BYTES)
+        .write_buffer_size(BUFFER_BYTES)
+        .on_upgrade(move |socket| run(api, socket, connection)))
+}
+
+async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection) {
+    let NodeConnection { id, mut outbox } = connection;
+    let now = api.services.clock.elapsed_ms();
+    let mut session = Session {
+        services: Arc::clone(&api.services),
+        socket,
+        id,
+        end: CoordinatorEnd::new(CoordinatorOptions::DEFAULTS, now),
+        held_back: BTreeMap::new(),
+    };
+    while !session.end.is_closed() {
+        let outputs = tokio::select! {
+            incoming = session.socket.recv() => match incoming {
+                Some(Ok(Message::Text(text))) => {
+                    session.end.on_text(api.services.clock.elapsed_ms(), &text)
+                }
+                // Answered by the socket itself; the node speaks often enough without.
+                Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
+                Some(Ok(Message::Binary(_))) => {
+                    session.end.end(EndCode::Shutdown, "frames should be text")
+                }
+                Some(Ok(Message::Close(_)) | Err(_)) | None => break,
+            },
+            message = outbox.recv() => match message {
+                Some(message) => session.translate(message),
+                None => session.end.end(EndCode::Shutdown, "the node was too slow, or the coordinator stops"),
+            },
+            () = tick(&session.end, &api.services) => {
+                session.end.on_tick(api.services.clock.elapsed_ms())
+            }
+            () = api.shutdown.cancelled() => {
+                session.end.end(EndCode::Shutdown, "the coordinator stops")
+            }
+        };
+        if !session.perform(outputs).await {
+            break;
+        }
+    }
+    api.services.hive.node_closed(id).await;
+}
+
+/// Waits until the state machine's next timer.
+async fn tick(end: &CoordinatorEnd, services: &Services) {
+    match end.next_timer() {
+        Some(at) => {
+            let ms = at.saturating_sub(services.clock.elapsed_ms());
+            tokio::time::sleep(Duration::from_millis(ms)).await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// One connection.
+struct Session {
+    services: Arc<Services>,
+    socket: WebSocket,
+    id: ConnectionId,
+    end: CoordinatorEnd,
+    /// Answers to results that were not passed on, until the rest of their request is answered.
+    /// Bounded: the state machine bounds unanswered requests.
+    held_back: BTreeMap<ReplyId, Vec<ResultAnswer>>,
+}
+
+impl Session {
+    fn translate(&mut self, message: ToNode) -> Vec<CoordinatorOutput> {
+        match message {
+            ToNode::Welcome(welcome) => self.end.reply_hello(&welcome),
+            ToNode::Verdicts { request, verdicts } => self.end.reply_sync(&request, &verdicts),
+            ToNode::Answers {
+                request,
+                mut answers,
+            } => {
+                answers
+                    .items
+                    .extend(self.held_back.remove(&request).unwrap_or_default());
+                self.end.reply_results(&request, &answers)
+            }
+            ToNode::Assign(offers) => self.end.assign(&offers),
+            ToNode::Revoke(attempts) => self.end.revoke(&attempts),
+            ToNode::Draining(draining) => self.end.tell_status(StatusUpdate { draining }),
+            ToNode::End { code, message } => {
+                // A hello that waits for its answer is refused; later the session is ended.
+                let refused = self.end.refuse_hello(code, &message);
+                if refused.is_empty() {
+                    self.end.end(code, &message)
+                } else {
+                    refused
+                }
+            }
+        }
+    }
+
+    /// Does what the state machine asks for; false when the connection is gone.
+    async fn perform(&mut self, outputs: Vec<CoordinatorOutput>) -> bool {
+        for output in outputs {
+            let alive = match output {
+                CoordinatorOutput::Send(text) => self.send(Message::text(text)).await,
+                CoordinatorOutput::Event(FromNode::Results { reply, reports }) => {
+                    self.results(reply, reports).await
+                }
+                CoordinatorOutput::Event(event) => {
+                    self.services.hive.node_event(self.id, event).await;
+                    true
+                }
+                CoordinatorOutput::Close { code, reason } => {
+                    let frame = CloseFrame {
+                        code: code.number(),
+                        reason: short(&reason).into(),
+                    };
+                    self.send(Message::Close(Some(frame))).await;
+                    false
+                }
+            };
+            if !alive {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// A node that does not read must not hold its connection for ever.
+    async fn send(&mut self, message: Message) -> bool {
+        let sent = tokio::time::timeout(SEND_TIMEOUT, self.socket.send(message)).await;
+        matches!(sent, Ok(Ok(())))
+    }
+
+    /// Passes on results whose artifacts are here; the others are refused, and the node sends
+    /// them again after the bytes.
+    async fn results(&mut self, reply: ReplyId, reports: Vec<AttemptReport>) -> bool {
+        let missing = match missing_artifacts(&self.services, &reports).await {
+            Ok(missing) => missing,
+            Err(error) => {
+                tracing::warn!(%error, "results were not taken: their artifacts were not checked");
+                return false;
+            }
+        };
+        let mut complete = Vec::with_capacity(reports.len());
+        let mut refused = Vec::new();
+        for (report, missing) in reports.into_iter().zip(missing) {
+            match missing {
+                None => complete.push(report),
+                Some(hash) => refused.push(ResultAnswer::new(
+                    AttemptKey::from(&report),
+                    ResultVerdict::Refused {
+                        reason: format!("{}: `{hash}`", ErrorCode::ArtifactMissing.as_str()),
+                    },
+                )),
+            }
+        }
+        if complete.is_empty() && !refused.is_empty() {
+            let outputs = self
+                .end
+                .reply_results(&reply, &ResultAnswers { items: refused });
+            return Box::pin(self.perform(outputs)).await;
+        }
+        if !refused.is_empty() {
+            self.held_back.insert(reply.clone(), refused);
+        }
+        let event = FromNode::Results {
+            reply,
+            reports: complete,
+        };
+        self.services.hive.node_event(self.id, event).await;
+        true
+    }
+}
+
+/// A close frame has room for 123 bytes of reason.
+fn short(reason: &str) -> String {
+    const REASON_BYTES_MAX: usize = 120;
+    let end = reason.floor_char_boundary(REASON_BYTES_MAX.min(reason.len()));
+    reason[..end].to_owned()
+}

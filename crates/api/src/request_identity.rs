@@ -1,0 +1,168 @@
+//! Who a request says it is: its id, its trace, its idempotency key.
+
+use crate::failure::Failure;
+use axum::http::{HeaderMap, HeaderName};
+use skep_model::limits;
+use skep_operations::{ErrorCode, Services};
+
+/// Header of the request's id, in and out.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// W3C trace context.
+pub(crate) const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// Characters of a request id that is taken over from the caller.
+const REQUEST_ID_LENGTH_MAX: usize = 128;
+/// `00-` trace id `-` parent id `-` flags.
+const TRACE_PARENT_LENGTH: usize = 55;
+
+/// A request's id and path.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestIdentity {
+    /// The caller's `x-request-id`, or one of ours.
+    pub(crate) id: String,
+    /// The path, without the query.
+    pub(crate) path: String,
+}
+
+impl RequestIdentity {
+    pub(crate) fn of(headers: &HeaderMap, path: &str, services: &Services) -> Self {
+        let given = headers
+            .get(REQUEST_ID)
+            .and_then(|value| value.to_str().ok());
+        let id = given
+            .filter(|text| is_plain(text, REQUEST_ID_LENGTH_MAX))
+            .map_or_else(
+                || format!("req_{:032x}", services.fresh_id()),
+                str::to_owned,
+            );
+        Self {
+            id,
+            path: path.to_owned(),
+        }
+    }
+}
+
+fn is_plain(text: &str, length_max: usize) -> bool {
+    (1..=length_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// The `Idempotency-Key`, quoted as the draft standard wants or bare.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
+        return Ok(None);
+    };
+    let malformed = || {
+        Failure::new(
+            ErrorCode::IdempotencyKeyMalformed,
+            format!(
+                "`Idempotency-Key` should be 1 to {} visible ASCII characters",
+                limits::IDEMPOTENCY_KEY_LENGTH_MAX
+            ),
+        )
+    };
+    let text = value.to_str().map_err(|_| malformed())?.trim();
+    let quoted = text
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    let key = quoted.unwrap_or(text);
+    if is_plain(key, limits::IDEMPOTENCY_KEY_LENGTH_MAX) && !key.contains('"') {
+        Ok(Some(key.to_owned()))
+    } else {
+        Err(malformed())
+    }
+}
+
+/// The caller's trace, or a new one. A malformed one is replaced, as the standard asks.
+pub(crate) fn trace_parent(headers: &HeaderMap, services: &Services) -> String {
+    let given = headers
+        .get(TRACE_PARENT)
+        .and_then(|value| value.to_str().ok());
+    given.filter(|text| is_trace_parent(text)).map_or_else(
+        || {
+            let trace = services.fresh_id();
+            let span = blake3::hash(&trace.to_le_bytes()).to_hex();
+            format!("00-{trace:032x}-{}-01", &span[..16])
+        },
+        str::to_owned,
+    )
+}
+
+fn is_trace_parent(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [version, trace, parent, flags] = parts[..] else {
+        return false;
+    };
+    let hex = |part: &str, length: usize| {
+        part.len() == length
+            && part
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let not_zero = |part: &str| part.bytes().any(|byte| byte != b'0');
+    text.len() == TRACE_PARENT_LENGTH
+        && version == "00"
+        && hex(trace, 32)
+        && not_zero(trace)
+        && hex(parent, 16)
+        && not_zero(parent)
+        && hex(flags, 2)
+}
+
+/// The `If-Match` header without quotes and weakness.
+pub(crate) fn if_match(headers: &HeaderMap) -> Option<String> {
+    let text = headers
+        .get(axum::http::header::IF_MATCH)?
+        .to_str()
+        .ok()?
+        .trim();
+    let tag = text.strip_prefix("W/").unwrap_or(text);
+    Some(tag.trim_matches('"').to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::HeaderValue;
+
+    fn key_of(text: &str) -> Result<Option<String>, ErrorCode> {
+        let mut headers = HeaderMap::new();
+        headers.insert(IDEMPOTENCY_KEY, HeaderValue::from_str(text).unwrap());
+        idempotency_key(&headers).map_err(|failure| failure.0.code())
+    }
+
+    #[test]
+    fn an_idempotency_key_may_be_quoted_or_bare() {
+        assert_eq!(key_of("\"abc-1\""), Ok(Some("abc-1".to_owned())));
+        assert_eq!(key_of("abc-1"), Ok(Some("abc-1".to_owned())));
+        assert_eq!(idempotency_key(&HeaderMap::new()).unwrap(), None);
+    }
+
+    #[test]
+    fn an_idempotency_key_that_is_empty_long_or_odd_is_refused() {
+        let long = "x".repeat(limits::IDEMPOTENCY_KEY_LENGTH_MAX + 1);
+        for text in ["", "\"\"", "a b", "a\"b", &*long] {
+            assert_eq!(
+                key_of(text),
+                Err(ErrorCode::IdempotencyKeyMalformed),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_a_whole_trace_parent_is_taken_over() {
+        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        assert!(is_trace_parent(good));
+        for bad in [
+            "",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
+        ] {
+            assert!(!is_trace_parent(bad), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The router, and serving it until told to stop.
+
+use crate::host_guard::HostGuard;
+use crate::state::ApiState;
+use crate::{dispatch, health, mcpx, metrics, observe, realtime};
+use axum::Router;
+use axum::extract::{RawPathParams, Request};
+use axum::middleware;
+use axum::response::IntoResponse;
+use axum::routing::{MethodFilter, get, on};
+use axum::serve::ListenerExt;
+use skep_operations::{API_PREFIX, Method, Operation};
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How long connections may take to end after the stop.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// All routes.
+pub fn router(api: ApiState) -> Router {
+    let mut router = Router::new()
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/healthz", get(health::ready))
+        .route("/metrics", get(metrics::show))
+        .route("/openapi.json", get(crate::openapi::show))
+        .route("/mcpx", get(mcpx::upgrade))
+        .route("/swarm/realtime", get(realtime::upgrade));
+    for operation in api.operations.iter() {
+        router = add(router, &api, operation);
+    }
+    router
+        .fallback(|request: Request| ready(dispatch::unknown_route(&request).into_response()))
+        .method_not_allowed_fallback(|request: Request| {
+            ready(dispatch::unknown_method(&request).into_response())
+        })
+        .layer(middleware::from_fn_with_state(
+            api.clone(),
+            observe::observe,
+        ))
+        .with_state(api)
+}
+
+fn add(router: Router<ApiState>, api: &ApiState, operation: &Arc<Operation>) -> Router<ApiState> {
+    let api = api.clone();
+    let path = format!("{API_PREFIX}{}", operation.path);
+    let filter = match operation.method {
+        Method::Get => MethodFilter::GET,
+        Method::Head => MethodFilter::HEAD,
+        Method::Post => MethodFilter::POST,
+        Method::Put => MethodFilter::PUT,
+        Method::Delete => MethodFilter::DELETE,
+    };
+    let operation = Arc::clone(operation);
+    router.route(
+        &path,
+        on(
+            filter,
+            move |parameters: RawPathParams, request: Request| {
+                dispatch::serve(api.clone(), Arc::clone(&operation), parameters, request)
+            },
+        ),
+    )
+}
+
+/// Serves until `shutdown` is cancelled, then lets open requests end.
+///
+/// # Errors
+/// The listener broke.
+pub async fn serve(
+    listener: TcpListener,
+    api: ApiState,
+    shutdown: CancellationToken,
+) -> std::io::Result<()> {
+    let guard = HostGuard::for_listener(listener.local_addr()?);
+    let api = ApiState {
+        guard,
+        shutdown: shutdown.clone(),
+        ..api
+    };
+    // Answers are small: waiting for more to send would only delay them.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps its delay");
+        }
+    });
+    let stopped = shutdown.clone();
+    let serving = axum::serve(listener, router(api))
+        .with_graceful_shutdown(async move { shutdown.cancelled().await })
+        .into_future();
+    // Connections that do not end by themselves must not hold the process.
+    let deadline = async {
+        stopped.cancelled().await;
+        tokio::time::sleep(DRAIN_TIMEOUT).await;
+    };
+    tokio::select! {
+        result = serving => result,
+        () = deadline => {
+            tracing::warn!("some connections did not end in time and were cut");
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The event stream in its three forms.
+
+use super::answer::{Answer, request};
+use super::fixture::Coordinator;
+use axum::http::Request;
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use skep_model::attempt::Outcome;
+use std::time::Duration;
+use tower::ServiceExt;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A stream of server-sent events, read as it comes.
+struct Stream {
+    body: axum::body::BodyDataStream,
+    text: String,
+}
+
+impl Stream {
+    async fn open(
+        coordinator: &Coordinator,
+        path: &str,
+        last: Option<&str>,
+    ) -> Result<Self, Answer> {
+        let mut request = request("GET", path, Some(&coordinator.admin), None);
+        request
+            .headers_mut()
+            .insert("accept", "text/event-stream".parse().unwrap());
+        if let Some(last) = last {
+            request
+                .headers_mut()
+                .insert("last-event-id", last.parse().unwrap());
+        }
+        let response = coordinator.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        if !parts.status.is_success() {
+            let bytes = body.collect().await.unwrap().to_bytes().to_vec();
+            return Err(Answer {
+                status: parts.status,
+                headers: parts.headers,
+                bytes,
+            });
+        }
+        assert_eq!(parts.headers["content-type"], "text/event-stream");
+        assert_eq!(parts.headers["x-accel-buffering"], "no");
+        Ok(Self {
+            body: body.into_data_stream(),
+            text: String::new(),
+        })
+    }
+
+    /// The next event as id, name and data; none at the end of the stream.
+    async fn next(&mut self) -> Option<(String, String, Value)> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let (event, rest) = (event.to_owned(), rest.to_owned());
+                self.text = rest;
+                let field = |name: &str| {
+                    let found = event.lines().find_map(|line| line.strip_prefix(name));
+                    found.map(|value| value.trim().to_owned())
+                };
+                let Some(data) = field("data:") else { continue };
+                let data = serde_json::from_str(&data).unwrap();
+                return Some((field("id:").unwrap(), field("event:").unwrap(), data));
+            }
+            let piece = tokio::time::timeout(PATIENCE, self.body.next())
+                .await
+                .unwrap()?;
+            self.text
+                .push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+        }
+    }
+
+    async fn until(&mut self, name: &str, count: usize) -> Vec<String> {
+        let mut ids = Vec::new();
+        let mut found = 0;
+        while found < count {
+            let (id, event, _) = self.next().await.expect("the stream goes on");
+            found += usize::from(event == name);
+            ids.push(id);
+        }
+        ids
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_breaks_goes_on_without_gap_or_repetition() {
+    let coordinator = Coordinator::start().await;
+    let path = "/api/v2/events?after=0.0";
+    let mut whole = Stream::open(&coordinator, path, None).await.unwrap();
+    let mut broken = Stream::open(&coordinator, path, None).await.unwrap();
+    for number in 0..5 {
+        coordinator.submit(&format!("a{number}"), json!({})).await;
+    }
+    let mut pieces = broken.until("task_submitted", 3).await;
+    drop(broken);
+    for number in 0..5 {
+        coordinator.submit(&format!("b{number}"), json!({})).await;
+    }
+    let last = pieces.last().unwrap().clone();
+    let mut resumed = Stream::open(&coordinator, path, Some(&last)).await.unwrap();
+    pieces.extend(resumed.until("task_submitted", 7).await);
+    let all = whole.until("task_submitted", 10).await;
+    assert_eq!(pieces, all);
+    let unique: std::collections::BTreeSet<_> = all.iter().collect();
+    assert_eq!(unique.len(), all.len());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_without_a_cursor_starts_now_and_ends_with_the_server() {
+    let coordinator = Coordinator::start().await;
+    coordinator.submit("before", json!({})).await;
+    let mut stream = Stream::open(&coordinator, "/api/v2/events", None)
+        .await
+        .unwrap();
+    coordinator.submit("after", json!({})).await;
+    let (_, name, data) = stream.next().await.unwrap();
+    assert_eq!(
+        (&*name, &data["data"]["name"]),
+        ("task_submitted", &json!("after"))
+    );
+    coordinator.api.shutdown.cancel();
+    while stream.next().await.is_some() {}
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_gives_the_events_of_its_task_only() {
+    let coordinator = Coordinator::start().await;
+    coordinator.ready_node("forge", 4).await;
+    let wanted = coordinator.submit("wanted", json!({})).await;
+    let other = coordinator.submit("other", json!({})).await;
+    coordinator.finish(other, Outcome::Completed).await;
+    coordinator.finish(wanted, Outcome::Completed).await;
+    let page = coordinator
+        .get(&format!("/api/v2/events?task={wanted}"))
+        .await
+        .ok();
+    let items = page["items"].as_array().unwrap();
+    assert!(
+        items
+            .iter()
+            .all(|event| event["task"] == wanted.to_string()),
+        "{page}"
+    );
+    let names: Vec<_> = items
+        .iter()
+        .map(|event| event["event"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        (names.first(), names.last()),
+        (Some(&"task_submitted"), Some(&"task_finished"))
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_events_join_up_and_a_wait_ends_with_the_first_event() {
+    let coordinator = Coordinator::start().await;
+    for number in 0..6 {
+        coordinator.submit(&format!("t{number}"), json!({})).await;
+    }
+    let all = coordinator.get("/api/v2/events?limit=1000").await.ok();
+    let mut joined = Vec::new();
+    let mut after = "0.0".to_owned();
+    loop {
+        let page = coordinator
+            .get(&format!("/api/v2/events?limit=2&after={after}"))
+            .await
+            .ok();
+        let items = page["items"].as_array().unwrap().clone();
+        after = page["next_cursor"].as_str().unwrap().to_owned();
+        if items.is_empty() {
+            break;
+        }
+        joined.extend(items);
+    }
+    assert_eq!(Value::Array(joined), all["items"]);
+    let path = format!("/api/v2/events?wait=20&after={after}");
+    let (waited, _) = tokio::join!(coordinator.get(&path), coordinator.submit("new", json!({})));
+    assert_eq!(waited.ok()["items"][0]["data"]["name"], "new");
+    let malformed = coordinator.get("/api/v2/events?after=soon").await;
+    assert_eq!(malformed.problem(), (400, "cursor_malformed".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_archive_gives_events_from_before_a_restart() {
+    let coordinator = Coordinator::start().await;
+    for number in 0..4 {
+        coordinator.submit(&format!("t{number}"), json!({})).await;
+    }
+    let before = coordinator.get("/api/v2/events?limit=1000").await.ok()["items"].clone();
+    let coordinator = coordinator.restart().await;
+    let after = coordinator.get("/api/v2/events?limit=1000").await.ok()["items"].clone();
+    let before = before.as_array().unwrap();
+    assert_eq!(&after.as_array().unwrap()[..before.len()], &before[..]);
+    let status = coordinator.get("/api/v2/system/status").await.ok();
+    let cursor = status["events_cursor"].as_str().unwrap();
+    let next = coordinator
+        .get(&format!("/api/v2/events?after={cursor}"))
+        .await
+        .ok();
+    assert_eq!(next["items"], json!([]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plain_request_on_a_websocket_route_is_told_so() {
+    let coordinator = Coordinator::start().await;
+    for path in ["/swarm/realtime", "/mcpx"] {
+        let answer = coordinator.get(path).await;
+        assert_eq!(
+            answer.problem(),
+            (400, "header_malformed".to_owned()),
+            "{path}"
+        );
+        let nobody = Request::get(path)
+            .header("host", "localhost")
+            .body(axum::body::Body::empty());
+        let answer = coordinator.send(nobody.unwrap()).await;
+        assert_eq!(
+            answer.problem(),
+            (401, "token_missing".to_owned()),
+            "{path}"
+        );
+    }
+}
