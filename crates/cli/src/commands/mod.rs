@@ -1,0 +1,44 @@
+//! One module per verb, or per family of verbs.
+
+pub(crate) mod artifact;
+pub(crate) mod bench;
+pub(crate) mod config;
+pub(crate) mod doctor;
+pub(crate) mod events;
+pub(crate) mod explain;
+pub(crate) mod node;
+pub(crate) mod plan;
+pub(crate) mod run;
+pub(crate) mod runs;
+pub(crate) mod submit;
+pub(crate) mod task;
+pub(crate) mod token;
+pub(crate) mod up;
+pub(crate) mod wait;
+pub(crate) mod watch;
+
+use crate::api::Api;
+use crate::args::Global;
+use crate::exit::Failure;
+use crate::output::Output;
+use crate::places::Places;
+use crate::settings::Settings;
+
+/// What every command is given.
+#[derive(Debug, Clone)]
+pub(crate) struct Session {
+    pub(crate) global: Global,
+    pub(crate) places: Places,
+    pub(crate) output: Output,
+    pub(crate) settings: Settings,
+}
+
+impl Session {
+    /// A client for the coordinator.
+    pub(crate) fn api(&self) -> Result<Api, Failure> {
+        Ok(Api::new(crate::connection::client(
+            &self.global,
+            &self.places,
+        )?))
+    }
+}

@@ -1,0 +1,168 @@
+//! The binary `skep`: parses the command line, wires the parts, prints.
+//!
+//! This crate may not: contain logic of the swarm. What a command decides is decided by an
+//! operation of the coordinator; what it does here is to ask, to show, and to set exit codes.
+
+mod api;
+mod args;
+mod commands;
+mod connection;
+mod error_pages;
+mod event_follower;
+mod exit;
+mod local_nodes;
+mod output;
+mod places;
+mod plan_input;
+mod progress;
+mod server;
+mod settings;
+mod signals;
+
+use args::{Cli, Command};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use commands::Session;
+use exit::{Exit, Failure, Outcome};
+use output::Output;
+use places::Places;
+use settings::{Key, Settings};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // The stages of a task's sandbox are this very binary; they must run before anything else.
+    if let Some(code) = skep_runner::internal_main(std::env::args_os().skip(1)) {
+        return code;
+    }
+    let parsed = Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return not_parsed(&error),
+    };
+    start_logging(&cli.command);
+    let output = Output::new(cli.global.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output.failure(&Failure::from(error));
+            return Exit::Failed.into();
+        }
+    };
+    match runtime.block_on(run(cli, &matches, output)) {
+        Ok(exit) => exit.into(),
+        Err(failure) if failure.exit == Exit::Ok => Exit::Ok.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
+
+/// `--help` and `--version` are no errors; everything else is one of usage.
+fn not_parsed(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Nobody is left to tell when stdout is gone.
+        drop(error.print());
+        return Exit::Ok.into();
+    }
+    if std::env::args_os().any(|argument| argument == "--json") {
+        let detail = error.to_string();
+        let detail = detail.trim().trim_start_matches("error: ");
+        let failure = Failure::new(Exit::Usage, "usage", detail).hint("`skep --help` says more");
+        Output::Json.failure(&failure);
+    } else {
+        drop(error.print());
+    }
+    Exit::Usage.into()
+}
+
+/// Long-running commands log to stderr: text on a terminal, JSON otherwise. Others log what
+/// `RUST_LOG` asks for and nothing by default.
+fn start_logging(command: &Command) {
+    use std::io::IsTerminal;
+    use tracing_subscriber::EnvFilter;
+    let serves = matches!(
+        command,
+        Command::Up(_)
+            | Command::Node {
+                command: args::NodeCommand::Start(_)
+            }
+    );
+    let default = if serves { "info" } else { "off" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() {
+        builder.with_target(false).init();
+    } else {
+        builder.json().flatten_event(true).init();
+    }
+}
+
+async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
+    let session = session(&cli, matches, output)?;
+    match cli.command {
+        Command::Up(args) => commands::up::run(&session, args).await,
+        Command::Run(args) => match args.command {
+            Some(command) => commands::runs::run(&session, command).await,
+            None => Box::pin(commands::run::run(&session, args)).await,
+        },
+        Command::Plan(args) => commands::plan::run(&session, args).await,
+        Command::Submit(args) => commands::submit::run(&session, args).await,
+        Command::Watch(args) => commands::watch::run(&session, args).await,
+        Command::Wait(args) => commands::wait::run(&session, args).await,
+        Command::Explain { task } => commands::explain::run(&session, &task).await,
+        Command::Events(args) => commands::events::run(&session, args).await,
+        Command::Doctor => commands::doctor::run(&session).await,
+        Command::Bench(args) => commands::bench::run(&session, args).await,
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "skep", &mut script);
+            output::raw(&script)?;
+            Ok(Exit::Ok)
+        }
+        Command::Config { command } => commands::config::run(&session, &command),
+        Command::Token { command } => commands::token::run(&session, command).await,
+        Command::Node { command } => Box::pin(commands::node::run(&session, command)).await,
+        Command::Task { command } => commands::task::run(&session, command).await,
+        Command::Artifact { command } => commands::artifact::run(&session, command).await,
+        Command::Schema { name } => {
+            let schema = match name {
+                args::SchemaName::Plan => skep_plan::json_schema(),
+                args::SchemaName::Openapi => skep_api::openapi(),
+                args::SchemaName::Errors => error_pages::all(),
+            };
+            output::line(&serde_json::to_string_pretty(&schema).unwrap_or_default())?;
+            Ok(Exit::Ok)
+        }
+    }
+}
+
+/// What the commands are given: flags, environment and configuration put together.
+fn session(cli: &Cli, matches: &ArgMatches, output: Output) -> Result<Session, Failure> {
+    let mut global = cli.global.clone();
+    let places = Places::resolve(global.home.as_deref())?;
+    let mut settings = Settings::load(&places, &std::env::current_dir()?);
+    settings.take_arguments(matches);
+    // These say themselves what is wrong with the files.
+    let looks_at_settings = matches!(cli.command, Command::Config { .. } | Command::Doctor);
+    if let Some(failure) = settings.failure().filter(|_| !looks_at_settings) {
+        return Err(failure);
+    }
+    if let Some(url) = settings.given(Key::Url) {
+        global.url = Some(url.value.clone());
+        global.url_origin.clone_from(&url.origin);
+    }
+    global.progress = settings.progress();
+    Ok(Session {
+        global,
+        places,
+        output,
+        settings,
+    })
+}

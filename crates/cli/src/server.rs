@@ -1,0 +1,294 @@
+//! Wires a coordinator together: store, hive, API. The one place that knows all of them.
+
+use crate::exit::{Exit, Failure, chain};
+use crate::places::{CoordinatorNote, Places, read_token, write_private};
+use parking_lot::Mutex;
+use skep_api::ApiState;
+use skep_coordinator::ports::{Clock, Entropy, JournalError};
+use skep_coordinator::{
+    CHECKPOINT_EVENTS_DEFAULT, Ended, Engine, EngineOptions, Hive, HiveThreads, LeaseTimers, Now,
+    Parts, TaskTokenKey,
+};
+use skep_model::command::{Actor, Command};
+use skep_model::ids::TokenId;
+use skep_model::time::UnixMillis;
+use skep_model::token::{Scope, TokenRecord};
+use skep_operations::{ServerInfo, Services};
+use skep_scheduler::Policy;
+use skep_store::{DataDir, OpenOptions, Store, StoreError};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// What a coordinator is started with.
+#[derive(Debug)]
+pub(crate) struct ServerOptions<'a> {
+    pub(crate) places: &'a Places,
+    pub(crate) listen: SocketAddr,
+    pub(crate) strategy: &'a str,
+}
+
+/// A running coordinator of this process.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) note: CoordinatorNote,
+    pub(crate) hive: Hive,
+    threads: HiveThreads,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Opens the data, recovers the log, listens and serves.
+    pub(crate) async fn start(options: ServerOptions<'_>) -> Result<Self, Failure> {
+        refuse_open_networks(options.listen)?;
+        let listener = tokio::net::TcpListener::bind(options.listen)
+            .await
+            .map_err(|error| port_taken(options.listen, &error))?;
+        let address = listener.local_addr()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let data = DataDir::open(options.places.coordinator(), OpenOptions::default())
+            .map_err(|error| storage(&error))?;
+        let store = Store::open(&data).map_err(|error| storage(&error))?;
+        let archive = store.archive();
+        let cluster = store.cluster();
+        let (recovered, journal) = store.recover().map_err(|error| storage(&error))?;
+        let task_tokens = TaskTokenKey::new(*data.secret());
+        let (engine, policy) = engine(
+            recovered,
+            options.strategy,
+            task_tokens.clone(),
+            clock.as_ref(),
+        )?;
+        let (hive, threads) = Hive::start(engine, Box::new(journal), Arc::clone(&clock), policy)?;
+        let services = Arc::new(Services {
+            hive: hive.clone(),
+            archive,
+            blobs: data.blobs().map_err(|error| storage(&error))?,
+            logs: data.attempt_logs().map_err(|error| storage(&error))?,
+            // Held for as long as the coordinator runs: one owner per data directory.
+            data_dir: data,
+            clock,
+            entropy: Mutex::new(Box::new(SystemEntropy)),
+            task_tokens,
+            server: ServerInfo {
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                cluster,
+                started_at: SystemClock.wall(),
+            },
+            subscribers: Arc::default(),
+        });
+        let places = options.places;
+        ensure_token(&hive, &places.admin_token(), "cli", Scope::Admin, "swu1_").await?;
+        ensure_token(
+            &hive,
+            &places.node_token(),
+            "local nodes",
+            Scope::Node,
+            "swn1_",
+        )
+        .await?;
+        let stop = CancellationToken::new();
+        let state = ApiState::new(services);
+        let serving = serve(listener, state, stop.clone());
+        let note = CoordinatorNote {
+            url: format!("http://{address}"),
+            token_file: places.admin_token(),
+        };
+        places.leave_note(&note)?;
+        Ok(Self {
+            note,
+            hive,
+            threads,
+            stop,
+            serving,
+        })
+    }
+
+    /// Waits until the hive ended by itself; it only does so when it must.
+    pub(crate) async fn halted(&self) -> Failure {
+        match self.hive.ended().await {
+            Ended::Stopped => Failure::new(Exit::Failed, "coordinator_stopped", "it stopped"),
+            Ended::Halted(reason) => halted(&reason),
+        }
+    }
+
+    /// Ends streams and requests, then writes what is pending.
+    pub(crate) async fn stop(self) -> Result<(), Failure> {
+        self.stop.cancel();
+        self.hive.shut_down();
+        let ended = self.hive.ended().await;
+        match self.serving.await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the listener ended with an error"),
+            Err(error) => tracing::warn!(%error, "the server task failed"),
+        }
+        let threads = self.threads;
+        tokio::task::spawn_blocking(move || threads.join())
+            .await
+            .map_err(|error| Failure::new(Exit::Failed, "stop_failed", error.to_string()))?;
+        match ended {
+            Ended::Stopped => Ok(()),
+            Ended::Halted(reason) => Err(halted(&reason)),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the handle is owned by `Server` and joined by `Server::stop`"
+)]
+fn serve(
+    listener: tokio::net::TcpListener,
+    state: ApiState,
+    stop: CancellationToken,
+) -> tokio::task::JoinHandle<std::io::Result<()>> {
+    tokio::spawn(skep_api::serve(listener, state, stop))
+}
+
+fn engine(
+    recovered: skep_coordinator::ports::Recovered,
+    strategy: &str,
+    task_token_key: TaskTokenKey,
+    clock: &dyn Clock,
+) -> Result<(Engine, Policy), Failure> {
+    let strategy = skep_scheduler::strategy(strategy)
+        .map_err(|error| Failure::new(Exit::Invalid, "strategy_unknown", error.to_string()))?;
+    let policy = Policy::default();
+    let options = EngineOptions {
+        timers: LeaseTimers::default(),
+        policy,
+        task_token_key,
+        server_version: env!("CARGO_PKG_VERSION").to_owned(),
+        checkpoint_events: CHECKPOINT_EVENTS_DEFAULT,
+    };
+    let parts = Parts {
+        strategy,
+        entropy: Box::new(SystemEntropy),
+    };
+    let now = Now {
+        wall: clock.wall(),
+        elapsed_ms: clock.elapsed_ms(),
+    };
+    let engine = Engine::recover(recovered, options, parts, now).map_err(|error| match error {
+        JournalError::Damaged { detail } => damaged(&detail),
+        other => halted(&other.to_string()),
+    })?;
+    Ok((engine, policy))
+}
+
+/// Plain HTTP stays on this machine.
+fn refuse_open_networks(listen: SocketAddr) -> Result<(), Failure> {
+    if listen.ip().is_loopback() {
+        return Ok(());
+    }
+    let message = format!(
+        "refusing to listen on `{listen}`: this version speaks plain HTTP, which must not leave \
+         the machine"
+    );
+    Err(Failure::new(Exit::Invalid, "listen_not_loopback", message)
+        .hint("listen on a loopback address such as 127.0.0.1:8600"))
+}
+
+fn port_taken(listen: SocketAddr, error: &std::io::Error) -> Failure {
+    let message = format!("cannot listen on `{listen}`: {error}");
+    if error.kind() == std::io::ErrorKind::AddrInUse {
+        Failure::new(Exit::Conflict, "port_taken", message).hint(
+            "another coordinator may run already (`skep doctor`); or choose a port with --listen",
+        )
+    } else {
+        Failure::new(Exit::Failed, "listen_failed", message)
+    }
+}
+
+fn storage(error: &StoreError) -> Failure {
+    let text = chain(error);
+    match error {
+        StoreError::InUse { .. } => Failure::new(Exit::Conflict, "data_dir_in_use", text)
+            .hint("stop the other coordinator, or choose another directory with SKEP_HOME"),
+        _ => Failure::new(Exit::Storage, "store_unusable", text),
+    }
+}
+
+fn damaged(detail: &str) -> Failure {
+    Failure::new(Exit::Storage, "store_damaged", detail)
+}
+
+fn halted(reason: &str) -> Failure {
+    Failure::new(Exit::Storage, "coordinator_halted", reason).hint(
+        "nothing that was acknowledged is lost; check the disk, then start the coordinator again",
+    )
+}
+
+/// Makes sure that the token file holds a token that the coordinator knows.
+async fn ensure_token(
+    hive: &Hive,
+    path: &Path,
+    name: &str,
+    scope: Scope,
+    prefix: &str,
+) -> Result<(), Failure> {
+    if path.exists() {
+        let secret = read_token(path)?;
+        let hash = *blake3::hash(secret.as_bytes()).as_bytes();
+        if hive.view().state.token_by_hash(&hash).is_some() {
+            return Ok(());
+        }
+    }
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::new(
+            Exit::Failed,
+            "no_randomness",
+            format!("the system gave none: {error}"),
+        )
+    })?;
+    let secret = format!("{prefix}{}", blake3::Hash::from_bytes(bytes).to_hex());
+    // The file comes first: a token in the log that nobody holds is harmless, the reverse is not.
+    write_private(path, secret.as_bytes())?;
+    let record = TokenRecord {
+        id: TokenId::from_u128(SystemEntropy.id()),
+        name: name.to_owned(),
+        hash: *blake3::hash(secret.as_bytes()).as_bytes(),
+        scopes: vec![scope],
+        created_at: SystemClock.wall(),
+        expires_at: None,
+    };
+    hive.propose(Actor::Coordinator, Command::CreateToken(Box::new(record)))
+        .await
+        .map(drop)
+        .map_err(|error| Failure::new(Exit::Storage, "token_not_stored", error.to_string()))
+}
+
+/// The clocks of the system.
+#[derive(Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn wall(&self) -> UnixMillis {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        UnixMillis(since.map_or(0, |since| since.as_millis() as u64))
+    }
+
+    /// `CLOCK_BOOTTIME`: it also counts while a laptop sleeps, so that a lease does not look
+    /// fresh when it wakes.
+    fn elapsed_ms(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
+    }
+}
+
+/// Randomness of the system.
+#[derive(Debug)]
+pub(crate) struct SystemEntropy;
+
+impl Entropy for SystemEntropy {
+    fn id(&mut self) -> u128 {
+        uuid::Uuid::now_v7().as_u128()
+    }
+
+    fn seed(&mut self) -> u64 {
+        getrandom::u64().expect("the system gives randomness once it has booted")
+    }
+}

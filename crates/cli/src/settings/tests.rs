@@ -1,0 +1,101 @@
+//! Tests of the configuration's layers.
+
+use super::*;
+
+struct Files {
+    directory: tempfile::TempDir,
+}
+
+impl Files {
+    fn new(user: Option<&str>, project: Option<&str>) -> Self {
+        let files = Self {
+            directory: tempfile::tempdir().unwrap(),
+        };
+        for (place, text) in [("home/config", user), ("work/.skep", project)] {
+            let place = files.directory.path().join(place);
+            std::fs::create_dir_all(&place).unwrap();
+            if let Some(text) = text {
+                std::fs::write(place.join(FILE_NAME), text).unwrap();
+            }
+        }
+        files
+    }
+
+    fn load(&self, below: &str) -> Settings {
+        let places = Places::resolve(Some(&self.directory.path().join("home"))).unwrap();
+        let here = self.directory.path().join("work").join(below);
+        std::fs::create_dir_all(&here).unwrap();
+        Settings::load(&places, &here)
+    }
+}
+
+#[test]
+fn the_project_counts_more_than_the_user_and_both_more_than_the_default() {
+    let user = "progress = \"none\"\nlisten = \"127.0.0.1:9000\"\n";
+    let project = "# ours\nprogress = \"plain\"\n";
+    let settings = Files::new(Some(user), Some(project)).load("");
+    assert_eq!(settings.problems, []);
+    let progress = settings.setting(Key::Progress);
+    assert_eq!(progress.value, "plain");
+    assert!(
+        progress.origin.ends_with("work/.skep/config.toml:2"),
+        "{}",
+        progress.origin
+    );
+    assert_eq!(settings.listen().port(), 9000);
+    assert_eq!(settings.setting(Key::Strategy).origin, "default");
+}
+
+#[test]
+fn a_project_is_searched_up_to_the_top_of_its_repository_only() {
+    let files = Files::new(None, Some("progress = \"none\"\n"));
+    assert_eq!(
+        files.load("deep/er").files.len(),
+        0,
+        "no repository: only here"
+    );
+    std::fs::create_dir(files.directory.path().join("work/.git")).unwrap();
+    assert_eq!(files.load("deep/er").progress(), Progress::None);
+    std::fs::create_dir(files.directory.path().join("work/deep/.git")).unwrap();
+    assert_eq!(
+        files.load("deep/er").files.len(),
+        0,
+        "the file lies above the repository"
+    );
+}
+
+#[test]
+fn everything_that_is_wrong_is_said_with_its_line() {
+    for (project, line, words) in [
+        ("\ncolour = \"red\"\n", Some(2), "unknown key `colour`"),
+        ("progress = 3\n", Some(1), "should be a text"),
+        ("progress = \"fancy\"\n", Some(1), "use auto, plain or none"),
+        ("\n\nlisten = \"here\"\n", Some(3), "not an address"),
+        ("strategy = \"best\"\n", Some(1), "capability-weighted"),
+        ("url = \"ftp://x\"\n", Some(1), "http"),
+        (
+            "url = \"http://example.org\"\n",
+            Some(1),
+            "may not send commands to `example.org`",
+        ),
+        ("a = \n", Some(1), "TOML"),
+    ] {
+        let settings = Files::new(None, Some(project)).load("");
+        let [problem] = settings.problems.as_slice() else {
+            panic!("{project}: {:?}", settings.problems);
+        };
+        assert_eq!(problem.line, line, "{project}");
+        assert!(problem.to_string().contains(words), "{project}: {problem}");
+        assert_eq!(settings.failure().unwrap().exit, Exit::Invalid);
+    }
+}
+
+#[test]
+fn a_user_may_name_a_coordinator_elsewhere() {
+    let settings = Files::new(Some("url = \"http://example.org:1\"\n"), None).load("");
+    assert_eq!(settings.problems, []);
+    assert_eq!(
+        settings.given(Key::Url).unwrap().value,
+        "http://example.org:1"
+    );
+}

@@ -1,0 +1,13 @@
+//! The binary as its users see it: real processes, a directory of their own, a free port.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy knows tests by their attribute, not their fixtures"
+)]
+
+mod configuration;
+mod coordinator;
+mod documents;
+mod exit_codes;
+mod hive;
+mod round_trip;
