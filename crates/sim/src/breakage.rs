@@ -1,0 +1,101 @@
+//! Breaks things while faults are on, and mends them all afterwards.
+
+use crate::faults::Faults;
+use crate::network::Direction;
+use crate::world::{What, World};
+
+/// Of a thousand crashes of this kind, so many machines never come back.
+const VANISH_PERMILLE: u64 = 100;
+/// Largest jump of the wall clock, milliseconds: ten minutes.
+const CLOCK_JUMP_MS_MAX: u64 = 600_000;
+
+impl World {
+    pub(crate) fn plan_fault(&mut self) {
+        if self.faults.every_ms > 0 && !self.healing {
+            let at = self.now + self.random.between(1, 2 * self.faults.every_ms);
+            self.schedule(at, What::Fault);
+        }
+    }
+
+    /// Something breaks.
+    pub(crate) fn fault(&mut self) -> Result<(), String> {
+        if self.healing {
+            return Ok(());
+        }
+        let node = self.random.next() as usize % self.nodes.len();
+        let for_ms = *self.random.pick(&[200, 5_000, 25_000, 90_000]);
+        let until = self.now + self.random.between(1, for_ms);
+        match self.random.between(0, 10) {
+            0 | 1 => self.crash_coordinator()?,
+            2 | 3 => self.crash_node(node),
+            4 | 5 => {
+                self.note("partition");
+                self.network.cut(node, Direction::ToNode, until);
+                self.network.cut(node, Direction::ToCoordinator, until);
+            }
+            6 => {
+                self.note("one-way partition");
+                let direction = *self
+                    .random
+                    .pick(&[Direction::ToNode, Direction::ToCoordinator]);
+                self.network.cut(node, direction, until);
+            }
+            7 => self.break_connection(node),
+            10 if self.random.chance(VANISH_PERMILLE) => self.vanish(node),
+            8 if self.faults.pauses => {
+                self.note("node paused");
+                self.nodes[node].was_paused = true;
+                self.nodes[node].paused_until = until;
+            }
+            8 if self.faults.clock_jumps => {
+                self.note("clock jumped");
+                let jump = self.random.between(0, 2 * CLOCK_JUMP_MS_MAX);
+                self.wall_offset = jump.cast_signed() - CLOCK_JUMP_MS_MAX.cast_signed();
+            }
+            9 if self.faults.disk_fails => {
+                self.note("disk full");
+                self.disk_full_until = until;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn break_connection(&mut self, node: usize) {
+        let Some(connection) = self.nodes[node].connection else {
+            return;
+        };
+        self.note("connection broken");
+        self.schedule(
+            self.now,
+            What::EndLost {
+                connection,
+                direction: Direction::ToNode,
+            },
+        );
+        let direction = Direction::ToCoordinator;
+        self.schedule(
+            self.now,
+            What::EndLost {
+                connection,
+                direction,
+            },
+        );
+    }
+
+    /// Faults stop; everyone comes back.
+    pub(crate) fn heal(&mut self) -> Result<(), String> {
+        self.healing = true;
+        self.faults = Faults::none();
+        self.network.heal();
+        self.disk_full_until = 0;
+        for node in 0..self.nodes.len() {
+            self.nodes[node].paused_until = 0;
+            self.start_node(node)?;
+        }
+        if self.coordinator.is_none() {
+            self.start_coordinator()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,24 @@
+//! The deterministic simulator: a whole swarm in virtual time, with faults drawn from a seed.
+//!
+//! The core, the scheduler, the coordinator's engine and both ends of the node session run
+//! unchanged. Simulated are only the clock, the network, the disks, the attempts and the clients.
+//! [`run_seed`] plays one seed: first with faults, checking safety at every step, then without,
+//! checking that everything accepted reaches its end.
+//!
+//! This crate may not: contain logic of the swarm, read a real clock, or draw randomness other
+//! than from the seed.
+
+mod breakage;
+mod client;
+mod coordinator;
+mod disk;
+mod faults;
+mod network;
+mod node;
+mod oracle;
+mod plans;
+mod random;
+mod traffic;
+mod world;
+
+pub use world::{Report, run_seed};

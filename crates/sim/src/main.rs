@@ -1,0 +1,242 @@
+//! `skep-sim`: plays seeds, proves determinism, and hunts planted bugs.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "a tool for developers prints its findings"
+)]
+
+use skep_sim::{Report, run_seed};
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const USAGE: &str = "usage: skep-sim [--seeds N] [--from SEED] [--seed SEED [--trace]] [--planted]";
+
+/// One seed in this many is played twice and its digests compared.
+const TWICE_EVERY: u64 = 100;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let (mut from, mut count) = (1_u64, 100_u64);
+    let (mut planted, mut single, mut trace) = (false, false, false);
+    while let Some(argument) = arguments.next() {
+        let mut number = || arguments.next().and_then(|text| text.parse::<u64>().ok());
+        let understood = match argument.as_str() {
+            "--seeds" => number().map(|value| count = value),
+            "--from" => number().map(|value| from = value),
+            "--seed" => number().map(|value| (from, count, single) = (value, 1, true)),
+            "--trace" => {
+                trace = true;
+                Some(())
+            }
+            "--planted" => {
+                planted = true;
+                Some(())
+            }
+            _ => None,
+        };
+        if understood.is_none() {
+            println!("`{argument}` is not understood; {USAGE}");
+            return ExitCode::from(64);
+        }
+    }
+    if planted {
+        return hunt::all(from, count);
+    }
+    if trace {
+        let played = run_seed(from, Some(|line| println!("{line}")));
+        println!("{played:?}");
+        return if played.is_ok() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    play(from, count, single)
+}
+
+/// What many seeds led through together.
+#[derive(Default)]
+struct Totals {
+    steps: u64,
+    virtual_ms: u64,
+    seen: BTreeMap<&'static str, u64>,
+    failures: Vec<(u64, String)>,
+}
+
+fn play(from: u64, count: u64, single: bool) -> ExitCode {
+    let totals = Mutex::new(Totals::default());
+    let next = AtomicU64::new(from);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + count {
+                        return;
+                    }
+                    let result = play_one(seed);
+                    if let Ok(mut totals) = totals.lock() {
+                        totals.add(seed, result);
+                    }
+                }
+            });
+        }
+    });
+    let totals = totals
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    totals.print(from, count, single)
+}
+
+fn play_one(seed: u64) -> Result<Report, String> {
+    let report = run_seed(seed, None)?;
+    if seed.is_multiple_of(TWICE_EVERY) {
+        let again = run_seed(seed, None)?;
+        if again.digest != report.digest {
+            let (first, second) = (report.digest, again.digest);
+            return Err(format!("not deterministic: digest {first}, then {second}"));
+        }
+    }
+    Ok(report)
+}
+
+impl Totals {
+    fn add(&mut self, seed: u64, result: Result<Report, String>) {
+        match result {
+            Ok(report) => {
+                self.steps += report.steps;
+                self.virtual_ms += report.virtual_ms;
+                for (name, times) in report.seen {
+                    *self.seen.entry(name).or_default() += times;
+                }
+            }
+            Err(violation) => self.failures.push((seed, violation)),
+        }
+    }
+
+    fn print(mut self, from: u64, count: u64, single: bool) -> ExitCode {
+        self.failures.sort();
+        for (seed, violation) in self.failures.iter().take(10) {
+            println!("seed {seed}: {violation}");
+            println!("  replay: cargo run --profile sim -p skep-sim -- --seed {seed}");
+        }
+        for (name, times) in &self.seen {
+            println!("{times:>10}  {name}");
+        }
+        let hours = self.virtual_ms / 3_600_000;
+        println!("{} steps in {hours} virtual hours", self.steps);
+        let unseen: Vec<_> = SOMETIMES
+            .iter()
+            .filter(|name| !self.seen.contains_key(**name))
+            .collect();
+        if !single && count >= SOMETIMES_SEEDS_MIN && !unseen.is_empty() {
+            println!("never happened: {unseen:?}");
+            return ExitCode::FAILURE;
+        }
+        println!(
+            "seeds {from} to {}: {} violations",
+            from + count - 1,
+            self.failures.len()
+        );
+        if self.failures.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// From this many seeds on, everything in [`SOMETIMES`] must have happened.
+const SOMETIMES_SEEDS_MIN: u64 = 200;
+
+/// Rare things that the simulation must reach, or it proves little.
+const SOMETIMES: [&str; 21] = [
+    "node vanished",
+    "attempt retried",
+    "attempt revoked",
+    "clock jumped",
+    "connection broken",
+    "coordinator crashed",
+    "disk full",
+    "late report refused",
+    "node crashed",
+    "node lost",
+    "node paused",
+    "node suspect",
+    "one-way partition",
+    "partition",
+    "submission repeated",
+    "task cancelled",
+    "task expired",
+    "task failed",
+    "task succeeded",
+    "task unknown",
+    "grant refused",
+];
+
+#[cfg(feature = "planted-bugs")]
+mod hunt {
+    use skep_model::planted::{PlantedBug, plant};
+    use skep_sim::run_seed;
+    use std::process::ExitCode;
+
+    /// Plants each bug in turn and plays seeds until one shows it.
+    pub(crate) fn all(from: u64, count: u64) -> ExitCode {
+        let mut missed = Vec::new();
+        let bugs = std::sync::Mutex::new(PlantedBug::ALL.to_vec());
+        let found = std::sync::Mutex::new(&mut missed);
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+                scope.spawn(|| {
+                    while let Some(bug) = bugs.lock().ok().and_then(|mut bugs| bugs.pop()) {
+                        if !hunt(bug, from, count)
+                            && let Ok(mut missed) = found.lock()
+                        {
+                            missed.push(bug);
+                        }
+                    }
+                });
+            }
+        });
+        println!(
+            "planted {}: {} found",
+            PlantedBug::ALL.len(),
+            PlantedBug::ALL.len() - missed.len()
+        );
+        if missed.is_empty() {
+            return ExitCode::SUCCESS;
+        }
+        println!("not found within {count} seeds: {missed:?}");
+        ExitCode::FAILURE
+    }
+
+    fn hunt(bug: PlantedBug, from: u64, count: u64) -> bool {
+        plant(Some(bug));
+        for seed in from..from + count {
+            // A bug may also trip an `expect` of the code under test: that is a find, too.
+            let played = std::panic::catch_unwind(|| run_seed(seed, None));
+            let violation = match played {
+                Ok(Ok(_)) => continue,
+                Ok(Err(violation)) => violation,
+                Err(_) => "it panicked".to_owned(),
+            };
+            println!("{bug:?}: found by seed {seed}: {violation}");
+            return true;
+        }
+        false
+    }
+}
+
+#[cfg(not(feature = "planted-bugs"))]
+mod hunt {
+    use std::process::ExitCode;
+
+    /// Planted bugs exist only under their feature.
+    pub(crate) fn all(_: u64, _: u64) -> ExitCode {
+        println!("--planted needs the feature: cargo run -p skep-sim --features planted-bugs");
+        ExitCode::from(64)
+    }
+}

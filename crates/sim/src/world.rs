@@ -1,0 +1,381 @@
+//! The world of one seed: a queue of things that happen, in virtual time.
+
+use crate::client::Clients;
+use crate::coordinator::Coordinator;
+use crate::disk::Disk;
+use crate::faults::Faults;
+use crate::network::{Direction, Network};
+use crate::node::Node;
+use crate::oracle::Oracle;
+use crate::random::Random;
+use skep_model::attempt::{AttemptReport, Outcome};
+use skep_model::ids::NodeId;
+use skep_model::time::UnixMillis;
+use skep_wire::NodeInput;
+use skep_wire::payload::AttemptKey;
+use std::collections::BTreeMap;
+
+/// Virtual time with faults, milliseconds: half an hour.
+const FAULTY_MS: u64 = 1_800_000;
+/// Virtual time in which everything must have ended once faults stop.
+const SETTLE_MS_MAX: u64 = 1_200_000;
+/// Things that may happen in one seed; more means that something spins.
+const STEPS_MAX: u64 = 3_000_000;
+/// Wall time at the start of every seed.
+const EPOCH_MS: u64 = 1_800_000_000_000;
+
+/// Something that happens at a time.
+#[derive(Debug)]
+pub(crate) enum What {
+    CoordinatorStarts,
+    CoordinatorTick {
+        generation: u64,
+    },
+    CommitDone {
+        generation: u64,
+        took_ms: u64,
+    },
+    Frame {
+        connection: u64,
+        direction: Direction,
+        text: String,
+    },
+    EndLost {
+        connection: u64,
+        direction: Direction,
+    },
+    NodeStarts {
+        node: usize,
+    },
+    NodeTick {
+        node: usize,
+        generation: u64,
+    },
+    NodeConnects {
+        node: usize,
+        generation: u64,
+    },
+    AttemptStarted {
+        node: usize,
+        generation: u64,
+        attempt: AttemptKey,
+    },
+    AttemptEnds {
+        node: usize,
+        generation: u64,
+        attempt: AttemptKey,
+        outcome: Outcome,
+    },
+    SpoolDone {
+        node: usize,
+        generation: u64,
+        batch: u64,
+        reports: Vec<AttemptReport>,
+    },
+    ClientActs,
+    ClientRepeats {
+        submission: usize,
+    },
+    Fault,
+}
+
+/// Everything there is.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) now: u64,
+    pub(crate) wall_offset: i64,
+    pub(crate) random: Random,
+    pub(crate) faults: Faults,
+    pub(crate) healing: bool,
+    queue: BTreeMap<(u64, u64), What>,
+    next_event: u64,
+    pub(crate) disk: Disk,
+    pub(crate) disk_full_until: u64,
+    pub(crate) coordinator: Option<Coordinator>,
+    pub(crate) coordinator_generation: u64,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) network: Network,
+    pub(crate) clients: Clients,
+    pub(crate) oracle: Oracle,
+    pub(crate) applied: u64,
+    trace: blake3::Hasher,
+    pub(crate) tell: Option<fn(&str)>,
+    steps: u64,
+}
+
+/// What a seed that held led through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Hash over everything that happened; equal for equal seeds.
+    pub digest: String,
+    /// Things that happened.
+    pub steps: u64,
+    /// Virtual milliseconds.
+    pub virtual_ms: u64,
+    /// How often each rare thing happened.
+    pub seen: BTreeMap<&'static str, u64>,
+}
+
+/// Plays one seed; `trace` is told everything that happens.
+///
+/// # Errors
+/// What was violated, and at which step.
+pub fn run_seed(seed: u64, trace: Option<fn(&str)>) -> Result<Report, String> {
+    let mut world = World::new(seed);
+    world.tell = trace;
+    match world.play() {
+        Ok(()) => Ok(world.report()),
+        Err(violation) => Err(format!(
+            "step {} at {} ms: {violation}",
+            world.steps, world.now
+        )),
+    }
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let faults = Faults::draw(&mut random);
+        let nodes = (0..random.between(1, 5)).map(|index| {
+            Node::new(
+                NodeId::from_u128(u128::from(index) + 1),
+                random.between(1, 4) as u32,
+            )
+        });
+        let nodes = nodes.collect();
+        Self {
+            now: 1_000,
+            wall_offset: 0,
+            random,
+            faults,
+            healing: false,
+            queue: BTreeMap::new(),
+            next_event: 0,
+            disk: Disk::default(),
+            disk_full_until: 0,
+            coordinator: None,
+            coordinator_generation: 0,
+            nodes,
+            network: Network::default(),
+            clients: Clients::default(),
+            oracle: Oracle::default(),
+            applied: 0,
+            trace: blake3::Hasher::new(),
+            tell: None,
+            steps: 0,
+        }
+    }
+
+    fn play(&mut self) -> Result<(), String> {
+        self.start_coordinator()?;
+        for node in 0..self.nodes.len() {
+            self.start_node(node)?;
+        }
+        self.schedule(self.now, What::ClientActs);
+        self.plan_fault();
+        self.run_until(FAULTY_MS, |_| false)?;
+        self.heal()?;
+        let deadline = self.now + SETTLE_MS_MAX;
+        while self.now < deadline {
+            self.release_everything()?;
+            let next = self.now + 30_000;
+            self.run_until(next, |_| false)?;
+            if self.is_settled() {
+                return self.final_checks();
+            }
+        }
+        Err(format!("liveness: {}", self.why_unsettled()))
+    }
+
+    fn run_until(&mut self, until: u64, stop: impl Fn(&Self) -> bool) -> Result<(), String> {
+        while let Some(entry) = self.queue.first_entry() {
+            let (at, _) = *entry.key();
+            if at > until || stop(self) {
+                break;
+            }
+            let Some((_, what)) = self.queue.pop_first() else {
+                break;
+            };
+            self.now = self.now.max(at);
+            self.steps += 1;
+            if self.steps > STEPS_MAX {
+                return Err(format!("it spins: {what:?} is next"));
+            }
+            self.trace_step(&what);
+            self.happen(what)?;
+        }
+        self.now = self.now.max(until);
+        Ok(())
+    }
+
+    fn trace_step(&mut self, what: &What) {
+        self.trace.update(&self.now.to_le_bytes());
+        let text = match what {
+            What::Frame { text, .. } => text.clone(),
+            What::SpoolDone { node, batch, .. } => format!("spool {node} {batch}"),
+            other => format!("{other:?}"),
+        };
+        self.trace.update(text.as_bytes());
+        if let Some(tell) = self.tell {
+            let (now, kind) = (
+                self.now,
+                if matches!(what, What::Frame { .. }) {
+                    format!("{what:?}")
+                } else {
+                    text
+                },
+            );
+            tell(&format!("{now} {kind}"));
+        }
+    }
+
+    fn happen(&mut self, what: What) -> Result<(), String> {
+        if let Some(resumes) = self.stopped_until(&what) {
+            self.schedule(resumes, what);
+            return Ok(());
+        }
+        match what {
+            What::CoordinatorStarts if self.coordinator.is_none() => self.start_coordinator(),
+            What::CoordinatorStarts => Ok(()),
+            What::CoordinatorTick { generation } => self.coordinator_tick(generation),
+            What::CommitDone {
+                generation,
+                took_ms,
+            } => self.commit_done(generation, took_ms),
+            What::Frame {
+                connection,
+                direction,
+                text,
+            } => self.frame(connection, direction, text),
+            What::EndLost {
+                connection,
+                direction: Direction::ToNode,
+            } => self.node_end_lost(connection),
+            What::EndLost {
+                connection,
+                direction: Direction::ToCoordinator,
+            } => self.coordinator_end_lost(connection),
+            What::NodeStarts { node } => self.start_node(node),
+            What::NodeTick { node, generation } => self.node_tick(node, generation),
+            What::NodeConnects { node, .. } => self.node_connects(node),
+            What::AttemptStarted { node, attempt, .. } => {
+                self.node_input(node, NodeInput::Started(attempt))
+            }
+            What::AttemptEnds {
+                node,
+                attempt,
+                outcome,
+                ..
+            } => self.attempt_ends(node, attempt, outcome),
+            What::SpoolDone {
+                node,
+                batch,
+                reports,
+                ..
+            } => self.spool_done(node, batch, reports),
+            What::ClientActs => self.client_acts(),
+            What::ClientRepeats { submission } => self.submit(submission),
+            What::Fault => {
+                self.plan_fault();
+                self.fault()
+            }
+        }
+    }
+
+    /// When a stopped process takes this up; none for running ones. What belongs to an earlier
+    /// process of a node is sent far away.
+    fn stopped_until(&self, what: &What) -> Option<u64> {
+        let (node, generation) = match what {
+            What::NodeTick { node, generation }
+            | What::NodeConnects { node, generation }
+            | What::AttemptStarted {
+                node, generation, ..
+            }
+            | What::AttemptEnds {
+                node, generation, ..
+            }
+            | What::SpoolDone {
+                node, generation, ..
+            } => (*node, Some(*generation)),
+            What::Frame {
+                connection,
+                direction: Direction::ToNode,
+                ..
+            } => (self.network.connections.get(connection)?.node, None),
+            _ => return None,
+        };
+        let node = &self.nodes[node];
+        if generation.is_some_and(|generation| generation != node.generation) {
+            return Some(u64::MAX);
+        }
+        (self.now < node.paused_until).then_some(node.paused_until)
+    }
+
+    pub(crate) fn schedule(&mut self, at: u64, what: What) {
+        self.next_event += 1;
+        self.queue.insert((at, self.next_event), what);
+    }
+
+    pub(crate) fn wall(&self) -> UnixMillis {
+        UnixMillis((EPOCH_MS + self.now).saturating_add_signed(self.wall_offset))
+    }
+
+    pub(crate) fn note(&mut self, name: &'static str) {
+        *self.oracle.seen.entry(name).or_default() += 1;
+    }
+
+    fn is_settled(&self) -> bool {
+        let answered = self
+            .clients
+            .submissions
+            .iter()
+            .all(|submission| submission.answered);
+        let Some(coordinator) = &self.coordinator else {
+            return false;
+        };
+        let view = coordinator.engine.view();
+        let view = view.read();
+        answered && self.oracle.unfinished(&view).is_none()
+    }
+
+    fn why_unsettled(&self) -> String {
+        let Some(coordinator) = &self.coordinator else {
+            return "the coordinator is down".to_owned();
+        };
+        let view = coordinator.engine.view();
+        let view = view.read();
+        let nodes: Vec<_> = view
+            .state
+            .nodes()
+            .map(|node| format!("{} is {}", node.facts.name, node.state))
+            .collect();
+        let open = self.oracle.unfinished(&view);
+        format!(
+            "{}; {}",
+            open.unwrap_or_else(|| "a submission has no answer".into()),
+            nodes.join(", ")
+        )
+    }
+
+    fn final_checks(&mut self) -> Result<(), String> {
+        let Some(coordinator) = &self.coordinator else {
+            return Ok(());
+        };
+        let view = coordinator.engine.view();
+        let view = view.read();
+        self.oracle.observe(&self.disk, &view)?;
+        view.state
+            .check()
+            .map_err(|violation| format!("{violation:?}"))?;
+        self.oracle.nothing_lost(&self.disk, &view)
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            digest: self.trace.finalize().to_hex()[..32].to_owned(),
+            steps: self.steps,
+            virtual_ms: self.now,
+            seen: self.oracle.seen.clone(),
+        }
+    }
+}
