@@ -77,6 +77,11 @@ pub(crate) const ROWS: &[Row] = &[
         measure: throughput_rows::end_to_end_noop_4_nodes,
     },
     Row {
+        name: "queue_rss_per_100k",
+        unit: "MiB",
+        measure: throughput_rows::queue_rss_per_100k,
+    },
+    Row {
         name: "idle_latency",
         unit: "ms",
         measure: latency_rows::idle_latency,

@@ -102,6 +102,22 @@ impl Hive {
         }
     }
 
+    /// Main memory that the coordinator's process holds now, bytes.
+    pub(super) fn coordinator_rss(&self) -> Result<u64> {
+        let pid = self
+            .processes
+            .first()
+            .context("the coordinator runs")?
+            .child
+            .id();
+        let status =
+            fs::read_to_string(format!("/proc/{pid}/status")).context("read its status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+        let kib: u64 = kib.context("the status has a line VmRSS")?.trim().parse()?;
+        Ok(kib * 1024)
+    }
+
     /// Asks all processes to end, nodes first, and fails when one does not or leaves another.
     pub(super) fn stop(mut self) -> Result<()> {
         while let Some(process) = self.processes.pop() {

@@ -43,6 +43,33 @@ pub(super) fn submit_single_64(bench: &Bench) -> Result<Measurement> {
     measure_submission(bench, load, 1)
 }
 
+/// Main memory that 100,000 waiting tasks take in the coordinator, beyond what it takes empty.
+pub(super) fn queue_rss_per_100k(bench: &Bench) -> Result<Measurement> {
+    const TASKS: usize = 100_000;
+    let batches = bench.amount(5_000, 500);
+    let hive = Hive::start(bench, 0)?;
+    let empty = hive.coordinator_rss()?;
+    let load = Load {
+        server: hive.server.clone(),
+        request: hive
+            .server
+            .post(contract::BATCH, &contract::batch(BATCH))
+            .into(),
+        requests: batches,
+        connections: BATCH_CONNECTIONS,
+    };
+    http::run_client(load.drive())?;
+    let full = hive.coordinator_rss()?;
+    hive.stop()?;
+    let n = batches * BATCH;
+    let bytes_per_task = full.saturating_sub(empty) as f64 / n as f64;
+    Ok(Measurement {
+        value: bytes_per_task * TASKS as f64 / f64::from(1 << 20),
+        n,
+        latency: None,
+    })
+}
+
 fn measure_submission(
     bench: &Bench,
     load: impl FnOnce(&Server) -> Load,
