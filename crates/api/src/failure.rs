@@ -113,3 +113,38 @@ pub(crate) fn render(
     *response.body_mut() = Body::from(document);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skep_coordinator::ProposeError;
+
+    #[test]
+    fn an_overload_is_429_with_a_time_to_come_back_and_a_full_disk_is_507() {
+        let identity = RequestIdentity {
+            id: "req_1".to_owned(),
+            path: "/api/v2/tasks".to_owned(),
+        };
+        let overloaded = ProposeError::Overloaded {
+            retry_after_ms: 1_500,
+        };
+        let cases = [
+            (overloaded, StatusCode::TOO_MANY_REQUESTS, Some("2")),
+            (
+                ProposeError::StorageFull,
+                StatusCode::INSUFFICIENT_STORAGE,
+                None,
+            ),
+            (ProposeError::Stopped, StatusCode::GATEWAY_TIMEOUT, None),
+        ];
+        for (error, status, wait) in cases {
+            let response = Failure(error.clone().into()).into_response();
+            let response = render(response, &identity);
+            assert_eq!(response.status(), status, "{error}");
+            let header = response.headers().get(header::RETRY_AFTER);
+            if let Some(wait) = wait {
+                assert_eq!(header.unwrap(), wait);
+            }
+        }
+    }
+}
