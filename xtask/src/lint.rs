@@ -43,6 +43,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: |workspace| cargo(workspace, "clippy --workspace --all-targets -- -D warnings"),
     },
     Step {
+        name: "rustdoc",
+        about: "links in the documentation of the code lead somewhere",
+        run: |workspace| cargo(workspace, "doc --workspace --no-deps --quiet"),
+    },
+    Step {
         name: "docs",
         about: "generated pages are current",
         run: |workspace| docs::check(workspace).map(|()| vec![]),

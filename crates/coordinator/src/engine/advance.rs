@@ -8,7 +8,7 @@ use skep_model::command::{Actor, Command};
 const DERIVED_FLUSH_MS: u64 = 20;
 
 impl Engine {
-    /// When the engine wants a [`Input::Tick`], in milliseconds of the elapsed clock.
+    /// When the engine wants a [`Input::Tick`](super::Input::Tick), in milliseconds of the elapsed clock.
     pub fn next_wake(&self, now: Now) -> Option<u64> {
         let view = self.view.read();
         let timer = (!self.timers_in_flight)
