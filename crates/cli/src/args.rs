@@ -146,8 +146,8 @@ pub(crate) struct UpArgs {
     /// Write url and token file here, as JSON, when ready
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
-    /// Node processes to start beside the coordinator
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    /// Node processes to start beside the coordinator, at most 64
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=64))]
     pub(crate) nodes: u32,
     /// Strategy of the scheduler: capability-weighted (default) or round-robin
     #[arg(long, value_name = "NAME")]
@@ -180,8 +180,8 @@ pub(crate) struct RunArgs {
     /// Read parameters from a YAML or JSON file
     #[arg(long, value_name = "FILE")]
     pub(crate) var_file: Option<PathBuf>,
-    /// Node processes to start for this run
-    #[arg(long, default_value_t = 1, value_name = "N")]
+    /// Node processes to start for this run, 1 to 64
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) nodes: u32,
 }
 

@@ -120,6 +120,12 @@ const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "The detail says why; its results are safe on disk and are sent when it starts again.",
     ),
     (
+        "node_name_invalid",
+        Exit::Invalid,
+        "This cannot be the name of a node",
+        "Use 1 to 128 letters, digits, `-`, `_` and `.`, not starting with `.`.",
+    ),
+    (
         "node_not_found",
         Exit::NotFound,
         "No node has this name",

@@ -106,6 +106,7 @@ impl From<ClientError> for Failure {
                 retryable: problem.retryable,
                 errors: Vec::new(),
             },
+            file @ ClientError::File { .. } => Self::new(Exit::Failed, "io_failed", chain(&file)),
             other => Self::new(Exit::Unreachable, "coordinator_unreachable", chain(&other))
                 .hint("start one with `skep up`, or set SKEP_URL to the one you mean"),
         }

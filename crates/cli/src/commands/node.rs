@@ -8,6 +8,7 @@ use crate::output::{bytes, table, text};
 use crate::signals::shutdown_on_signals;
 use serde_json::Value;
 use skep_client::BaseUrl;
+use skep_model::limits::NAME_LENGTH_MAX;
 use skep_model::requirements::Proficiency;
 use skep_node::{Node, NodeError, NodeExit, NodeOptions, Shutdown};
 use skep_wire::ExitCode;
@@ -207,8 +208,24 @@ fn judge(ended: &NodeExit) -> Outcome {
     Err(Failure::new(exit, code, ended.to_string()))
 }
 
+/// A node's name is also that of its directory: it must not lead elsewhere.
+fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let fits = !name.is_empty()
+        && name.len() <= NAME_LENGTH_MAX
+        && !name.starts_with('.')
+        && name.chars().all(plain);
+    if fits {
+        return Ok(());
+    }
+    let message = format!("`{name}` cannot be the name of a node");
+    Err(Failure::new(Exit::Invalid, "node_name_invalid", message)
+        .hint("use 1 to 128 letters, digits, `-`, `_` and `.`, not starting with `.`"))
+}
+
 fn options(session: &Session, args: NodeStartArgs) -> Result<NodeOptions, Failure> {
     let name = args.name.unwrap_or_else(host_name);
+    check_name(&name)?;
     let url = match args.coordinator {
         Some(url) => url,
         None => crate::connection::target(&session.global, &session.places)?.url,
@@ -280,4 +297,30 @@ fn capabilities(texts: &[String]) -> Result<BTreeMap<String, Proficiency>, Failu
         Ok((name.to_owned(), level))
     };
     texts.iter().map(capability).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_name;
+
+    #[test]
+    fn a_node_name_never_leads_out_of_its_directory() {
+        for name in ["a", "desk-2", "host.example", "N_1"] {
+            assert!(check_name(name).is_ok(), "{name}");
+        }
+        let long = "n".repeat(129);
+        for name in [
+            "",
+            ".",
+            "..",
+            "../x",
+            "/abs",
+            "a/b",
+            ".hidden",
+            "a b",
+            long.as_str(),
+        ] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
 }

@@ -83,7 +83,7 @@ async fn embedded(
         strategy: skep_scheduler::STRATEGIES[0],
     };
     let server = Server::start(options).await?;
-    let mut nodes = LocalNodes::start(places, &server.note, nodes.max(1), true)?;
+    let mut nodes = LocalNodes::start(places, &server.note, nodes, true)?;
     let token = read_token(&server.note.token_file)?;
     let api = Api::new(crate::connection::connect(&server.note.url, Some(token))?);
     let outcome = tokio::select! {

@@ -51,6 +51,9 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
             }
         }
     };
+    if let Some(file) = &args.ready_file {
+        remove_stale(file)?;
+    }
     nodes.stop().await;
     server.stop().await?;
     match failed {
