@@ -224,3 +224,31 @@ async fn a_plain_request_on_a_websocket_route_is_told_so() {
         );
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reading_on_in_the_middle_of_an_entry_that_left_memory_skips_nothing() {
+    let coordinator = Coordinator::start().await;
+    let tasks = json!({"tasks": [
+        {"name": "a", "kind": "noop"}, {"name": "b", "kind": "noop"}, {"name": "c", "kind": "noop"}
+    ]});
+    coordinator
+        .call("POST", "/api/v2/tasks/batch", Some(tasks))
+        .await
+        .ok();
+    let cursors = |page: &Value| -> Vec<String> {
+        let items = page["items"].as_array().unwrap();
+        let cursor = |item: &Value| item["cursor"].as_str().unwrap().to_owned();
+        items.iter().map(cursor).collect()
+    };
+    let page = coordinator.get("/api/v2/events?after=0.0").await.ok();
+    let all = cursors(&page);
+    let (first, rest) = (&all[all.len() - 3], &all[all.len() - 2..]);
+    // A clean stop leaves nothing in memory; the next entry is the first one there.
+    let coordinator = coordinator.restart().await;
+    coordinator.submit("later", json!({})).await;
+    let page = coordinator
+        .get(&format!("/api/v2/events?after={first}"))
+        .await
+        .ok();
+    assert!(cursors(&page).starts_with(rest), "{page}");
+}

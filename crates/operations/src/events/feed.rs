@@ -229,9 +229,28 @@ pub(super) async fn read_after(
     cursor: EventCursor,
     limit: usize,
 ) -> Result<Vec<Arc<EntryEvents>>, OperationError> {
-    let recent = services.hive.view().recent.events_after(cursor);
+    let (recent, own_entry_left) = {
+        let view = services.hive.view();
+        let first = view.recent.first_index();
+        (
+            view.recent.events_after(cursor),
+            first == Some(cursor.index.next()),
+        )
+    };
     if let Some(mut entries) = recent {
         entries.retain(|entry| holds_after(entry, cursor));
+        if own_entry_left {
+            // What follows in the cursor's own entry is in the archive only.
+            let own = lookup::ask(services, "read events of the archive", move |archive| {
+                archive.events_after(cursor, 1)
+            });
+            let own = own.await?.into_iter().next();
+            if let Some(own) =
+                own.filter(|own| own.index == cursor.index && holds_after(own, cursor))
+            {
+                entries.insert(0, Arc::new(own));
+            }
+        }
         entries.truncate(limit);
         return Ok(entries);
     }
