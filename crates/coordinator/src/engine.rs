@@ -209,6 +209,7 @@ impl Engine {
         result: Result<(), JournalError>,
         out: &mut Vec<Output>,
     ) {
+        self.liveness.excuse(took_ms);
         match result {
             Ok(()) => {
                 if !commit.entries.is_empty() {
@@ -223,6 +224,10 @@ impl Engine {
                 self.derived_since.get_or_insert(now.elapsed_ms);
                 self.disk_full_until = Some(now.elapsed_ms + DISK_FULL_RETRY_MS);
                 self.reject(commit, out);
+                if self.closing {
+                    // Nothing that is left was acknowledged, or it follows from the log.
+                    out.push(Output::Stopped);
+                }
             }
             Err(fatal) => {
                 for origin in self.sequencer.committed() {
@@ -245,6 +250,8 @@ impl Engine {
                 Origin::Caller(ticket) => {
                     out.push(Output::Answer(ticket, Err(ProposeError::StorageFull)));
                 }
+                // Nothing was acknowledged: the node says it again on its next connection.
+                origin if self.links.is_gone(&origin) => {}
                 origin => self.sequencer.push(pending.entry, origin),
             }
         }

@@ -53,6 +53,8 @@ impl JournalDesk {
         }
         match self.journal.idle() {
             Ok(more) => self.upkeep_due = more,
+            // No harm done, and no reason to refuse a commit that may fit: it waits for space.
+            Err(JournalError::DiskFull { .. }) => self.upkeep_due = false,
             Err(error) => self.broken = Some(error),
         }
     }

@@ -112,6 +112,16 @@ impl Links {
             .count()
     }
 
+    /// Whether the proposal came from a connection that is gone.
+    pub(crate) fn is_gone(&self, origin: &Origin) -> bool {
+        match origin {
+            Origin::Registration(connection)
+            | Origin::Confirmation(connection)
+            | Origin::Results { connection, .. } => !self.by_connection.contains_key(connection),
+            _ => false,
+        }
+    }
+
     pub(crate) fn node_of(&self, connection: ConnectionId) -> Option<NodeId> {
         Some(self.by_connection.get(&connection)?.node?.0)
     }
@@ -237,6 +247,7 @@ impl Links {
             };
             self.end(older, code, message, out);
             self.by_node.insert(node, connection);
+            self.presence.push((node, false));
         }
         let link = self.by_connection.get_mut(&connection)?;
         link.node = Some((node, instance));

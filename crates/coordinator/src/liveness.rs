@@ -32,6 +32,9 @@ impl Default for LeaseTimers {
     }
 }
 
+/// Commits that take longer count as a stall of the coordinator, milliseconds.
+const STALL_EXCUSED_MS: u64 = 1_000;
+
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     at: u64,
@@ -93,6 +96,16 @@ impl Liveness {
             now + self.timers.suspect_after_ms
         };
         self.check_by(check);
+    }
+
+    /// The coordinator itself did nothing for so long: what nodes said meanwhile was not heard yet,
+    /// so their silence does not count. Heartbeats were answered all the while.
+    pub(crate) fn excuse(&mut self, stalled_ms: u64) {
+        if stalled_ms >= STALL_EXCUSED_MS {
+            for entry in self.heard.values_mut() {
+                entry.at += stalled_ms;
+            }
+        }
     }
 
     pub(crate) fn forget(&mut self, node: NodeId) {
@@ -180,5 +193,25 @@ fn transition(
         }
         NodeState::Suspect if silent_ms < timers.suspect_after_ms => Some(Command::TrustNode(node)),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_of_the_coordinator_is_not_counted_as_silence_of_its_nodes() {
+        let timers = LeaseTimers::default();
+        let given_up = timers.lease_ms + timers.grace_ms;
+        let node = NodeId::from_u128(1);
+        let heard = |liveness: &Liveness| liveness.heard[&node].at;
+        let state = State::new();
+        let mut liveness = Liveness::start(timers, &state, 0);
+        liveness.heard(node, &state, 100);
+        liveness.excuse(STALL_EXCUSED_MS - 1);
+        assert_eq!(heard(&liveness), 100, "an ordinary commit");
+        liveness.excuse(given_up);
+        assert_eq!(heard(&liveness), 100 + given_up);
     }
 }

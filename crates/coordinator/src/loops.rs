@@ -50,7 +50,11 @@ impl SequencerLoop {
             let mut inputs = Vec::new();
             tokio::select! {
                 biased;
-                Some((commit, took_ms, result)) = done.recv() => {
+                finished = done.recv() => {
+                    let Some((commit, took_ms, result)) = finished else {
+                        self.ended.send_replace(Some(journal_gone()));
+                        return;
+                    };
                     inputs.push(Input::Committed { commit, took_ms, result });
                 }
                 count = links.recv_many(&mut new_links, INPUTS_PER_TURN_MAX) => {
@@ -150,8 +154,7 @@ impl SequencerLoop {
             return None;
         }
         let sent = self.commits.send(commit);
-        sent.err()
-            .map(|_| Ended::Halted("the journal thread ended unexpectedly".into()))
+        sent.err().map(|_| journal_gone())
     }
 
     fn perform(&mut self, output: Output, next: &mut Vec<Input>) -> Option<Ended> {
@@ -187,4 +190,8 @@ impl SequencerLoop {
             self.outboxes.remove(&connection);
         }
     }
+}
+
+fn journal_gone() -> Ended {
+    Ended::Halted("the journal thread ended unexpectedly".into())
 }

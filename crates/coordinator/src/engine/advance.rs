@@ -21,6 +21,9 @@ impl Engine {
         } else {
             None
         };
+        if self.closing {
+            return flush;
+        }
         [
             timer,
             self.liveness.next_wake(),

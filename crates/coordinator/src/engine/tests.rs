@@ -246,3 +246,20 @@ fn too_many_waiting_proposals_are_turned_away_with_a_time_to_come_back() {
     assert!(retry_after_ms > 0);
     assert_eq!(engine.stats().proposals_refused, 1);
 }
+
+#[test]
+fn a_stop_on_a_full_disk_ends_without_the_last_checkpoint() {
+    let mut engine = engine(nothing()).unwrap();
+    let first = commit_of(engine.handle(at(1), propose(1)));
+    engine.handle(at(2), committed(first, Ok(())));
+    let last = commit_of(engine.handle(at(3), Input::Shutdown));
+    let full = Err(JournalError::DiskFull {
+        detail: "test".to_owned(),
+    });
+    let outputs = engine.handle(at(4), committed(last, full));
+    assert!(
+        outputs
+            .iter()
+            .any(|output| matches!(output, Output::Stopped))
+    );
+}
