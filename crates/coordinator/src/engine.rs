@@ -23,6 +23,7 @@ use crate::stats::EngineStats;
 use crate::view::View;
 use parking_lot::RwLock;
 use skep_model::command::{Actor, Command, LogEntry};
+use skep_model::time::UnixMillis;
 use skep_wire::FromNode;
 use std::sync::Arc;
 
@@ -47,6 +48,8 @@ pub struct Engine {
     closing: bool,
     /// Something was applied since the last decision.
     decision_wanted: bool,
+    /// The newest time that was stamped into an entry, and when that was.
+    stamped: (UnixMillis, u64),
 }
 
 impl Engine {
@@ -66,6 +69,7 @@ impl Engine {
             .map_or(recovered.checkpoint_index, |entry| entry.0);
         let (applier, view) = Applier::recover(recovered, options.checkpoint_events)?;
         let liveness = Liveness::start(options.timers, &view.state, now.elapsed_ms);
+        let stamped = (view.state.now(), now.elapsed_ms);
         let derived_since = applier.has_derived().then_some(now.elapsed_ms);
         Ok(Self {
             view: Arc::new(RwLock::new(view)),
@@ -85,6 +89,7 @@ impl Engine {
             disk_full_until: None,
             closing: false,
             decision_wanted: true,
+            stamped,
         })
     }
 
@@ -161,9 +166,19 @@ impl Engine {
         }
     }
 
+    /// The time of the log: the wall clock, but never back and never standing still. After a jump
+    /// that was corrected it runs ahead of the wall clock instead of waiting for it.
+    pub(super) fn log_time(&self, now: Now) -> UnixMillis {
+        let (stamped, elapsed_ms) = self.stamped;
+        let since = stamped.plus(now.elapsed_ms.saturating_sub(elapsed_ms));
+        now.wall.max(since)
+    }
+
     fn stamp(&mut self, now: Now, actor: Actor, command: Command) -> LogEntry {
+        let at = self.log_time(now);
+        self.stamped = (at, now.elapsed_ms);
         LogEntry {
-            at: now.wall,
+            at,
             seed: self.entropy.seed(),
             actor,
             command,

@@ -76,9 +76,9 @@ impl Services {
         (0..count).map(|_| entropy.id()).collect()
     }
 
-    /// The present wall time.
+    /// The present time: the wall clock, but never before the newest entry of the log.
     pub fn now(&self) -> UnixMillis {
-        self.clock.wall()
+        self.clock.wall().max(self.hive.view().state.now())
     }
 
     /// How many callers follow the events now.

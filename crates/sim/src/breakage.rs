@@ -6,8 +6,8 @@ use crate::world::{What, World};
 
 /// Of a thousand crashes of this kind, so many machines never come back.
 const VANISH_PERMILLE: u64 = 100;
-/// Largest jump of the wall clock, milliseconds: ten minutes.
-const CLOCK_JUMP_MS_MAX: u64 = 600_000;
+/// Largest jump of the wall clock, milliseconds: ten hours.
+const CLOCK_JUMP_MS_MAX: u64 = 36_000_000;
 
 impl World {
     pub(crate) fn plan_fault(&mut self) {

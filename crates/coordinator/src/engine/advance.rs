@@ -14,7 +14,7 @@ impl Engine {
         let timer = (!self.timers_in_flight)
             .then(|| view.state.next_timer())
             .flatten()
-            .map(|at| now.elapsed_ms + at.since(now.wall));
+            .map(|at| now.elapsed_ms + at.since(self.log_time(now)));
         let flush = if self.sequencer.is_idle() {
             self.disk_full_until
                 .or(self.derived_since.map(|since| since + DERIVED_FLUSH_MS))
@@ -87,8 +87,11 @@ impl Engine {
         let (transitions, timers_due, grants) = {
             let view = self.view.read();
             let transitions = self.liveness.due(&view.state, now.elapsed_ms);
-            let timers_due =
-                !self.timers_in_flight && view.state.next_timer().is_some_and(|at| at <= now.wall);
+            let timers_due = !self.timers_in_flight
+                && view
+                    .state
+                    .next_timer()
+                    .is_some_and(|at| at <= self.log_time(now));
             let pause_over = self
                 .dispatcher
                 .pause_until()

@@ -263,3 +263,18 @@ fn a_stop_on_a_full_disk_ends_without_the_last_checkpoint() {
             .any(|output| matches!(output, Output::Stopped))
     );
 }
+
+#[test]
+fn time_in_the_log_goes_on_after_a_jump_of_the_wall_clock_that_was_corrected() {
+    const TEN_HOURS: u64 = 36_000_000;
+    let mut engine = engine(nothing()).unwrap();
+    let jumped = Now {
+        wall: at(10).wall.plus(TEN_HOURS),
+        elapsed_ms: 10,
+    };
+    let ahead = commit_of(engine.handle(jumped, propose(1))).entries[0].1.at;
+    assert_eq!(ahead, jumped.wall);
+    // The wall clock is right again; the log's time went on by what really passed.
+    let corrected = engine.log_time(at(1_010));
+    assert_eq!(corrected, ahead.plus(1_000));
+}
