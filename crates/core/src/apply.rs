@@ -1,6 +1,7 @@
 //! Applies one log entry: dispatches its command and gathers what it does.
 
 use crate::commands::agents::AgentChange;
+use crate::commands::register::Process;
 use crate::commands::submit::Submission;
 use crate::state::State;
 use skep_model::attempt::LogIndex;
@@ -84,6 +85,10 @@ impl State {
     }
 
     /// An error means that nothing was changed.
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one arm per command: parts would lose the check that none is forgotten"
+    )]
     fn dispatch(&mut self, step: &mut Step, command: &Command) -> Result<(), Refusal> {
         match command {
             Command::SubmitRun {
@@ -124,7 +129,14 @@ impl State {
                 instance,
                 agent,
                 facts,
-            } => self.register_node(step, *node, *instance, *agent, facts),
+                starts,
+            } => {
+                let process = Process {
+                    instance: *instance,
+                    starts: *starts,
+                };
+                self.register_node(step, *node, process, *agent, facts)
+            }
             Command::ConfirmNode {
                 node,
                 instance,
@@ -154,6 +166,25 @@ impl State {
                 self.update_agent(step, *agent, &change)
             }
             Command::RemoveAgent(agent) => self.remove_agent(step, *agent),
+            Command::CreateJoinToken(token) => self.create_join_token(step, token),
+            Command::RevokeJoinToken(token) => self.revoke_join_token(step, *token),
+            Command::EnrolNode {
+                node,
+                key,
+                token,
+                name,
+            } => self.enrol_node(step, *node, *key, *token, name),
+            Command::ApproveNode(node) => self.approve_node(step, *node),
+            Command::SetNode {
+                node,
+                labels,
+                region,
+            } => self.set_node(step, *node, labels.as_ref(), region.as_deref()),
+            Command::SetAvailability {
+                node,
+                instance,
+                away,
+            } => self.set_availability(step, *node, *instance, away.as_deref()),
         }
     }
 }

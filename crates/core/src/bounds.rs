@@ -25,7 +25,7 @@ mod tests {
     use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId, TokenId};
     use skep_model::isolation::IsolationLevel;
     use skep_model::limits::{AGENTS_MAX, NEEDS_PER_TASK_MAX, NODES_MAX, TOKENS_MAX};
-    use skep_model::node::NodeFacts;
+    use skep_model::node::{Hardware, NodeClass, NodeFacts};
     use skep_model::refusal::{LimitName, Refusal};
     use skep_model::requirements::Resources;
     use skep_model::task::{NewTask, TaskSpec};
@@ -58,6 +58,7 @@ mod tests {
         Command::RegisterNode {
             node: NodeId::from_u128(number as u128),
             instance: InstanceId::from_u128(1),
+            starts: 0,
             agent: AgentId::from_u128(number as u128),
             facts: Box::new(NodeFacts {
                 name: format!("n{number}"),
@@ -69,6 +70,10 @@ mod tests {
                 capabilities: BTreeMap::new(),
                 isolation: IsolationLevel::S1,
                 probes: Vec::new(),
+                class: NodeClass::Server,
+                region: None,
+                hardware: Hardware::default(),
+                models: Vec::new(),
             }),
         }
     }

@@ -1,7 +1,7 @@
 //! Which rows changed since the store last asked.
 
 use crate::state::State;
-use skep_model::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
+use skep_model::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
 use skep_model::row::{Row, RowChange, RowKey};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +15,8 @@ pub(crate) struct Changes {
     agents: BTreeSet<AgentId>,
     tokens: BTreeSet<TokenId>,
     idempotency: BTreeSet<String>,
+    join_tokens: BTreeSet<JoinTokenId>,
+    enrolments: BTreeSet<NodeId>,
     clock: bool,
 }
 
@@ -48,6 +50,14 @@ impl Changes {
 
     pub(crate) fn token(&mut self, token: TokenId) {
         self.tokens.insert(token);
+    }
+
+    pub(crate) fn join_token(&mut self, token: JoinTokenId) {
+        self.join_tokens.insert(token);
+    }
+
+    pub(crate) fn enrolment(&mut self, node: NodeId) {
+        self.enrolments.insert(node);
     }
 
     pub(crate) fn idempotency(&mut self, key: &str) {
@@ -93,6 +103,14 @@ impl State {
             let row = self.token(id).cloned().map(Row::Token);
             change(RowKey::Token(id), row)
         });
+        let join_tokens = changes.join_tokens.into_iter().map(|id| {
+            let row = self.join_token(id).cloned().map(Row::JoinToken);
+            change(RowKey::JoinToken(id), row)
+        });
+        let enrolments = changes.enrolments.into_iter().map(|id| {
+            let row = self.enrolment(id).cloned().map(Row::Enrolment);
+            change(RowKey::Enrolment(id), row)
+        });
         let keys = changes.idempotency.into_iter().map(|key| {
             let row = self.idempotency.records.get(key.as_str());
             let row = row.cloned().map(Row::Idempotency);
@@ -102,6 +120,10 @@ impl State {
             .clock
             .then_some(RowChange::Put(RowKey::Clock, Row::Clock(self.now)));
         let rows = tasks.chain(runs).chain(nodes).chain(agents).chain(tokens);
-        rows.chain(keys).chain(clock).collect()
+        rows.chain(join_tokens)
+            .chain(enrolments)
+            .chain(keys)
+            .chain(clock)
+            .collect()
     }
 }

@@ -344,7 +344,14 @@ fn names_match_records(state: &State) -> Result<(), String> {
     )?;
     let tokens: BTreeMap<_, _> = state.tokens().map(|token| (token.hash, token.id)).collect();
     same("number of tokens", &state.tokens.len(), &tokens.len())?;
-    same("token secrets", &state.token_hashes, &tokens)
+    same("token secrets", &state.token_hashes, &tokens)?;
+    let keys: BTreeMap<_, _> = state.enrolments().map(|one| (one.key, one.node)).collect();
+    same(
+        "number of joined machines",
+        &state.enrolments.len(),
+        &keys.len(),
+    )?;
+    same("keys of joined machines", &state.node_keys, &keys)
 }
 
 fn agents_match_nodes(state: &State) -> Result<(), String> {

@@ -3,6 +3,7 @@
 use crate::state::{AgentSlot, NodeSlot, RunSlot, State, TaskSlot};
 use skep_model::agent::AgentRecord;
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
+use skep_model::join::EnrolmentRecord;
 use skep_model::node::{NodeRecord, NodeState};
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::row::Row;
@@ -98,6 +99,11 @@ impl State {
                 Row::Node(record) => sorted.nodes.push(record),
                 Row::Agent(record) => sorted.agents.push(record),
                 Row::Token(record) => sorted.tokens.push(record),
+                Row::JoinToken(record) => {
+                    let id = record.id;
+                    once(state.join_tokens.insert(id, record).is_some(), &id)?;
+                }
+                Row::Enrolment(record) => state.restore_enrolment(record)?,
                 Row::Idempotency(record) => {
                     if state.idempotency.records.contains_key(record.key.as_str()) {
                         return Err(RestoreError::StoredTwice(record.key));
@@ -166,6 +172,14 @@ impl State {
             return Err(RestoreError::Shared(id.to_string()));
         }
         once(self.tokens.insert(id, record).is_some(), &id)
+    }
+
+    fn restore_enrolment(&mut self, record: EnrolmentRecord) -> Result<(), RestoreError> {
+        let id = record.node;
+        if self.node_keys.insert(record.key, id).is_some() {
+            return Err(RestoreError::Shared(id.to_string()));
+        }
+        once(self.enrolments.insert(id, record).is_some(), &id)
     }
 
     fn restore_run(&mut self, record: RunRecord) -> Result<(), RestoreError> {

@@ -5,6 +5,7 @@
 //! invariants are checked, and the state is compared with one restored from the rows written so
 //! far, so every script is a test of these too.
 
+mod joining;
 mod statements;
 
 use crate::{Applied, State};

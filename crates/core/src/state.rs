@@ -6,7 +6,8 @@ use crate::queues::ReadyQueue;
 use crate::signatures::{SignatureId, Signatures};
 use crate::waiting::Waiting;
 use skep_model::agent::{AgentRecord, AgentState};
-use skep_model::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
+use skep_model::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use skep_model::join::{EnrolmentRecord, JoinTokenRecord};
 use skep_model::limits;
 use skep_model::node::{NodeRecord, NodeState};
 use skep_model::refusal::Refusal;
@@ -38,6 +39,10 @@ pub struct State {
     /// Names of agents, but for those that came with a node that has left.
     pub(crate) agent_names: BTreeMap<String, AgentId>,
     pub(crate) token_hashes: BTreeMap<[u8; 32], TokenId>,
+    pub(crate) join_tokens: BTreeMap<JoinTokenId, JoinTokenRecord>,
+    pub(crate) enrolments: BTreeMap<NodeId, EnrolmentRecord>,
+    /// Keys of the machines that joined by tokens.
+    pub(crate) node_keys: BTreeMap<[u8; 32], NodeId>,
     pub(crate) signatures: Signatures,
     pub(crate) waiting: Waiting,
     pub(crate) counts: TaskCounts,
@@ -70,6 +75,8 @@ pub(crate) struct NodeSlot {
     pub(crate) used: NodeUse,
     /// What its use may not exceed: its capacity, or its use when the capacity last shrank.
     pub(crate) ceiling: NodeUse,
+    /// Its own labels, and those that an operator gave it, which win.
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// An agent.
@@ -113,9 +120,18 @@ impl NodeSlot {
             agents: BTreeSet::new(),
             used: NodeUse::default(),
             ceiling: NodeUse::default(),
+            labels: BTreeMap::new(),
         };
         slot.reset_ceiling();
+        slot.derive_labels();
         slot
+    }
+
+    /// To be called whenever labels of either kind change.
+    pub(crate) fn derive_labels(&mut self) {
+        self.labels.clone_from(&self.record.facts.labels);
+        let assigned = self.record.assigned.labels.clone();
+        self.labels.extend(assigned);
     }
 
     /// To be called whenever the capacity changes.
@@ -201,6 +217,11 @@ impl State {
         self.nodes.values().map(|slot| &slot.record)
     }
 
+    /// The labels of a node: its own, and those that an operator gave it, which win.
+    pub fn node_labels(&self, node: NodeId) -> Option<&BTreeMap<String, String>> {
+        self.nodes.get(&node).map(|slot| &slot.labels)
+    }
+
     /// What the attempts on a node occupy.
     pub fn node_use(&self, node: NodeId) -> NodeUse {
         self.nodes
@@ -273,6 +294,31 @@ impl State {
     /// The token whose secret has this BLAKE3 hash.
     pub fn token_by_hash(&self, hash: &[u8; 32]) -> Option<&TokenRecord> {
         self.token(*self.token_hashes.get(hash)?)
+    }
+
+    /// A join token.
+    pub fn join_token(&self, token: JoinTokenId) -> Option<&JoinTokenRecord> {
+        self.join_tokens.get(&token)
+    }
+
+    /// All join tokens, by id.
+    pub fn join_tokens(&self) -> impl Iterator<Item = &JoinTokenRecord> {
+        self.join_tokens.values()
+    }
+
+    /// A machine that joined by a token.
+    pub fn enrolment(&self, node: NodeId) -> Option<&EnrolmentRecord> {
+        self.enrolments.get(&node)
+    }
+
+    /// All machines that joined by tokens, by id.
+    pub fn enrolments(&self) -> impl Iterator<Item = &EnrolmentRecord> {
+        self.enrolments.values()
+    }
+
+    /// The machine that joined with this key.
+    pub fn enrolment_by_key(&self, key: &[u8; 32]) -> Option<&EnrolmentRecord> {
+        self.enrolment(*self.node_keys.get(key)?)
     }
 
     /// The tasks that wait for an agent, but for those of paused runs. Ordered by requirements,

@@ -2,7 +2,8 @@
 
 use crate::agent::AgentSpec;
 use crate::attempt::{AttemptReport, Fence};
-use crate::ids::{AgentId, InstanceId, NodeId, RunId, TaskId, TokenId};
+use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use crate::join::JoinTokenRecord;
 use crate::node::NodeFacts;
 use crate::requirements::Proficiency;
 use crate::run::RunSpec;
@@ -14,7 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Version of the encoding of [`LogEntry`]. A reader that meets another one stops.
-pub const LOG_FORMAT: u16 = 1;
+pub const LOG_FORMAT: u16 = 2;
 
 /// One entry of the log, before it has an index. Everything that is not decided by the state
 /// (time, randomness, ids) is stamped here by the proposer.
@@ -114,6 +115,9 @@ pub enum Command {
         node: NodeId,
         /// The process.
         instance: InstanceId,
+        /// How often the node was started, this start included; rises with each process. 0 when
+        /// the node does not count.
+        starts: u64,
         /// Id for the node's own agent, used when the node is new.
         agent: AgentId,
         /// What it says about itself.
@@ -191,6 +195,41 @@ pub enum Command {
     CreateToken(Box<TokenRecord>),
     /// End a token.
     RevokeToken(TokenId),
+    /// Make a join token.
+    CreateJoinToken(Box<JoinTokenRecord>),
+    /// End a join token; machines that came in by it stay.
+    RevokeJoinToken(JoinTokenId),
+    /// A machine showed the secret of a join token: it is known by this key from now on.
+    EnrolNode {
+        /// Id for it, used when its key is new.
+        node: NodeId,
+        /// Its public key.
+        key: [u8; 32],
+        /// The token.
+        token: JoinTokenId,
+        /// Its name.
+        name: String,
+    },
+    /// Let a machine connect that waits for approval.
+    ApproveNode(NodeId),
+    /// Give a node labels and a region that win over its own.
+    SetNode {
+        /// The node.
+        node: NodeId,
+        /// All of its assigned labels.
+        labels: Option<BTreeMap<String, String>>,
+        /// Its region; an empty one means its own again.
+        region: Option<String>,
+    },
+    /// A node takes no new work for a while, by its own schedule, or takes work again.
+    SetAvailability {
+        /// The node.
+        node: NodeId,
+        /// The process.
+        instance: InstanceId,
+        /// Why it is away; `None` when it is back.
+        away: Option<String>,
+    },
 }
 
 /// One task for one agent.

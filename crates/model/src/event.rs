@@ -2,7 +2,8 @@
 
 use crate::attempt::{Fence, LogIndex};
 use crate::command::{Actor, Phase};
-use crate::ids::{AgentId, InstanceId, NodeId, RunId, TaskId, TokenId};
+use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use crate::join::JoinKind;
 use crate::node::NodeState;
 use crate::refusal::Refusal;
 use crate::run::{RunState, TaskCounts};
@@ -271,6 +272,46 @@ pub enum Event {
     Refused {
         /// Why.
         reason: Refusal,
+    },
+    /// A join token was made.
+    JoinTokenCreated {
+        /// The token.
+        token: JoinTokenId,
+        /// What it lets in.
+        kind: JoinKind,
+    },
+    /// A join token was ended.
+    JoinTokenRevoked {
+        /// The token.
+        token: JoinTokenId,
+    },
+    /// A machine joined by a token, or showed again that it had.
+    NodeEnrolled {
+        /// The node.
+        node: NodeId,
+        /// Its name.
+        name: String,
+        /// The token.
+        token: JoinTokenId,
+        /// Whether it may connect.
+        approved: bool,
+    },
+    /// A machine that waited for approval may connect.
+    NodeApproved {
+        /// The node.
+        node: NodeId,
+    },
+    /// An operator gave a node labels or a region.
+    NodeUpdated {
+        /// The node.
+        node: NodeId,
+    },
+    /// A node takes no new work by its own schedule, or takes work again.
+    NodeAway {
+        /// The node.
+        node: NodeId,
+        /// Why; `None` when it is back.
+        reason: Option<String>,
     },
 }
 

@@ -187,6 +187,10 @@ id!(
     TokenId, "token"
 );
 id!(
+    /// One join token (its record, never its secret).
+    JoinTokenId, "join"
+);
+id!(
     /// One installation of Skep: all coordinators that share a log.
     ClusterId, "cluster"
 );

@@ -12,6 +12,7 @@ pub mod command;
 pub mod event;
 pub mod ids;
 pub mod isolation;
+pub mod join;
 pub mod limits;
 pub mod node;
 pub mod planted;

@@ -102,6 +102,20 @@ pub const NODES_MAX: usize = 10_000;
 pub const AGENTS_MAX: usize = 50_000;
 /// Tokens one coordinator keeps.
 pub const TOKENS_MAX: usize = 10_000;
+/// Join tokens one coordinator keeps; those that are over give way.
+pub const JOIN_TOKENS_MAX: usize = 1_000;
+/// Machines that may join by one token.
+pub const JOIN_USES_MAX: u32 = 10_000;
+/// How long a join token lets machines in unless it says otherwise: one hour.
+pub const JOIN_TTL_DEFAULT_MS: u64 = 3_600_000;
+/// Longest time a join token may be good for: 90 days.
+pub const JOIN_TTL_MAX_MS: u64 = 90 * 24 * 3_600_000;
+/// How many machines a join token lets in unless it says otherwise.
+pub const JOIN_USES_DEFAULT: u32 = 5;
+/// Characters of the reason why a node is away.
+pub const AWAY_REASON_LENGTH_MAX: usize = 256;
+/// Graphics processors and models that a node may name.
+pub const NODE_FACT_ITEMS_MAX: usize = 64;
 /// Attempts that one node may run at a time.
 pub const SLOTS_MAX: u32 = 4_096;
 /// Items on one page of a listing.

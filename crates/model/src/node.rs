@@ -58,6 +58,71 @@ impl fmt::Display for NodeState {
     }
 }
 
+/// How patient the swarm is with a node. New values are only ever appended.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeClass {
+    /// Always on, well connected.
+    #[default]
+    Server,
+    /// A laptop or a workstation: longer heartbeats, longer leases.
+    Consumer,
+}
+
+impl NodeClass {
+    /// The word used in the API and on screen.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Server => "server",
+            Self::Consumer => "consumer",
+        }
+    }
+}
+
+/// A graphics processor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Gpu {
+    /// Its name, as its driver says it.
+    pub name: String,
+    /// Its own memory; 0 when the driver does not say.
+    pub memory_bytes: u64,
+}
+
+/// The machine below a node.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Hardware {
+    /// Name of the processor; empty when the system does not say.
+    pub processor: String,
+    /// Logical processors.
+    pub cores: u32,
+    /// Main memory of the machine.
+    pub memory_bytes: u64,
+    /// Graphics processors.
+    pub gpus: Vec<Gpu>,
+}
+
+/// What an operator says about a node; it wins over what the node says.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct NodeAssignment {
+    /// Labels.
+    pub labels: BTreeMap<String, String>,
+    /// Region.
+    pub region: Option<String>,
+}
+
 /// What a node says about itself when it joins, measured where it can be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct NodeFacts {
@@ -79,6 +144,18 @@ pub struct NodeFacts {
     pub isolation: IsolationLevel,
     /// The probes.
     pub probes: Vec<ProbeResult>,
+    /// How patient to be with it.
+    #[serde(default)]
+    pub class: NodeClass,
+    /// Where it stands, in the owner's words (`eu-west`, `office`).
+    #[serde(default)]
+    pub region: Option<String>,
+    /// The machine.
+    #[serde(default)]
+    pub hardware: Hardware,
+    /// Models that its owner says it could serve.
+    #[serde(default)]
+    pub models: Vec<String>,
 }
 
 /// A node, in full.
@@ -98,4 +175,18 @@ pub struct NodeRecord {
     pub facts: NodeFacts,
     /// Whether a person asked it to drain.
     pub drain_requested: bool,
+    /// How often it was started, as its process said when it connected last.
+    pub starts: u64,
+    /// What an operator said about it.
+    pub assigned: NodeAssignment,
+    /// Why it takes no new work by its own schedule.
+    pub away: Option<String>,
+}
+
+impl NodeRecord {
+    /// Where it stands: as an operator said, or else as it says itself.
+    pub fn region(&self) -> Option<&str> {
+        let said = self.assigned.region.as_deref();
+        said.or(self.facts.region.as_deref())
+    }
 }

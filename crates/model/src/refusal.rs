@@ -1,7 +1,7 @@
 //! Why the core refuses a command. A refusal is an event, never a panic.
 
 use crate::attempt::Fence;
-use crate::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
+use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
 use crate::run::RunState;
 use crate::task::TaskState;
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,27 @@ pub enum Refusal {
     /// The id of a run is taken.
     #[error("id `{0}` is already taken")]
     DuplicateRun(RunId),
+    /// No such join token.
+    #[error("join token `{0}` is unknown or was revoked: ask for a new one")]
+    JoinTokenUnknown(JoinTokenId),
+    /// The time of the join token is over.
+    #[error("join token `{0}` has expired: ask for a new one")]
+    JoinTokenExpired(JoinTokenId),
+    /// Nobody else may join by this token.
+    #[error("join token `{0}` is used up: ask for a new one")]
+    JoinTokenUsedUp(JoinTokenId),
+    /// No machine with this id joined by a token.
+    #[error("node `{0}` did not join by a token, or was removed")]
+    EnrolmentUnknown(NodeId),
+    /// Another process of the node was started later.
+    #[error("node `{0}` was started again elsewhere: this is an old instance")]
+    InstanceOld(NodeId),
+    /// Two processes of the node claim the same start.
+    #[error(
+        "node `{0}` runs twice with one key: a copy of its state directory was started; let the \
+         copy join anew"
+    )]
+    NodeCloned(NodeId),
 }
 
 /// What was asked of a task or run.
@@ -166,6 +187,8 @@ pub enum LimitName {
     AgentsMax,
     /// Tokens.
     TokensMax,
+    /// Join tokens.
+    JoinTokensMax,
 }
 
 impl std::fmt::Display for LimitName {
@@ -177,6 +200,7 @@ impl std::fmt::Display for LimitName {
             Self::NodesMax => "NODES_MAX",
             Self::AgentsMax => "AGENTS_MAX",
             Self::TokensMax => "TOKENS_MAX",
+            Self::JoinTokensMax => "JOIN_TOKENS_MAX",
         })
     }
 }

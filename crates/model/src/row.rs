@@ -1,7 +1,8 @@
 //! Rows: the live state cut into pieces that a store keeps under stable keys.
 
 use crate::agent::AgentRecord;
-use crate::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
+use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use crate::join::{EnrolmentRecord, JoinTokenRecord};
 use crate::node::NodeRecord;
 use crate::run::RunRecord;
 use crate::task::TaskRecord;
@@ -26,6 +27,10 @@ pub enum RowKey {
     Idempotency(String),
     /// The core's clock: the largest time seen.
     Clock,
+    /// A join token.
+    JoinToken(JoinTokenId),
+    /// A machine that joined by a token.
+    Enrolment(NodeId),
 }
 
 /// One piece of the live state.
@@ -45,6 +50,10 @@ pub enum Row {
     Idempotency(IdempotencyRecord),
     /// The largest time seen.
     Clock(UnixMillis),
+    /// A join token.
+    JoinToken(JoinTokenRecord),
+    /// A machine that joined by a token.
+    Enrolment(EnrolmentRecord),
 }
 
 /// What is remembered of a request with an idempotency key.

@@ -84,6 +84,9 @@ pub struct RunSpec {
     pub weight: u8,
     /// W3C traceparent of the submission.
     pub trace_parent: Option<String>,
+    /// Placement strategy of its tasks; the swarm's own when this is left out.
+    #[serde(default)]
+    pub strategy: Option<String>,
 }
 
 /// How many tasks of a run stand where.

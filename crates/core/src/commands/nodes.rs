@@ -4,7 +4,7 @@ use crate::apply::Step;
 use crate::state::State;
 use skep_model::event::Event;
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
-use skep_model::node::NodeState;
+use skep_model::node::{NodeRecord, NodeState};
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::refusal::Refusal;
 
@@ -30,6 +30,7 @@ impl State {
         if !matches!(state, NodeState::Lost | NodeState::Left) {
             self.change_node(step, node, NodeState::Lost);
             self.lose_all_attempts(step, node);
+            self.forget_if_ephemeral(step, node);
         }
         Ok(())
     }
@@ -49,6 +50,7 @@ impl State {
             self.release_names(node);
             self.change_node(step, node, NodeState::Left);
             self.lose_all_attempts(step, node);
+            self.forget_if_ephemeral(step, node);
         }
         Ok(())
     }
@@ -66,18 +68,35 @@ impl State {
         let state = self.known_node(node)?.state;
         self.request_drain(node, false);
         if state == NodeState::Draining {
-            self.change_node(step, node, NodeState::Ready);
+            self.change_node_to_working(step, node);
         }
         Ok(())
     }
 
-    /// Its agents go with it.
+    /// Its agents and its key go with it. A machine that joined and never connected has only a
+    /// key.
     pub(crate) fn remove_node(&mut self, step: &mut Step, node: NodeId) -> Result<(), Refusal> {
+        if !self.nodes.contains_key(&node) && self.drop_enrolment(node) {
+            step.emit(Event::NodeRemoved { node });
+            return Ok(());
+        }
         self.known_node(node)?;
         let attempts = self.node_use(node).attempts;
         if attempts > 0 {
             return Err(Refusal::NodeBusy { node, attempts });
         }
+        self.forget_node(step, node);
+        Ok(())
+    }
+
+    fn forget_if_ephemeral(&mut self, step: &mut Step, node: NodeId) {
+        if self.is_ephemeral(node) && self.node_use(node).attempts == 0 {
+            self.forget_node(step, node);
+        }
+    }
+
+    fn forget_node(&mut self, step: &mut Step, node: NodeId) {
+        self.drop_enrolment(node);
         self.release_names(node);
         let agents: Vec<AgentId> = self.agents_of_node(node).map(|agent| agent.id).collect();
         for agent in agents {
@@ -86,13 +105,12 @@ impl State {
         self.nodes.remove(&node);
         self.changes.node(node);
         step.emit(Event::NodeRemoved { node });
-        Ok(())
     }
 
-    /// Lets a node take work, or finish what it has if it was asked to drain.
+    /// Lets a node take work, or finish what it has if it was asked to drain or is away.
     pub(crate) fn change_node_to_working(&mut self, step: &mut Step, node: NodeId) {
-        let drain = self.node(node).is_some_and(|node| node.drain_requested);
-        let state = if drain {
+        let finishes = |node: &NodeRecord| node.drain_requested || node.away.is_some();
+        let state = if self.node(node).is_some_and(finishes) {
             NodeState::Draining
         } else {
             NodeState::Ready
@@ -102,6 +120,9 @@ impl State {
 
     fn change_node(&mut self, step: &mut Step, node: NodeId, state: NodeState) {
         let slot = self.nodes.get_mut(&node).expect("callers name known nodes");
+        if slot.record.state == state {
+            return;
+        }
         slot.record.state = state;
         slot.record.state_since = self.now;
         self.changes.node(node);

@@ -12,32 +12,62 @@ use skep_model::attempt::Fence;
 use skep_model::event::Event;
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
 use skep_model::limits::{AGENTS_MAX, NODES_MAX};
-use skep_model::node::{NodeFacts, NodeRecord, NodeState};
+use skep_model::node::{NodeAssignment, NodeFacts, NodeRecord, NodeState};
 use skep_model::refusal::{LimitName, Refusal};
+use std::cmp::Ordering;
 
 /// Role of the agent that comes with a node.
 const OWN_AGENT_ROLE: &str = "worker";
+/// Label that shows the pool a join token put a node in.
+const POOL_LABEL: &str = "pool";
+
+/// One start of a node's process.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Process {
+    pub(crate) instance: InstanceId,
+    /// See [`NodeRecord::starts`].
+    pub(crate) starts: u64,
+}
+
+impl Process {
+    /// Refuses a process that was started before the one that is known, and a second one that
+    /// claims the same start: one of both runs on a copy of the node's state directory. Nodes
+    /// that do not count their starts are trusted to be what they say.
+    fn may_follow(self, known: &NodeRecord) -> Result<(), Refusal> {
+        if self.starts == 0 {
+            return Ok(());
+        }
+        match self.starts.cmp(&known.starts) {
+            Ordering::Less => Err(Refusal::InstanceOld(known.id)),
+            Ordering::Equal if self.instance != known.instance => {
+                Err(Refusal::NodeCloned(known.id))
+            }
+            Ordering::Equal | Ordering::Greater => Ok(()),
+        }
+    }
+}
 
 impl State {
     pub(crate) fn register_node(
         &mut self,
         step: &mut Step,
         node: NodeId,
-        instance: InstanceId,
+        process: Process,
         agent: AgentId,
         facts: &NodeFacts,
     ) -> Result<(), Refusal> {
         let own_agent = self.own_agent(node);
         self.check_node_name(&facts.name, node, own_agent)?;
-        if self.nodes.contains_key(&node) {
-            self.update_node(step, node, instance, facts);
+        if let Some(known) = self.node(node) {
+            process.may_follow(known)?;
+            self.update_node(step, node, process, facts);
         } else {
             if self.agents.contains_key(&agent) {
                 return Err(Refusal::NameTaken(agent.to_string()));
             }
             within(LimitName::NodesMax, NODES_MAX, self.nodes.len() + 1)?;
             within(LimitName::AgentsMax, AGENTS_MAX, self.agents.len() + 1)?;
-            self.insert_node(step, node, instance, agent, facts);
+            self.insert_node(step, node, process, agent, facts);
         }
         Ok(())
     }
@@ -64,10 +94,21 @@ impl State {
         &mut self,
         step: &mut Step,
         node: NodeId,
-        instance: InstanceId,
+        process: Process,
         agent: AgentId,
         facts: &NodeFacts,
     ) {
+        let assigned = self.enrolments.get(&node).map(|enrolment| {
+            let preset = &enrolment.preset;
+            let pool = preset.pool.iter().map(|pool| (POOL_LABEL, pool.clone()));
+            let mut labels = preset.labels.clone();
+            labels.extend(pool.map(|(name, pool)| (name.to_owned(), pool)));
+            NodeAssignment {
+                labels,
+                region: None,
+            }
+        });
+        let instance = process.instance;
         let record = NodeRecord {
             id: node,
             instance,
@@ -76,6 +117,9 @@ impl State {
             joined_at: self.now,
             facts: facts.clone(),
             drain_requested: false,
+            starts: process.starts,
+            assigned: assigned.unwrap_or_default(),
+            away: None,
         };
         self.nodes.insert(node, NodeSlot::new(record));
         self.node_names.insert(facts.name.clone(), node);
@@ -123,24 +167,22 @@ impl State {
         step.emit(Event::AgentCreated { agent, name, node });
     }
 
-    fn update_node(
-        &mut self,
-        step: &mut Step,
-        node: NodeId,
-        instance: InstanceId,
-        facts: &NodeFacts,
-    ) {
+    fn update_node(&mut self, step: &mut Step, node: NodeId, process: Process, facts: &NodeFacts) {
         self.release_names(node);
+        let instance = process.instance;
         let now = self.now;
         let slot = self.nodes.get_mut(&node).expect("callers name known nodes");
         let record = &mut slot.record;
         record.instance = instance;
+        record.starts = process.starts;
+        record.away = None;
         record.facts = facts.clone();
         if record.state != NodeState::Joining {
             record.state = NodeState::Joining;
             record.state_since = now;
         }
         slot.reset_ceiling();
+        slot.derive_labels();
         self.changes.node(node);
         step.emit(Event::NodeRegistered {
             node,

@@ -1,5 +1,6 @@
 //! What the statements of the test language mean.
 
+use super::joining;
 use super::{Words, World};
 use skep_model::agent::AgentSpec;
 use skep_model::attempt::{
@@ -8,7 +9,7 @@ use skep_model::attempt::{
 use skep_model::command::{Command, Grant, Idempotency, Phase, Progress};
 use skep_model::ids::{AgentId, InstanceId, NodeId, RunId, TaskId, TokenId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::node::NodeFacts;
+use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::{
     AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
 };
@@ -54,7 +55,7 @@ fn capabilities(words: &Words<'_>) -> BTreeMap<String, Proficiency> {
     pairs.collect()
 }
 
-fn labels(words: &Words<'_>) -> BTreeMap<String, String> {
+pub(super) fn labels(words: &Words<'_>) -> BTreeMap<String, String> {
     let pairs = words.options_named("label").map(|pair| {
         let (name, value) = pair.split_once(':').unwrap();
         (name.to_owned(), value.to_owned())
@@ -178,10 +179,14 @@ fn facts(words: &Words<'_>) -> Box<NodeFacts> {
         capabilities: capabilities(words),
         isolation: words.option("isolation").map_or(IsolationLevel::S1, level),
         probes: Vec::new(),
+        class: NodeClass::Server,
+        region: None,
+        hardware: Hardware::default(),
+        models: Vec::new(),
     })
 }
 
-fn instance(words: &Words<'_>) -> InstanceId {
+pub(super) fn instance(words: &Words<'_>) -> InstanceId {
     InstanceId::from_u128(words.number("instance").unwrap_or(1).into())
 }
 
@@ -227,6 +232,7 @@ impl World {
                     labels: BTreeMap::new(),
                     weight: 10,
                     trace_parent: None,
+                    strategy: None,
                 }),
                 tasks: std::mem::take(&mut self.draft),
                 idempotency: idempotency(words),
@@ -339,6 +345,7 @@ fn swarm_command(words: &Words<'_>, node: NodeId) -> Command {
         "node" => Command::RegisterNode {
             node,
             instance: instance(words),
+            starts: words.number("starts").unwrap_or(0),
             agent: words
                 .number("agent")
                 .map_or(agent, |id| AgentId::from_u128(id.into())),
@@ -385,6 +392,6 @@ fn swarm_command(words: &Words<'_>, node: NodeId) -> Command {
             paused: words.option("paused").map(|paused| paused == "yes"),
         },
         "remove-agent" => Command::RemoveAgent(agent),
-        other => panic!("no statement `{other}`"),
+        _ => joining::command(words, node),
     }
 }

@@ -1,0 +1,51 @@
+//! The statements about joining, and about what operators say of nodes.
+
+use super::Words;
+use super::statements::{instance, labels};
+use skep_model::command::Command;
+use skep_model::ids::{JoinTokenId, NodeId};
+use skep_model::join::{JoinKind, JoinTokenRecord, NodePreset};
+use skep_model::time::UnixMillis;
+
+/// How long a token lets machines in unless the statement says otherwise, milliseconds.
+const TTL_MS: u64 = 1_000_000;
+
+pub(super) fn command(words: &Words<'_>, node: NodeId) -> Command {
+    let token = JoinTokenId::from_u128(words.id());
+    match words.verb {
+        "join-token" => Command::CreateJoinToken(Box::new(JoinTokenRecord {
+            id: token,
+            kind: JoinKind::Node,
+            hash: [words.id() as u8; 32],
+            created_at: UnixMillis(0),
+            expires_at: UnixMillis(words.number("ttl").unwrap_or(TTL_MS)),
+            uses_max: words.number("uses").unwrap_or(1) as u32,
+            uses: 0,
+            preset: NodePreset {
+                labels: labels(words),
+                pool: words.option("pool").map(str::to_owned),
+                ephemeral: words.has("ephemeral"),
+                needs_approval: words.has("approval"),
+            },
+        })),
+        "revoke-join" => Command::RevokeJoinToken(token),
+        "enrol" => Command::EnrolNode {
+            node,
+            key: [words.number("key").unwrap_or(words.id() as u64) as u8; 32],
+            token: JoinTokenId::from_u128(words.number("by").unwrap().into()),
+            name: format!("n{}", words.id()),
+        },
+        "approve" => Command::ApproveNode(node),
+        "set" => Command::SetNode {
+            node,
+            labels: words.option("label").map(|_| labels(words)),
+            region: words.option("region").map(str::to_owned),
+        },
+        "away" | "back" => Command::SetAvailability {
+            node,
+            instance: instance(words),
+            away: words.option("because").map(str::to_owned),
+        },
+        other => panic!("no statement `{other}`"),
+    }
+}
