@@ -1,5 +1,6 @@
 //! Free slots and resources, counted down as a round makes grants.
 
+use crate::breaker::BreakerView;
 use crate::snapshot::{AgentView, NodeView, Snapshot};
 use skep_model::node::NodeState;
 use skep_model::requirements::Resources;
@@ -19,9 +20,18 @@ struct NodeRoom {
     free: Resources,
 }
 
+/// Attempts that the node may be given now: its free slots, as far as its breaker allows.
+pub(crate) const fn grants_left(node: &NodeView<'_>) -> u32 {
+    match node.breaker {
+        BreakerView::HalfOpen { room } if room < node.slots_free => room,
+        BreakerView::Closed | BreakerView::HalfOpen { .. } => node.slots_free,
+        BreakerView::Open { .. } => 0,
+    }
+}
+
 /// Whether this agent could take anything at all now.
 pub(crate) fn is_open(agent: &AgentView<'_>, node: &NodeView<'_>) -> bool {
-    node.state == NodeState::Ready && !agent.paused && agent.slots_free > 0 && node.slots_free > 0
+    node.state == NodeState::Ready && !agent.paused && agent.slots_free > 0 && grants_left(node) > 0
 }
 
 impl Capacity {
@@ -40,7 +50,7 @@ impl Capacity {
                 .nodes
                 .iter()
                 .map(|node| NodeRoom {
-                    slots: node.slots_free,
+                    slots: grants_left(node),
                     free: node.free,
                 })
                 .collect(),
@@ -50,13 +60,22 @@ impl Capacity {
                 .map(|agent| agent.slots_free)
                 .collect(),
             slots_open: slots_open
-                .map(|(node, of_agents)| u64::from(node.slots_free).min(*of_agents))
+                .map(|(node, of_agents)| u64::from(grants_left(node)).min(*of_agents))
                 .sum(),
         }
     }
 
     pub(crate) const fn is_used_up(&self) -> bool {
         self.slots_open == 0
+    }
+
+    pub(crate) const fn slots_open(&self) -> u64 {
+        self.slots_open
+    }
+
+    /// Whether nothing whatever can be granted to the agent any more.
+    pub(crate) fn is_full(&self, agent: usize, node: usize) -> bool {
+        self.agent_slots[agent] == 0 || self.nodes[node].slots == 0
     }
 
     pub(crate) fn has_room(&self, agent: usize, node: usize, wanted: &Resources) -> bool {

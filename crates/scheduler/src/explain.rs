@@ -4,8 +4,8 @@ use crate::capacity::Capacity;
 use crate::fit::{self, Rejection, ResourceKind, proficiency_word};
 use crate::performance::Baseline;
 use crate::policy::Policy;
-use crate::score::{ScoreParts, load};
-use crate::snapshot::{AgentView, NodeView, Snapshot};
+use crate::score::{Measures, ScoreParts, load};
+use crate::snapshot::{AgentView, NodeView, Snapshot, TaskInputs};
 use skep_model::ids::{AgentId, NodeId};
 use skep_model::node::NodeState;
 use skep_model::requirements::{AffinityRule, Requirements};
@@ -50,13 +50,32 @@ pub enum Verdict {
     Rejected(Vec<Rejection>),
 }
 
-/// For each agent, why it could or could not run a task with these requirements now.
-pub fn explain(
-    snapshot: &Snapshot<'_>,
-    requirements: &Requirements,
-    failed_on: &[NodeId],
-    policy: &Policy,
-) -> Explanation {
+/// What an explanation is asked about.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// What the task needs.
+    pub requirements: &'a Requirements,
+    /// Nodes that already failed it.
+    pub failed_on: &'a [NodeId],
+    /// Where its inputs lie.
+    pub inputs: TaskInputs<'a>,
+}
+
+impl<'a> Question<'a> {
+    /// About a task that has not failed and needs no inputs.
+    pub const fn about(requirements: &'a Requirements) -> Self {
+        Self {
+            requirements,
+            failed_on: &[],
+            inputs: TaskInputs::NONE,
+        }
+    }
+}
+
+/// For each agent, why it could or could not run such a task now, with the scores of
+/// `capability-weighted`. [`crate::Strategy::explain`] answers for the other strategies.
+pub fn explain(snapshot: &Snapshot<'_>, question: &Question<'_>, policy: &Policy) -> Explanation {
+    let requirements = question.requirements;
     let capacity = Capacity::of(snapshot);
     let baseline = Baseline::of(&snapshot.agents);
     let placed = snapshot
@@ -70,15 +89,16 @@ pub fn explain(
     let judge = |(position, agent, node): (usize, &AgentView<'_>, &NodeView<'_>)| {
         let rejections = fit::rejections(agent, node, requirements);
         let verdict = if rejections.is_empty() {
-            let fixed = ScoreParts::fixed(agent, node, requirements, baseline.performance(agent));
-            let parts = ScoreParts {
+            let measures = Measures {
+                performance: baseline.performance(agent),
                 load: load(snapshot, &capacity, position),
-                ..fixed
+                local_permille: question.inputs.local_permille(node.id),
             };
+            let parts = ScoreParts::of(agent, node, requirements, measures);
             Verdict::Fits {
                 score: parts.score(&policy.weights),
                 parts,
-                failed_before: failed_on.contains(&node.id),
+                failed_before: question.failed_on.contains(&node.id),
             }
         } else {
             Verdict::Rejected(rejections)

@@ -2,7 +2,7 @@
 
 use crate::fixture::{GIB, Swarm, agent, node};
 use crate::tests::{capability, mixed, rule, wants};
-use crate::{Policy, Verdict, explain};
+use crate::{Policy, Question, Verdict, explain};
 use skep_model::isolation::IsolationLevel;
 use skep_model::requirements::{
     AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
@@ -71,7 +71,11 @@ fn lacking() -> [(Requirements, &'static str); 10] {
 fn the_summary_names_what_stands_in_the_way() {
     let mut swarm = mixed();
     for (requirements, expected) in lacking() {
-        let explanation = explain(&swarm.snapshot(), &requirements, &[], &Policy::default());
+        let explanation = explain(
+            &swarm.snapshot(),
+            &Question::about(&requirements),
+            &Policy::default(),
+        );
         assert_eq!(explanation.summary, expected);
     }
     for node in &mut swarm.nodes {
@@ -79,8 +83,7 @@ fn the_summary_names_what_stands_in_the_way() {
     }
     let busy = explain(
         &swarm.snapshot(),
-        &Requirements::default(),
-        &[],
+        &Question::about(&Requirements::default()),
         &Policy::default(),
     );
     let expected = "every agent that could run it is busy: on agent `a1` on node `n1`, \
@@ -88,8 +91,7 @@ fn the_summary_names_what_stands_in_the_way() {
     assert_eq!(busy.summary, expected);
     let empty = explain(
         &Swarm::default().snapshot(),
-        &Requirements::default(),
-        &[],
+        &Question::about(&Requirements::default()),
         &Policy::default(),
     );
     assert_eq!(empty.summary, "no agent has joined");
@@ -100,7 +102,14 @@ fn each_agent_is_explained_the_best_first() {
     let mut swarm = mixed();
     swarm.nodes[2].free = Resources::NONE;
     let wanted = wants(|wanted| wanted.resources.cpu_millis = 1_500);
-    let explanation = explain(&swarm.snapshot(), &wanted, &[node(1)], &Policy::default());
+    let explanation = explain(
+        &swarm.snapshot(),
+        &Question {
+            failed_on: &[node(1)],
+            ..Question::about(&wanted)
+        },
+        &Policy::default(),
+    );
     let lines: Vec<String> = explanation
         .agents
         .iter()

@@ -1,5 +1,6 @@
 //! What binds: whether an agent may run a task at all, and if not, why.
 
+use crate::breaker::BreakerView;
 use crate::snapshot::{AgentView, NodeView};
 use skep_model::ids::AgentId;
 use skep_model::isolation::IsolationLevel;
@@ -55,6 +56,15 @@ pub enum Rejection {
         /// What is free.
         free: u64,
     },
+    /// The node failed too often in a row.
+    BreakerOpen {
+        /// How often.
+        failures: u32,
+        /// Milliseconds until it is tried again.
+        retry_in_ms: u64,
+    },
+    /// The node failed too often in a row, and another attempt is trying it out.
+    BreakerTrial,
     /// All slots of the agent are taken.
     AgentFull(u32),
     /// All slots of the node are taken.
@@ -62,11 +72,15 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Whether it passes by itself when running attempts end.
+    /// Whether it passes by itself, with time or when running attempts end.
     pub const fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::InUse { .. } | Self::AgentFull(_) | Self::NodeFull(_)
+            Self::InUse { .. }
+                | Self::BreakerOpen { .. }
+                | Self::BreakerTrial
+                | Self::AgentFull(_)
+                | Self::NodeFull(_)
         )
     }
 }
@@ -120,9 +134,28 @@ impl fmt::Display for Rejection {
                 resource.show(*wanted),
                 resource.show(*free)
             ),
+            Self::BreakerOpen {
+                failures,
+                retry_in_ms,
+            } => write!(
+                f,
+                "the node failed {}, it is tried again in {} s",
+                times_in_a_row(*failures),
+                retry_in_ms.div_ceil(1_000)
+            ),
+            Self::BreakerTrial => {
+                f.write_str("the node failed and is being tried out with one attempt at a time")
+            }
             Self::AgentFull(slots) => write!(f, "all {slots} slots of the agent are taken"),
             Self::NodeFull(slots) => write!(f, "all {slots} slots of the node are taken"),
         }
+    }
+}
+
+fn times_in_a_row(count: u32) -> String {
+    match count {
+        1 => "when it was tried out".to_owned(),
+        count => format!("{count} times in a row"),
     }
 }
 
@@ -219,19 +252,16 @@ pub(crate) fn breaks(rule: &AffinityRule, labels: &BTreeMap<String, String>) -> 
         && matches(rule, labels) != (rule.sense == AffinitySense::Attract)
 }
 
-/// Whether nothing but room may be lacking. The same conditions as [`rejections`], without text.
-pub(crate) fn fits(agent: &AgentView<'_>, node: &NodeView<'_>, wanted: &Requirements) -> bool {
+/// Whether what does not change with the room is there: capabilities, isolation, labels. For an
+/// open agent with room these are the same conditions as [`rejections`], without text.
+pub(crate) fn suits(agent: &AgentView<'_>, node: &NodeView<'_>, wanted: &Requirements) -> bool {
     let proficient = |(name, least): (&String, &Proficiency)| {
         agent
             .capabilities
             .get(name)
             .is_some_and(|offered| offered >= least)
     };
-    node.state == NodeState::Ready
-        && !agent.paused
-        && wanted.agent.is_none_or(|only| only == agent.id)
-        && node.isolation >= wanted.isolation
-        && node.total.covers(&wanted.resources)
+    node.isolation >= wanted.isolation
         && wanted.capabilities.iter().all(proficient)
         && !wanted.affinity.iter().any(|rule| breaks(rule, node.labels))
 }
@@ -278,6 +308,7 @@ pub(crate) fn rejections(
             .into_iter()
             .filter_map(|kind| lack(kind, node, wanted)),
     );
+    found.extend(kept_away(node));
     if agent.slots_free == 0 {
         found.push(Rejection::AgentFull(agent.slots));
     }
@@ -285,6 +316,20 @@ pub(crate) fn rejections(
         found.push(Rejection::NodeFull(node.slots));
     }
     found
+}
+
+fn kept_away(node: &NodeView<'_>) -> Option<Rejection> {
+    match node.breaker {
+        BreakerView::Open {
+            failures,
+            retry_in_ms,
+        } => Some(Rejection::BreakerOpen {
+            failures,
+            retry_in_ms,
+        }),
+        BreakerView::HalfOpen { room: 0 } => Some(Rejection::BreakerTrial),
+        BreakerView::HalfOpen { .. } | BreakerView::Closed => None,
+    }
 }
 
 fn lack(resource: ResourceKind, node: &NodeView<'_>, wanted: &Requirements) -> Option<Rejection> {

@@ -1,6 +1,7 @@
 //! A swarm for tests: owned nodes, agents and queues, of which a snapshot can be taken.
 
-use crate::snapshot::{AgentView, NodeView, QueueView, Snapshot};
+use crate::breaker::BreakerView;
+use crate::snapshot::{AgentView, NodeView, QueueView, Snapshot, TaskInputs};
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::NodeState;
@@ -21,6 +22,10 @@ pub(crate) struct NodeFixture {
     pub(crate) free: Resources,
     pub(crate) slots: u32,
     pub(crate) slots_free: u32,
+    pub(crate) region: Option<String>,
+    pub(crate) rtt_ms: Option<u32>,
+    pub(crate) load_permille: Option<u32>,
+    pub(crate) breaker: BreakerView,
 }
 
 #[derive(Debug, Clone)]
@@ -98,6 +103,10 @@ impl Swarm {
                 free: resources,
                 slots: 4,
                 slots_free: 4,
+                region: None,
+                rtt_ms: None,
+                load_permille: None,
+                breaker: BreakerView::Closed,
             });
             swarm.agents.push(AgentFixture {
                 name: format!("a{position}"),
@@ -151,6 +160,7 @@ impl Swarm {
                 .collect(),
             queues: self.queues.iter().map(QueueFixture::view).collect(),
             failed_on,
+            inputs: &|_| TaskInputs::NONE,
         }
     }
 }
@@ -167,6 +177,11 @@ impl NodeFixture {
             free: self.free,
             slots: self.slots,
             slots_free: self.slots_free,
+            region: self.region.as_deref(),
+            rtt_ms: self.rtt_ms,
+            throughput_bytes_s: None,
+            load_permille: self.load_permille,
+            breaker: self.breaker,
         }
     }
 }

@@ -33,10 +33,22 @@ pub struct Weights {
     pub performance: u16,
     /// Free share of agent and node.
     pub load: u16,
-    /// Distance to the task's data. No measure of it exists yet: the part is the same for all.
+    /// Nearness to the coordinator, the preferred region and the task's inputs.
     pub proximity: u16,
-    /// Price of the agent. No measure of it exists yet: the part is the same for all.
+    /// Price of the agent. Nothing measures it: the part is the same for all.
     pub cost: u16,
+}
+
+impl Weights {
+    /// Those of `geographic-affinity`: nearness first, the others as far as they tell near nodes
+    /// apart.
+    pub const PROXIMITY_FIRST: Self = Self {
+        capability: 15,
+        performance: 10,
+        load: 10,
+        proximity: 60,
+        cost: 5,
+    };
 }
 
 impl Default for Weights {

@@ -2,7 +2,7 @@
 
 use crate::fit::rejections;
 use crate::fixture::{GIB, Swarm, ready, run};
-use crate::{Policy, STRATEGIES, Snapshot, Verdict, explain, strategy};
+use crate::{BreakerView, Policy, Question, STRATEGIES, Snapshot, Verdict, explain, strategy};
 use proptest::prelude::*;
 use skep_model::command::Grant;
 use skep_model::limits;
@@ -59,12 +59,26 @@ fn any_requirements() -> impl Strategy<Value = Requirements> {
         })
 }
 
+fn any_breaker() -> impl Strategy<Value = BreakerView> {
+    let open = BreakerView::Open {
+        failures: 5,
+        retry_in_ms: 1_000,
+    };
+    prop_oneof![
+        4 => Just(BreakerView::Closed),
+        1 => (0..3_u32).prop_map(|room| BreakerView::HalfOpen { room }),
+        1 => Just(open),
+    ]
+}
+
 fn any_swarm() -> impl Strategy<Value = Swarm> {
     let node = (
         any::<bool>(),
         0..5_u32,
         0..9_u64,
         prop::option::of(any::<bool>()),
+        prop::option::of(0..300_u32),
+        any_breaker(),
     );
     let agent = (
         0..5_usize,
@@ -87,13 +101,16 @@ fn any_swarm() -> impl Strategy<Value = Swarm> {
         let mut swarm = Swarm::with_nodes(nodes.len());
         swarm.now = UnixMillis(1_000_000);
         swarm.agents.clear();
-        for (fixture, (is_ready, slots_free, cpus, zone)) in swarm.nodes.iter_mut().zip(nodes) {
+        for (fixture, (is_ready, slots_free, cpus, zone, rtt_ms, breaker)) in
+            swarm.nodes.iter_mut().zip(nodes)
+        {
             fixture.state = if is_ready {
                 NodeState::Ready
             } else {
                 NodeState::Suspect
             };
             fixture.slots_free = slots_free;
+            (fixture.rtt_ms, fixture.breaker) = (rtt_ms, breaker);
             fixture.free.cpu_millis = cpus * 1_000;
             if let Some(is_a) = zone {
                 let zone = if is_a { "a" } else { "b" };
@@ -146,13 +163,16 @@ fn replay(swarm: &Swarm, grants: &[Grant]) -> Result<Swarm, TestCaseError> {
         let node = agent.node;
         left.agents[position].slots_free -= 1;
         left.nodes[node].slots_free -= 1;
+        if let BreakerView::HalfOpen { room } = &mut left.nodes[node].breaker {
+            *room -= 1;
+        }
         left.nodes[node].free = left.nodes[node].free.minus(&wanted.resources);
     }
     Ok(left)
 }
 
 fn fits_somewhere(snapshot: &Snapshot<'_>, wanted: &Requirements) -> bool {
-    let explanation = explain(snapshot, wanted, &[], &Policy::default());
+    let explanation = explain(snapshot, &Question::about(wanted), &Policy::default());
     explanation
         .agents
         .iter()
@@ -188,14 +208,19 @@ proptest! {
         for (position, node) in swarm.nodes.iter_mut().enumerate() {
             node.labels.insert("zone".to_owned(), if position < 2 { "a" } else { "b" }.to_owned());
             node.free.cpu_millis -= position as u64 * 900;
+            node.rtt_ms = Some(position as u32 * 13 % 40);
         }
         swarm.queue(wanted.clone(), &[1]);
         let policy = Policy::default();
-        let grants = strategy("capability-weighted").unwrap().place(&swarm.snapshot(), &policy);
-        let explanation = explain(&swarm.snapshot(), &wanted, &[], &policy);
         let fits = |verdict: &Verdict| matches!(verdict, Verdict::Fits { .. });
-        let best = explanation.agents.first().filter(|of| fits(&of.verdict)).map(|of| of.agent);
-        prop_assert_eq!(grants.first().map(|grant| grant.agent), best);
+        for name in ["capability-weighted", "geographic-affinity", "optimal"] {
+            let strategy = strategy(name).unwrap();
+            let grants = strategy.place(&swarm.snapshot(), &policy);
+            let explanation =
+                strategy.explain(&swarm.snapshot(), &Question::about(&wanted), &policy);
+            let best = explanation.agents.first().filter(|of| fits(&of.verdict));
+            prop_assert_eq!(grants.first().map(|grant| grant.agent), best.map(|of| of.agent));
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a strategy sees: nodes, agents and queues, borrowed from the state.
 
+use crate::breaker::BreakerView;
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::NodeState;
@@ -22,6 +23,54 @@ pub struct Snapshot<'a> {
     pub queues: Vec<QueueView<'a>>,
     /// Nodes that already failed a task.
     pub failed_on: &'a dyn Fn(TaskId) -> &'a [NodeId],
+    /// Where the inputs of a task lie. Asked once for each task that is granted, never for each
+    /// task that waits; [`TaskInputs::NONE`] costs nothing.
+    pub inputs: &'a dyn Fn(TaskId) -> TaskInputs<'a>,
+}
+
+/// Where the inputs of one task lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TaskInputs<'a> {
+    /// Bytes that an attempt needs in its workspace before it starts.
+    pub total_bytes: u64,
+    /// Nodes that hold some of them already, those with most first. Only the first
+    /// [`HOLDERS_MAX`] count.
+    pub held: &'a [HeldInput],
+}
+
+/// Nodes that are considered for holding inputs of a task.
+pub const HOLDERS_MAX: usize = 16;
+
+/// What one node holds of a task's inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldInput {
+    /// The node.
+    pub node: NodeId,
+    /// Bytes that need not be moved to it.
+    pub bytes: u64,
+}
+
+impl TaskInputs<'_> {
+    /// Nothing has to be moved.
+    pub const NONE: Self = Self {
+        total_bytes: 0,
+        held: &[],
+    };
+
+    /// Nodes that count as holders.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = &HeldInput> {
+        self.held.iter().take(HOLDERS_MAX)
+    }
+
+    /// What the node holds, in thousandths.
+    pub(crate) fn local_permille(&self, node: NodeId) -> u32 {
+        let held = self.holders().find(|held| held.node == node);
+        let (bytes, total) = (held.map_or(0, |held| held.bytes), self.total_bytes);
+        match total {
+            0 => 0,
+            total => (u128::from(bytes.min(total)) * 1_000 / u128::from(total)) as u32,
+        }
+    }
 }
 
 impl fmt::Debug for Snapshot<'_> {
@@ -56,6 +105,16 @@ pub struct NodeView<'a> {
     pub slots: u32,
     /// How many more it could run now.
     pub slots_free: u32,
+    /// Where it stands, as its operator calls it.
+    pub region: Option<&'a str>,
+    /// Round trip to it, as the coordinator measured it, milliseconds.
+    pub rtt_ms: Option<u32>,
+    /// How fast bytes reach it, as the coordinator measured it.
+    pub throughput_bytes_s: Option<u64>,
+    /// How busy it says it is with everything it does, thousandths.
+    pub load_permille: Option<u32>,
+    /// Whether its failures keep work away from it.
+    pub breaker: BreakerView,
 }
 
 /// One agent.

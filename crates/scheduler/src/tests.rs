@@ -20,7 +20,7 @@ fn place(name: &str, swarm: &Swarm) -> Vec<(u64, usize)> {
     )
 }
 
-fn pairs(grants: &[Grant]) -> Vec<(u64, usize)> {
+pub(crate) fn pairs(grants: &[Grant]) -> Vec<(u64, usize)> {
     let pair = |grant: &Grant| (grant.task.as_u128() as u64, grant.agent.as_u128() as usize);
     grants.iter().map(pair).collect()
 }
@@ -302,7 +302,8 @@ fn an_unknown_strategy_is_refused_with_the_known_ones() {
     let error = strategy("best").unwrap_err().to_string();
     assert_eq!(
         error,
-        "`best` is not a strategy: use capability-weighted or round-robin"
+        "`best` is not a strategy: use capability-weighted, round-robin, geographic-affinity, \
+         optimal, power-of-two"
     );
     for name in STRATEGIES {
         assert_eq!(strategy(name).unwrap().name(), name);
