@@ -3,22 +3,35 @@
 //! A row is measured several times and the median run is reported. Rows that need a coordinator
 //! start one of their own on a fresh directory, so that no row changes the next.
 
+mod budget;
 mod command_rows;
 mod contract;
 mod event_stream;
+mod fleet_process;
+mod fleet_rows;
 mod hive;
 mod http;
 mod latency_rows;
+mod load;
 mod machine;
+mod metrics_text;
+mod overload_rows;
+mod page;
+mod queue_rows;
+mod rows;
+mod scaling;
 mod start_rows;
 mod statistics;
 mod throughput_rows;
+mod usage;
 
 use crate::console::{note, say};
 use crate::workspace::{Workspace, run_visibly};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use budget::Must;
 use clap::Args;
 use machine::Machine;
+pub(crate) use rows::ROWS;
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,16 +42,35 @@ const RUNS: usize = 3;
 
 /// How to measure.
 #[derive(Debug, Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Options {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Measure only this row
+    /// Measure only this row; may be given again
     #[arg(long, value_name = "ROW")]
-    only: Option<String>,
+    only: Vec<String>,
     /// One run and less work in a row: to try it, not to compare
     #[arg(long)]
     quick: bool,
+    /// Times a row is measured; the median counts
+    #[arg(long, value_name = "N", default_value_t = RUNS, value_parser = at_least_once)]
+    runs: usize,
+    /// Measure, instead of rows, what a task costs with more queued tasks and with more nodes
+    #[arg(long, conflicts_with = "only")]
+    scaling: bool,
+    /// Write what was measured into `docs/performance.md`
+    #[arg(long, conflicts_with = "quick")]
+    write: bool,
+}
+
+fn at_least_once(text: &str) -> Result<usize> {
+    let runs: usize = text.parse()?;
+    ensure!(runs > 0, "a row is measured at least once");
+    Ok(runs)
 }
 
 /// Something that is measured.
@@ -46,57 +78,9 @@ pub(crate) struct Options {
 pub(crate) struct Row {
     name: &'static str,
     unit: &'static str,
+    must: Option<Must>,
     measure: fn(&Bench) -> Result<Measurement>,
 }
-
-/// Everything that is measured. To add a row, write its function and name it here.
-pub(crate) const ROWS: &[Row] = &[
-    Row {
-        name: "binary_size",
-        unit: "MB",
-        measure: start_rows::binary_size,
-    },
-    Row {
-        name: "up_ready",
-        unit: "s",
-        measure: start_rows::up_ready,
-    },
-    Row {
-        name: "submit_batch_100",
-        unit: "tasks/s",
-        measure: throughput_rows::submit_batch_100,
-    },
-    Row {
-        name: "submit_single_64",
-        unit: "tasks/s",
-        measure: throughput_rows::submit_single_64,
-    },
-    Row {
-        name: "end_to_end_noop_4_nodes",
-        unit: "tasks/s",
-        measure: throughput_rows::end_to_end_noop_4_nodes,
-    },
-    Row {
-        name: "queue_rss_per_100k",
-        unit: "MiB",
-        measure: throughput_rows::queue_rss_per_100k,
-    },
-    Row {
-        name: "idle_latency",
-        unit: "ms",
-        measure: latency_rows::idle_latency,
-    },
-    Row {
-        name: "dag_1000_makespan",
-        unit: "s",
-        measure: latency_rows::dag_1000_makespan,
-    },
-    Row {
-        name: "command_overhead",
-        unit: "ms",
-        measure: command_rows::command_overhead,
-    },
-];
 
 /// What the rows share.
 #[derive(Debug)]
@@ -105,7 +89,10 @@ pub(crate) struct Bench {
     binary: PathBuf,
     /// Where data directories are made: on the disk of the build, not on a memory disk.
     directory: PathBuf,
+    /// The program that plays many callers.
+    fleet: PathBuf,
     quick: bool,
+    runs: usize,
 }
 
 impl Bench {
@@ -116,7 +103,7 @@ impl Bench {
 }
 
 /// One run of a row.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Measurement {
     /// In the unit of the row.
     value: f64,
@@ -124,6 +111,22 @@ pub(crate) struct Measurement {
     n: usize,
     /// Median and 99th percentile of the single operations, where they were timed.
     latency: Option<Percentiles>,
+    /// What else was seen.
+    details: Vec<Detail>,
+}
+
+/// A figure beside the one that a row is about.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub(crate) struct Detail {
+    name: &'static str,
+    value: f64,
+    unit: &'static str,
+}
+
+impl Detail {
+    const fn new(name: &'static str, value: f64, unit: &'static str) -> Self {
+        Self { name, value, unit }
+    }
 }
 
 /// Of the durations of single operations.
@@ -147,20 +150,32 @@ struct ReportRow {
     n: usize,
     p50_ms: Option<f64>,
     p99_ms: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    must: Option<Must>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<Detail>,
 }
 
-/// Measures the rows and prints them.
+/// Measures the rows, or how the cost of a task grows, and prints it.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
-    let rows = select(options.only.as_deref())?;
-    run_visibly(&mut workspace.cargo("build --release --package skep-cli"))?;
+    let rows = select(&options.only)?;
+    let build = "build --release --package skep-cli --package skep-fleet";
+    run_visibly(&mut workspace.cargo(build))?;
+    usage::allow_many_files()?;
     let directory = workspace.target_directory().join("bench");
     fs::create_dir_all(&directory).context("make the directory for measuring")?;
     let machine = Machine::examine(&directory)?;
+    let binary = workspace.skep_binary("release");
     let bench = Bench {
-        binary: workspace.skep_binary("release"),
+        fleet: binary.with_file_name("skep-fleet"),
+        binary,
         directory,
         quick: options.quick,
+        runs: if options.quick { 1 } else { options.runs },
     };
+    if options.scaling {
+        return scaling::run(workspace, &bench, &machine, options);
+    }
     let mut report = Report {
         machine,
         rows: Vec::new(),
@@ -168,7 +183,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     for row in rows {
         note(&format!("==> {}", row.name));
         let measured = measure(row, &bench).with_context(|| format!("measure `{}`", row.name))?;
-        report.rows.push(report_row(row, measured));
+        report.rows.push(report_row(row, measured, &bench));
+    }
+    if options.write {
+        page::write_rows(workspace, &report)?;
     }
     if options.json {
         say(&serde_json::to_string_pretty(&report).context("encode the report")?);
@@ -178,25 +196,18 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn select(only: Option<&str>) -> Result<Vec<&'static Row>> {
-    let rows: Vec<_> = ROWS
-        .iter()
-        .filter(|row| only.is_none_or(|name| name == row.name))
-        .collect();
+fn select(only: &[String]) -> Result<Vec<&'static Row>> {
     let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
-    ensure!(
-        !rows.is_empty(),
-        "no row `{}`: use {}",
-        only.unwrap_or_default(),
-        names.join(", ")
-    );
-    Ok(rows)
+    if let Some(unknown) = only.iter().find(|name| !names.contains(&name.as_str())) {
+        bail!("no row `{unknown}`: use {}", names.join(", "));
+    }
+    let wanted = |row: &&Row| only.is_empty() || only.iter().any(|name| name == row.name);
+    Ok(ROWS.iter().filter(wanted).collect())
 }
 
 fn measure(row: &Row, bench: &Bench) -> Result<Measurement> {
-    let runs = bench.amount(RUNS, 1);
-    let mut measured = Vec::with_capacity(runs);
-    for _ in 0..runs {
+    let mut measured = Vec::with_capacity(bench.runs);
+    for _ in 0..bench.runs {
         let one = (row.measure)(bench)?;
         note(&format!("    {} {}", decimals(one.value), row.unit));
         measured.push(one);
@@ -204,7 +215,7 @@ fn measure(row: &Row, bench: &Bench) -> Result<Measurement> {
     statistics::median_by_value(measured).context("nothing was measured")
 }
 
-fn report_row(row: &Row, measured: Measurement) -> ReportRow {
+fn report_row(row: &Row, measured: Measurement, bench: &Bench) -> ReportRow {
     let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
     ReportRow {
         name: row.name,
@@ -213,6 +224,9 @@ fn report_row(row: &Row, measured: Measurement) -> ReportRow {
         n: measured.n,
         p50_ms: measured.latency.map(|latency| ms(latency.p50)),
         p99_ms: measured.latency.map(|latency| ms(latency.p99)),
+        // Less work than the budget is about says nothing about it.
+        must: row.must.filter(|_| !bench.quick),
+        details: measured.details,
     }
 }
 
@@ -221,13 +235,22 @@ fn table(report: &Report) -> String {
     let rows = report.rows.iter().map(|row| {
         let (p50, p99) = (optional(row.p50_ms), optional(row.p99_ms));
         let value = decimals(row.value);
+        let budget = row.must.map(|must| must.judge(row.value));
+        let more = row.details.iter().map(|detail| {
+            let Detail { name, value, unit } = detail;
+            format!("\n    {name}: {} {unit}", decimals(*value))
+        });
         format!(
-            "{:24} {value:>12} {:8} {:>8} {p50:>10} {p99:>10}",
-            row.name, row.unit, row.n
+            "{:24} {value:>12} {:8} {:>8} {p50:>10} {p99:>10}  {}{}",
+            row.name,
+            row.unit,
+            row.n,
+            budget.unwrap_or_default(),
+            more.collect::<String>()
         )
     });
     let title = format!(
-        "{:24} {:>12} {:8} {:>8} {:>10} {:>10}",
+        "{:24} {:>12} {:8} {:>8} {:>10} {:>10}  budget",
         "row", "value", "unit", "n", "p50 ms", "p99 ms"
     );
     [report.machine.to_string(), title]

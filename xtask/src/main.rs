@@ -1,4 +1,4 @@
-//! `cargo xtask`: everything the repository does to itself: lint, fix, test, docs, bench.
+//! `cargo xtask`: everything the repository does to itself: lint, fix, test, docs, bench, study.
 //!
 //! Each command is a list of named steps or rows, kept as data: [`lint::STEPS`],
 //! [`test_steps::STEPS`], [`docs::GENERATORS`] and [`bench::ROWS`] are the places to add one.
@@ -15,6 +15,7 @@ mod licences;
 mod lint;
 mod orphans;
 mod step;
+mod study;
 mod test_steps;
 mod tidy;
 mod workspace;
@@ -55,6 +56,8 @@ enum Command {
     },
     /// Measure the release binary
     Bench(bench::Options),
+    /// Compare the strategies of the scheduler, or time its rounds, without a swarm
+    Study(study::Options),
 }
 
 fn main() -> ExitCode {
@@ -76,5 +79,6 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Docs { check: true } => docs::check(&workspace),
         Command::Docs { check: false } => docs::write(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options),
+        Command::Study(options) => study::run(&workspace, &options),
     }
 }

@@ -51,6 +51,15 @@ pub(crate) const STEPS: &[Step] = &[
         },
     },
     Step {
+        name: "network",
+        about: "partitions, loss and delay between hosts in network namespaces",
+        run: |workspace| {
+            run_visibly(&mut workspace.cargo("build --package skep-cli"))?;
+            let words = "run --package skep-chaos -- net";
+            run_visibly(&mut workspace.cargo(words)).map(|()| vec![])
+        },
+    },
+    Step {
         name: "docs",
         about: "commands in README.md and docs/",
         run: doc_commands::run,

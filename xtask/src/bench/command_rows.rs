@@ -18,6 +18,7 @@ pub(super) fn command_overhead(bench: &Bench) -> Result<Measurement> {
         value,
         n,
         latency: Some(task),
+        details: Vec::new(),
     })
 }
 

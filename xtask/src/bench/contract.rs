@@ -17,6 +17,8 @@ pub(super) const RUNS: &str = "/api/v2/runs";
 pub(super) const NODES: &str = "/api/v2/nodes";
 /// Counters.
 pub(super) const COUNTERS: &str = "/api/v2/system/metrics";
+/// Counters and durations as Prometheus reads them.
+pub(super) const METRICS: &str = "/metrics";
 /// Events; a stream of them when that is what the caller accepts.
 pub(super) const EVENTS: &str = "/api/v2/events";
 
@@ -60,6 +62,20 @@ pub(super) fn node(url: &str, name: &str, state: &Path) -> Vec<OsString> {
     ];
     let words = words.into_iter().map(OsString::from);
     words.chain(["--state-dir".into(), state.into()]).collect()
+}
+
+/// Arguments of the program that plays many callers.
+pub(super) fn fleet(command: &str, place: &ReadyFile, numbers: &[(&str, usize)]) -> Vec<OsString> {
+    let place = [
+        "--url".into(),
+        place.url.clone().into(),
+        "--token-file".into(),
+        place.token_file.clone().into(),
+    ];
+    let numbers = numbers.iter();
+    let numbers = numbers.flat_map(|(name, number)| [format!("--{name}"), number.to_string()]);
+    let words = [OsString::from(command)].into_iter().chain(place);
+    words.chain(numbers.map(OsString::from)).collect()
 }
 
 /// A batch of tasks that do nothing.
@@ -112,6 +128,12 @@ pub(super) fn ready_nodes(answer: &Value) -> Result<usize> {
 pub(super) struct Finished {
     pub(super) succeeded: u64,
     pub(super) otherwise: u64,
+}
+
+impl Finished {
+    pub(super) const fn all(self) -> u64 {
+        self.succeeded + self.otherwise
+    }
 }
 
 /// How many tasks became final since the coordinator started.

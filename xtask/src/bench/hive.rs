@@ -2,6 +2,8 @@
 
 use super::contract::{self, ReadyFile};
 use super::http::{self, Server};
+use super::metrics_text::MetricsText;
+use super::usage::Usage;
 use super::{Bench, fresh_directory};
 use crate::orphans;
 use anyhow::{Context, Result, bail, ensure};
@@ -14,12 +16,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Longest time until a process serves.
-const START_TIMEOUT: Duration = Duration::from_secs(30);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 /// Longest time until a process ends after it was asked to.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 /// How exactly the start is timed.
 const READY_POLL: Duration = Duration::from_micros(100);
 const POLL: Duration = Duration::from_millis(5);
+
+/// How a coordinator ends before it is started again.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ending {
+    Kill,
+    Stop,
+}
 
 /// Running processes. They are killed when this is dropped without [`Hive::stop`].
 #[derive(Debug)]
@@ -27,7 +36,7 @@ pub(super) struct Hive {
     pub(super) server: Server,
     /// From the start of the coordinator's process until it served.
     pub(super) ready_after: Duration,
-    url: String,
+    ready: ReadyFile,
     /// The coordinator, then the nodes.
     processes: Vec<Process>,
     home: tempfile::TempDir,
@@ -45,7 +54,7 @@ impl Hive {
         for number in 1..=nodes {
             let name = format!("n{number}");
             let state = hive.home.path().join(&name);
-            let arguments = contract::node(&hive.url, &name, &state);
+            let arguments = contract::node(&hive.ready.url, &name, &state);
             hive.processes
                 .push(Process::start(bench, &name, &arguments, hive.home.path())?);
         }
@@ -56,7 +65,14 @@ impl Hive {
     }
 
     fn start_coordinator(bench: &Bench, up: fn(&Path) -> Vec<OsString>) -> Result<Self> {
-        let home = fresh_directory(&bench.directory)?;
+        Self::start_in(fresh_directory(&bench.directory)?, bench, up)
+    }
+
+    fn start_in(
+        home: tempfile::TempDir,
+        bench: &Bench,
+        up: fn(&Path) -> Vec<OsString>,
+    ) -> Result<Self> {
         let ready_file = home.path().join("ready.json");
         let start = Instant::now();
         let mut coordinator = Process::start(bench, "coordinator", &up(&ready_file), home.path())?;
@@ -73,10 +89,25 @@ impl Hive {
         Ok(Self {
             server,
             ready_after,
-            url: ready.url,
+            ready,
             processes: vec![coordinator],
             home,
         })
+    }
+
+    /// Kills the coordinator as a loss of power does, or ends it, and starts it on its data again.
+    pub(super) fn restart(mut self, bench: &Bench, how: Ending) -> Result<Self> {
+        let coordinator = self.processes.pop().context("the coordinator runs")?;
+        match how {
+            Ending::Kill => drop(coordinator),
+            Ending::Stop => coordinator.stop()?,
+        }
+        match fs::remove_file(self.home.path().join("ready.json")) {
+            // A coordinator that ends by itself takes it away.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.context("remove the ready file")?,
+        }
+        Self::start_in(self.home, bench, contract::up_without_nodes)
     }
 
     fn wait_for_nodes(&mut self, wanted: usize) -> Result<()> {
@@ -102,20 +133,25 @@ impl Hive {
         }
     }
 
-    /// Main memory that the coordinator's process holds now, bytes.
-    pub(super) fn coordinator_rss(&self) -> Result<u64> {
-        let pid = self
-            .processes
-            .first()
-            .context("the coordinator runs")?
-            .child
-            .id();
-        let status =
-            fs::read_to_string(format!("/proc/{pid}/status")).context("read its status")?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
-        let kib: u64 = kib.context("the status has a line VmRSS")?.trim().parse()?;
-        Ok(kib * 1024)
+    /// What the coordinator's process uses.
+    pub(super) fn usage(&self) -> Result<Usage> {
+        let coordinator = self.processes.first().context("the coordinator runs")?;
+        Usage::of(coordinator.child.id())
+    }
+
+    /// Where it listens and what opens it, for another program.
+    pub(super) const fn place(&self) -> &ReadyFile {
+        &self.ready
+    }
+
+    /// The coordinator's metrics now.
+    pub(super) fn metrics(&self) -> Result<MetricsText> {
+        let server = self.server.clone();
+        http::run_client(async move {
+            let mut connection = server.connect().await?;
+            let text = connection.exchange(&server.get(contract::METRICS)).await?;
+            Ok(MetricsText::new(String::from_utf8_lossy(text).into_owned()))
+        })
     }
 
     /// Asks all processes to end, nodes first, and fails when one does not or leaves another.
@@ -220,7 +256,9 @@ mod tests {
         Bench {
             binary,
             directory: directory.to_owned(),
+            fleet: PathBuf::new(),
             quick: true,
+            runs: 1,
         }
     }
 

@@ -23,6 +23,7 @@ pub(super) fn idle_latency(bench: &Bench) -> Result<Measurement> {
         value: latency.p50.as_secs_f64() * 1e3,
         n,
         latency: Some(latency),
+        details: Vec::new(),
     })
 }
 
@@ -38,6 +39,7 @@ pub(super) fn dag_1000_makespan(bench: &Bench) -> Result<Measurement> {
         value: latency.p50.as_secs_f64(),
         n,
         latency: Some(latency),
+        details: Vec::new(),
     })
 }
 

@@ -16,6 +16,7 @@ pub(super) fn binary_size(bench: &Bench) -> Result<Measurement> {
         value: metadata.len() as f64 / MEGABYTE,
         n: 1,
         latency: None,
+        details: Vec::new(),
     })
 }
 
@@ -33,5 +34,6 @@ pub(super) fn up_ready(bench: &Bench) -> Result<Measurement> {
         value: latency.p50.as_secs_f64(),
         n,
         latency: Some(latency),
+        details: Vec::new(),
     })
 }

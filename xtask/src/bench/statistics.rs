@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) fn median_by_value(mut runs: Vec<Measurement>) -> Option<Measurement> {
     runs.sort_by(|a, b| a.value.total_cmp(&b.value));
     let middle = runs.len().checked_sub(1)? / 2;
-    runs.get(middle).copied()
+    Some(runs.swap_remove(middle))
 }
 
 /// Median and 99th percentile by nearest rank; none of nothing.
@@ -50,6 +50,7 @@ mod tests {
             value,
             n,
             latency: None,
+            details: Vec::new(),
         };
         let median = median_by_value(vec![run(9.0, 1), run(2.0, 2), run(5.0, 3)]);
         assert_eq!(median, Some(run(5.0, 3)));

@@ -7,16 +7,21 @@ fn bench(quick: bool) -> Bench {
     Bench {
         binary: PathBuf::from("/bin/true"),
         directory: std::env::temp_dir(),
+        fleet: PathBuf::from("/bin/true"),
         quick,
+        runs: if quick { 1 } else { RUNS },
     }
 }
 
 #[test]
 fn an_unknown_row_is_refused_and_a_known_one_is_found() {
-    assert_eq!(select(None).unwrap().len(), ROWS.len());
-    assert_eq!(select(Some("up_ready")).unwrap()[0].name, "up_ready");
+    assert_eq!(select(&[]).unwrap().len(), ROWS.len());
+    assert_eq!(
+        select(&["up_ready".to_owned()]).unwrap()[0].name,
+        "up_ready"
+    );
     assert!(
-        select(Some("speed"))
+        select(&["speed".to_owned()])
             .unwrap_err()
             .to_string()
             .starts_with("no row `speed`: use b")
@@ -29,12 +34,14 @@ fn the_median_run_is_reported() {
     let row = Row {
         name: "x",
         unit: "s",
+        must: None,
         measure: |_| {
             let value = [5.0, 1.0, 3.0][CALLS.fetch_add(1, Ordering::Relaxed) as usize % 3];
             Ok(Measurement {
                 value,
                 n: 1,
                 latency: None,
+                details: Vec::new(),
             })
         },
     };
@@ -54,17 +61,25 @@ fn the_report_has_the_promised_fields() {
         value: 2.0,
         n: 7,
         latency: Some(latency),
+        details: Vec::new(),
     };
     let plain = Measurement {
         latency: None,
-        ..timed
+        details: vec![Detail::new("also", 1.0, "s")],
+        ..timed.clone()
     };
     let machine = Machine::examine(&std::env::temp_dir()).unwrap();
-    let rows = vec![report_row(&ROWS[1], timed), report_row(&ROWS[0], plain)];
+    let full = bench(false);
+    let rows = vec![
+        report_row(&ROWS[1], timed, &full),
+        report_row(&ROWS[0], plain, &bench(true)),
+    ];
     let json = serde_json::to_value(Report { machine, rows }).unwrap();
     let expected = serde_json::json!([
-        {"name": "up_ready", "value": 2.0, "unit": "s", "n": 7, "p50_ms": 1.5, "p99_ms": 9.0},
-        {"name": "binary_size", "value": 2.0, "unit": "MB", "n": 7, "p50_ms": null, "p99_ms": null},
+        {"name": "up_ready", "value": 2.0, "unit": "s", "n": 7, "p50_ms": 1.5, "p99_ms": 9.0,
+         "must": {"at_most": 1.0}},
+        {"name": "binary_size", "value": 2.0, "unit": "MB", "n": 7, "p50_ms": null, "p99_ms": null,
+         "details": [{"name": "also", "value": 1.0, "unit": "s"}]},
     ]);
     assert_eq!(json["rows"], expected);
     assert!(json["machine"]["cores"].as_u64().unwrap() > 0);
