@@ -17,6 +17,8 @@ pub struct Draft {
     pub labels: BTreeMap<String, String>,
     /// Share of the swarm relative to other runs.
     pub weight: u8,
+    /// How its tasks are placed; that of the swarm when it is none.
+    pub strategy: Option<String>,
     /// Its tasks, in the order of the file.
     pub tasks: Vec<DraftTask>,
 }
@@ -45,7 +47,7 @@ pub struct DraftTask {
 pub struct DraftInput {
     /// Whose artifacts.
     pub from: TaskSource,
-    /// The name of that task.
+    /// The directory below `into`: the name of that task, or what its part is called.
     pub name: String,
     /// Which of them.
     pub glob: String,
@@ -106,6 +108,7 @@ impl Draft {
             labels: self.labels,
             weight: self.weight,
             trace_parent,
+            strategy: self.strategy,
         };
         (run, tasks)
     }

@@ -128,7 +128,7 @@ impl fmt::Display for PlanErrors {
 impl std::error::Error for PlanErrors {}
 
 /// Errors kept in one answer; a text with more is hardly a plan.
-const ERRORS_MAX: usize = 100;
+pub const ERRORS_MAX: usize = 100;
 /// Characters of a wrong value that are shown.
 const VALUE_SHOWN_MAX: usize = 60;
 
@@ -195,22 +195,44 @@ impl Problems {
             value: problem.value,
             fix: problem.fix,
         };
-        // Every instance of a matrix has the same fault: it is said once.
-        if self.found.len() < ERRORS_MAX && !self.found.contains(&error) {
-            self.found.push(error);
-        }
+        self.keep(error);
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
+    /// All errors in the order of the text, of which there is at least one.
+    pub(crate) fn into_errors(mut self) -> PlanErrors {
+        self.found.sort_by_key(|error| error.position);
+        PlanErrors(self.found)
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// Takes over what others found and `wanted` says yes to.
+    pub(crate) fn join(&mut self, others: Self, wanted: impl Fn(&PlanError) -> bool) {
+        for error in others.found {
+            if wanted(&error) {
+                self.keep(error);
+            }
+        }
+    }
+
+    /// Every instance of a matrix has the same fault: it is said once.
+    fn keep(&mut self, error: PlanError) {
+        if self.found.len() < ERRORS_MAX && !self.found.contains(&error) {
+            self.found.push(error);
+        }
+    }
+
     /// The value if nothing is wrong, else all errors in the order of the text.
-    pub(crate) fn finish<T>(mut self, value: T) -> Result<T, PlanErrors> {
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, PlanErrors> {
         if self.found.is_empty() {
             return Ok(value);
         }
-        self.found.sort_by_key(|error| error.position);
-        Err(PlanErrors(self.found))
+        Err(self.into_errors())
     }
 }

@@ -90,6 +90,40 @@ fn the_map_reduce_plan_has_one_task_per_file() {
 }
 
 #[test]
+fn the_partition_plan_splits_merges_and_lets_items_flow() {
+    let source = include_str!("../../../examples/partition.yaml");
+    check(
+        source,
+        &[("numbers", "3 5 8 13 21"), ("shards", "2")],
+        &expect![[r#"
+            step 1: 5 tasks
+              squares[shard=0]
+              squares[shard=1]
+              letters[item=bee,stage=split]
+              letters[item=hive,stage=split]
+              letters[item=swarm,stage=split]
+            step 2: 4 tasks
+              squares <- squares[shard=0], squares[shard=1]
+              letters[item=bee,stage=sort] <- letters[item=bee,stage=split]
+              letters[item=hive,stage=sort] <- letters[item=hive,stage=split]
+              letters[item=swarm,stage=sort] <- letters[item=swarm,stage=split]
+            step 3: 5 tasks
+              letters[item=bee,stage=join] <- letters[item=bee,stage=sort]
+              letters[item=hive,stage=join] <- letters[item=hive,stage=sort]
+              letters[item=swarm,stage=join] <- letters[item=swarm,stage=sort]
+              facts[branch=count] <- squares
+              facts[branch=last] <- squares
+            step 4: 2 tasks
+              letters <- letters[item=bee,stage=join], letters[item=hive,stage=join], letters[item=swarm,stage=join]
+              facts <- facts[branch=count], facts[branch=last]
+            step 5: 1 task
+              report <- squares, letters, facts
+            longest chain (5): letters[item=bee,stage=split] -> letters[item=bee,stage=sort] -> letters[item=bee,stage=join] -> letters -> report
+        "#]],
+    );
+}
+
+#[test]
 fn the_self_check_waives_isolation_only_where_cargo_runs() {
     let source = include_str!("../../../examples/self-check.yaml");
     let homes = [

@@ -1,8 +1,9 @@
 //! The plan file as written, after reading and before expansion.
 
+use crate::partition::{MergeFile, MergeWord, PartitionFile};
 use crate::position::{At, Position};
 use crate::quantity::{Cpu, Duration, Size};
-use crate::schema::{Either, Named};
+use crate::schema::{Either, Named, OneOrMore};
 use schemars::JsonSchema;
 use serde::Serialize;
 use skep_model::attempt::FailureClass;
@@ -22,6 +23,9 @@ pub struct PlanFile {
     /// Share of the swarm relative to other runs, 1 to 100; 10 unless said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<At<u8>>,
+    /// How its tasks are placed: the name of a strategy; that of the swarm unless said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<At<String>>,
     /// What the submitter may or must say, used as `${{ params.name }}` and `$SKEP_PARAM_NAME`.
     #[serde(default, skip_serializing_if = "Named::is_empty")]
     #[schemars(with = "Named<Either<Option<String>, ParameterFile>>")]
@@ -65,7 +69,7 @@ pub enum ParameterType {
 }
 
 /// A task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct TaskFile {
     /// Where it stands.
@@ -79,7 +83,7 @@ pub struct TaskFile {
     pub command: CommandFile,
     /// Tasks that must be final first. A task with a matrix stands for all its instances.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Either<String, Vec<String>>")]
+    #[schemars(with = "OneOrMore<String>")]
     pub needs: Vec<At<String>>,
     /// How the needed tasks must have ended; `success()` unless said.
     #[serde(rename = "if", skip_serializing_if = "Option::is_none")]
@@ -87,18 +91,26 @@ pub struct TaskFile {
     /// Runs the task once for each combination of values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub matrix: Option<MatrixFile>,
+    /// Splits the task into parts that run beside each other. The name of the task stands for what
+    /// merges them, else for all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub partition: Option<At<PartitionFile>>,
+    /// Joins the results of all parts, or of all instances of the matrix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Either<MergeWord, MergeFile>>")]
+    pub merge: Option<At<MergeFile>>,
     /// Artifacts of other tasks, placed into the workspace. Their tasks are needed too.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<Either<String, InputFile>>")]
+    #[schemars(with = "OneOrMore<Either<String, InputFile>>")]
     pub inputs: Vec<InputFile>,
     /// Files to hand in after the command succeeded.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<Either<String, ArtifactFile>>")]
+    #[schemars(with = "OneOrMore<Either<String, ArtifactFile>>")]
     pub artifacts: Vec<ArtifactFile>,
     /// Commands run after the task in a clean copy of its workspace; it succeeds only when they
     /// pass, and their output is kept as evidence.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(with = "Vec<Either<String, GateFile>>")]
+    #[schemars(with = "OneOrMore<Either<String, GateFile>>")]
     pub gates: Vec<GateFile>,
     /// Time from submission after which the task expires.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,6 +1,7 @@
 //! The graph of a draft: cycles, waves, the longest chain, and a picture of it in text.
 
 use crate::draft::Draft;
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Needed tasks that are shown beside a task.
@@ -79,33 +80,32 @@ impl Draft {
 
     /// The waves as text, each task with what it needs.
     pub fn render_graph(&self) -> String {
+        self.render_graph_with(Cow::Borrowed)
+    }
+
+    /// As [`Self::render_graph`], with names as `shown` shows them: values of a matrix, which are
+    /// part of a name, may hold anything.
+    pub fn render_graph_with<'a>(&'a self, shown: impl Fn(&'a str) -> Cow<'a, str>) -> String {
+        let name = |position: usize| shown(&self.tasks[position].name);
         let mut text = String::new();
         for (step, wave) in self.waves().iter().enumerate() {
             let plural = if wave.len() == 1 { "" } else { "s" };
             let _ = writeln!(text, "step {}: {} task{plural}", step + 1, wave.len());
             for position in wave {
                 let task = &self.tasks[*position];
-                let _ = write!(text, "  {}", task.name);
-                let needs: Vec<&str> = task
-                    .needs
-                    .iter()
-                    .map(|need| self.tasks[*need].name.as_str())
-                    .collect();
-                if !needs.is_empty() {
-                    let shown = &needs[..needs.len().min(NEEDS_SHOWN_MAX)];
-                    let _ = write!(text, " <- {}", shown.join(", "));
+                let _ = write!(text, "  {}", name(*position));
+                let first = task.needs.iter().take(NEEDS_SHOWN_MAX);
+                let first: Vec<_> = first.map(|need| name(*need)).collect();
+                if !first.is_empty() {
+                    let _ = write!(text, " <- {}", first.join(", "));
                 }
-                if needs.len() > NEEDS_SHOWN_MAX {
-                    let _ = write!(text, " and {} more", needs.len() - NEEDS_SHOWN_MAX);
+                if task.needs.len() > NEEDS_SHOWN_MAX {
+                    let _ = write!(text, " and {} more", task.needs.len() - NEEDS_SHOWN_MAX);
                 }
                 text.push('\n');
             }
         }
-        let names: Vec<&str> = self
-            .critical_path()
-            .into_iter()
-            .map(|at| self.tasks[at].name.as_str())
-            .collect();
+        let names: Vec<_> = self.critical_path().into_iter().map(name).collect();
         let _ = writeln!(
             text,
             "longest chain ({}): {}",

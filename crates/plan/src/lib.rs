@@ -2,9 +2,11 @@
 //!
 //! [`parse`] reads the text and reports everything that is wrong with it at once, each with line,
 //! column, the wrong value and what to write instead. [`expand`] fills in parameters, multiplies
-//! matrices, resolves names, and gives a [`Draft`]; [`Draft::stamp`] turns that into the tasks
-//! that enter the log. [`expand_task`] and [`expand_additional`] do the same for one task and for
-//! tasks that a running task adds to its own run.
+//! matrices, splits partitions, resolves names, and gives a [`Draft`]; [`Draft::stamp`] turns that
+//! into the tasks that enter the log. [`compile`] does both and reports all errors of both
+//! together. [`PlanFile::check_strategy`] is left to the caller, who knows the strategies. [`merge`]
+//! joins the results of parts. [`expand_task`] and [`expand_additional`] do the same for one task
+//! and for tasks that a running task adds to its own run.
 //!
 //! Relative paths are resolved against a base directory that the caller gives: the directory in
 //! which the person stands.
@@ -22,12 +24,15 @@ mod expand;
 mod file;
 mod graph;
 mod matrix;
+pub mod merge;
 mod parameters;
+mod partition;
 mod position;
 mod quantity;
 mod read;
 mod schema;
 mod settings;
+mod strategy;
 mod substitute;
 mod suggest;
 mod tree;
@@ -35,16 +40,17 @@ mod wiring;
 mod work;
 
 pub use draft::{Draft, DraftInput, DraftTask, TaskSource};
-pub use error::{ErrorCode, PlanError, PlanErrors};
+pub use error::{ERRORS_MAX, ErrorCode, PlanError, PlanErrors};
 pub use expand::{ExistingTasks, expand, expand_additional, expand_task};
 pub use file::{
     AffinityFile, ArtifactFile, CommandFile, CompensateFile, ConditionFile, GateFile, GitFile,
     GitResultFile, InputFile, Kind, MatrixAxis, MatrixFile, ParameterFile, ParameterType, PlanFile,
     ResourcesFile, RetryFile, SettingsFile, SingleTaskFile, TaskFile, WorkspaceFile,
 };
+pub use partition::{MergeFile, PARTS_MAX, PartFile, PartitionFile, STAGES_MAX, StageFile};
 pub use position::{At, Position};
 pub use quantity::{Cpu, Duration, Size};
-pub use read::{parse, parse_task, parse_tasks};
+pub use read::{compile, parse, parse_task, parse_tasks};
 pub use schema::{Named, json_schema};
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::error::{ErrorCode, Problem, Problems};
 use crate::file::{MatrixAxis, MatrixFile};
-use crate::position::At;
+use crate::position::Position;
 use crate::substitute::{Scope, split};
 use crate::suggest;
 use skep_model::limits;
@@ -21,14 +21,8 @@ pub(crate) fn combinations(
     let Some(matrix) = matrix else {
         return vec![Combination::new()];
     };
+    // The reader said already that an axis is missing, or what is wrong with it.
     if matrix.axes.is_empty() {
-        let message = "`matrix` has no axis";
-        let problem = Problem::new(
-            ErrorCode::BadMatrix,
-            message,
-            "write it like `lang: [rs, py]`",
-        );
-        problems.add(matrix.position, problem);
         return Vec::new();
     }
     let scope = Scope {
@@ -39,7 +33,13 @@ pub(crate) fn combinations(
         .axes
         .0
         .iter()
-        .map(|(name, axis)| (name.value.as_str(), values(name, axis, scope, problems)))
+        .map(|(name, axis)| {
+            let what = format!("the axis `{}`", name.value);
+            (
+                name.value.as_str(),
+                values(&what, name.position, axis, scope, problems),
+            )
+        })
         .collect();
     let count = axes.iter().fold(1_usize, |count, (_, values)| {
         count.saturating_mul(values.len())
@@ -80,8 +80,10 @@ pub(crate) fn combinations(
     all
 }
 
-fn values(
-    name: &At<String>,
+/// The values of an axis. `what` it is, for errors.
+pub(crate) fn values(
+    what: &str,
+    position: Option<Position>,
     axis: &MatrixAxis,
     scope: Scope<'_>,
     problems: &mut Problems,
@@ -94,18 +96,15 @@ fn values(
         MatrixAxis::Split(text) => split(&scope.fill(text, problems)),
     };
     if values.is_empty() {
-        let message = format!("the axis `{}` has no values", name.value);
-        let fix = "write it like `lang: [rs, py]`, or give the parameter a value";
-        problems.add(
-            name.position,
-            Problem::new(ErrorCode::BadMatrix, message, fix),
-        );
+        let message = format!("{what} has no values");
+        let fix = "write at least one, or give the parameter a value";
+        problems.add(position, Problem::new(ErrorCode::BadMatrix, message, fix));
     }
     let mut seen = BTreeSet::new();
     if let Some(twice) = values.iter().find(|value| !seen.insert(*value)) {
-        let message = format!("the axis `{}` has a value twice", name.value);
+        let message = format!("{what} has a value twice");
         let problem = Problem::new(ErrorCode::BadMatrix, message, "remove one of them");
-        problems.add(name.position, problem.found(twice));
+        problems.add(position, problem.found(twice));
     }
     values
 }

@@ -7,7 +7,8 @@ use crate::substitute::{resolve, split};
 use crate::suggest;
 use std::collections::BTreeMap;
 
-/// Values of all parameters: given or default, paths made absolute.
+/// Values of all parameters: given or default, paths made absolute. One that is missing has a
+/// stand-in, so that what refers to it can be looked at; nothing comes of such a plan.
 pub(crate) fn values(
     declared: &Named<ParameterFile>,
     given: &BTreeMap<String, String>,
@@ -26,7 +27,7 @@ pub(crate) fn values(
         );
     }
     let mut all = BTreeMap::new();
-    for (name, parameter) in &declared.0 {
+    for (position, (name, parameter)) in declared.0.iter().enumerate() {
         let default = parameter.default.as_ref().map(|at| &at.value);
         let Some(value) = given.get(&name.value).or(default) else {
             let message = format!(
@@ -42,6 +43,8 @@ pub(crate) fn values(
                 name.position,
                 Problem::new(ErrorCode::MissingParameter, message, fix),
             );
+            // A number, and not that of another one: it fits where a count or a value of an axis does.
+            all.insert(name.value.clone(), (position + 1).to_string());
             continue;
         };
         let value = match parameter.kind {

@@ -72,6 +72,9 @@ impl<T: JsonSchema> JsonSchema for Named<T> {
 /// In a schema: one of two shapes.
 pub(crate) struct Either<A, B>(PhantomData<(A, B)>);
 
+/// In a schema: a list that may be written without brackets when it has one item.
+pub(crate) type OneOrMore<T> = Either<T, Vec<T>>;
+
 impl<A: JsonSchema, B: JsonSchema> JsonSchema for Either<A, B> {
     fn inline_schema() -> bool {
         true

@@ -71,6 +71,12 @@ impl Scope<'_> {
     }
 }
 
+/// Whether the text has a reference to an axis.
+pub(crate) fn refers_to_axes(text: &At<String>) -> bool {
+    let mut references = text.value.split(OPEN).skip(1);
+    references.any(|reference| reference.trim_start().starts_with("matrix."))
+}
+
 /// The lines of a text, or its words when it has only one line.
 pub(crate) fn split(text: &str) -> Vec<String> {
     let parts: Vec<&str> = if text.trim().contains('\n') {

@@ -28,7 +28,7 @@ pub(crate) fn read(source: &str, given: &[(&str, &str)]) -> Result<Draft, PlanEr
 }
 
 #[track_caller]
-fn right(source: &str, given: &[(&str, &str)]) -> Draft {
+pub(crate) fn right(source: &str, given: &[(&str, &str)]) -> Draft {
     read(source, given).unwrap_or_else(|errors| panic!("{errors}"))
 }
 
@@ -37,7 +37,7 @@ pub(crate) fn task(body: &str) -> String {
     format!("name: p\ntasks:\n  a: {{{body}}}\n")
 }
 
-fn command(draft: &Draft, position: usize) -> &skep_model::work::CommandWork {
+pub(crate) fn command(draft: &Draft, position: usize) -> &skep_model::work::CommandWork {
     match &draft.tasks[position].spec.work {
         Work::Command(work) => work,
         Work::Noop => panic!("task {position} is a noop"),
@@ -352,6 +352,12 @@ fn the_schema_names_every_key_of_a_task() {
         "needs",
         "if",
         "matrix",
+        "partition",
+        "merge",
+        "branches",
+        "stages",
+        "shards",
+        "strategy",
         "reads",
         "gates",
         "compensate",

@@ -2,18 +2,19 @@
 
 use crate::draft::TaskSource;
 use crate::error::{ErrorCode, Problem, Problems};
-use crate::expand::{Instances, Source};
-use crate::file::{InputFile, TaskFile};
+use crate::expand::{Instances, Source, Values};
+use crate::file::{ConditionFile, InputFile, TaskFile};
 use crate::graph;
 use crate::position::At;
 use crate::suggest;
 use skep_model::ids::TaskId;
 use skep_model::limits;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 impl Source<'_> {
     /// What a name under `needs` or `inputs` stands for: a task, one of its instances, or a task
-    /// outside the draft.
+    /// outside the draft. A task stands for what holds its results.
     fn find(
         &self,
         wanted: &At<String>,
@@ -23,17 +24,26 @@ impl Source<'_> {
         let named = |position: usize| {
             (
                 TaskSource::Draft(position),
-                instances.names[position].clone(),
+                instances.parts[position].name.clone(),
             )
         };
         if let Some(position) = instances.by_name.get(wanted.value.as_str()) {
-            return instances.of_tasks[*position].clone().map(named).collect();
+            let results = instances.results.get(*position).into_iter().flatten();
+            return results.copied().map(named).collect();
         }
         if let Some(position) = instances.by_instance_name.get(&wanted.value) {
             return vec![named(*position)];
         }
         if let Some(id) = (self.existing)(&wanted.value) {
             return vec![(TaskSource::Existing(id), wanted.value.clone())];
+        }
+        // What is wrong with a matrix, a partition or the values in it is said there.
+        let without_axes = wanted.value.split('[').next().unwrap_or_default();
+        if let Some(position) = instances.by_name.get(without_axes) {
+            let range = instances.of_tasks.get(*position);
+            if self.values == Values::StandIns || range.is_none_or(Range::is_empty) {
+                return Vec::new();
+            }
         }
         let message = format!("there is no task `{}`", wanted.value);
         let fix = suggest::hint(&wanted.value, self.tasks.names());
@@ -52,12 +62,24 @@ impl Source<'_> {
         problems: &mut Problems,
     ) -> Wiring<'b> {
         let mut all = BTreeSet::new();
+        // Success of the results is success of all. Any other condition looks at every part: one
+        // that failed makes those after it cancelled, not failed.
+        let is_plain = matches!(
+            task.condition.as_ref().map(|at| at.value),
+            None | Some(ConditionFile::Success)
+        );
+        let names = task
+            .needs
+            .iter()
+            .chain(task.inputs.iter().map(|input| &input.from));
+        for position in names.filter_map(|name| instances.by_name.get(name.value.as_str())) {
+            if let Some(range) = instances.of_tasks.get(*position).filter(|_| !is_plain) {
+                all.extend(range.clone().map(TaskSource::Draft));
+            }
+        }
         for need in &task.needs {
-            all.extend(
-                self.find(need, instances, problems)
-                    .into_iter()
-                    .map(|(source, _)| source),
-            );
+            let found = self.find(need, instances, problems);
+            all.extend(found.into_iter().map(|(source, _)| source));
         }
         let mut inputs = Vec::new();
         for input in &task.inputs {

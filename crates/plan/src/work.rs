@@ -19,6 +19,8 @@ pub(crate) struct Instance<'a> {
     pub(crate) task: &'a TaskFile,
     pub(crate) settings: Settings<'a>,
     pub(crate) scope: Scope<'a>,
+    /// What the part of a partition finds besides.
+    pub(crate) variables: &'a [(&'static str, String)],
     pub(crate) base_dir: &'a str,
 }
 
@@ -127,6 +129,9 @@ impl Instance<'_> {
                 format!("SKEP_MATRIX_{}", variable_part(axis)),
                 value.clone(),
             );
+        }
+        for (name, value) in self.variables {
+            env.insert((*name).to_owned(), value.clone());
         }
         if env.len() > limits::ENV_VARS_MAX {
             let (given, max) = (env.len(), limits::ENV_VARS_MAX);

@@ -5,13 +5,13 @@
     reason = "the tool that updates snapshots writes them so"
 )]
 
-use crate::ErrorCode;
-use crate::tests::{read, task};
+use crate::tests::{params, read, task};
+use crate::{ErrorCode, compile};
 use expect_test::{Expect, expect};
 use skep_model::limits;
 
 #[track_caller]
-fn wrong(source: &str, expected: &Expect) {
+pub(crate) fn wrong(source: &str, expected: &Expect) {
     let errors = read(source, &[]).expect_err("the plan should be refused");
     expected.assert_eq(&format!("{errors}\n"));
 }
@@ -83,18 +83,66 @@ tasks:
     wrong(
         source,
         &expect![[r#"
-        plan.yaml:1:1: a plan has no key `nmae` (plan_unknown_key): did you mean `name`?
-        plan.yaml:2:9: `weight` must be a whole number from 1 to 100, found `200` (plan_out_of_range): choose 1 to 100
-        plan.yaml:3:12: `defaults` has no key `tiemout` (plan_unknown_key): did you mean `timeout`?
-        plan.yaml:5:3: the name of a task must be 1 to 128 letters, digits, `_`, `-` or `.`, found `a b` (plan_bad_name): rename it; it must begin with a letter, a digit or `_`
-        plan.yaml:8:11: task `c` has both `run` and `argv` (plan_two_commands): keep one of them
-        plan.yaml:9:14: `timeout` must be a span of time, found `soon` (plan_bad_duration): write it like 30s, 5m or 1h30m, or as whole seconds
-        plan.yaml:10:15: `priority` must be a whole number from 1 to 10, found `11` (plan_out_of_range): choose 1 to 10
-        plan.yaml:11:14: `retries` must be a whole number from 0 to 99, not a list (plan_wrong_type): write a whole number from 0 to 99 here
-        plan.yaml:13:6: task `d` has neither `run` nor `argv` (plan_no_command): add a script as `run:` or a program as `argv: [program, argument]`
-        plan.yaml:14:6: task `e` must be a mapping, not a text, found `just this` (plan_wrong_type): write a mapping here
-    "#]],
+            plan.yaml:1:1: a plan has no key `nmae` (plan_unknown_key): did you mean `name`?
+            plan.yaml:2:9: `weight` must be a whole number from 1 to 100, found `200` (plan_out_of_range): choose 1 to 100
+            plan.yaml:3:12: `defaults` has no key `tiemout` (plan_unknown_key): did you mean `timeout`?
+            plan.yaml:5:3: the name of a task must be 1 to 128 letters, digits, `_`, `-` or `.`, found `a b` (plan_bad_name): rename it; it must begin with a letter, a digit or `_`
+            plan.yaml:8:11: task `c` has both `run` and `argv` (plan_two_commands): keep one of them
+            plan.yaml:9:14: `timeout` must be a span of time, found `soon` (plan_bad_duration): write it like 30s, 5m or 1h30m, or as whole seconds
+            plan.yaml:10:15: `priority` must be a whole number from 1 to 10, found `11` (plan_out_of_range): choose 1 to 10
+            plan.yaml:11:14: `retries` must be a whole number from 0 to 99, not a list (plan_wrong_type): write a whole number from 0 to 99 here
+            plan.yaml:12:16: there is no task `aa` (plan_unknown_task): use one of a b, c, d, e
+            plan.yaml:13:6: task `d` has neither `run` nor `argv` (plan_no_command): add a script as `run:` or a program as `argv: [program, argument]`
+            plan.yaml:14:6: task `e` must be a mapping, not a text, found `just this` (plan_wrong_type): write a mapping here
+        "#]],
     );
+}
+
+#[test]
+fn wrong_names_and_parameters_are_reported_beside_faults_of_shape() {
+    let source = "\
+name: p
+params: {dir: {}, odd: [x]}
+tasks:
+  a: {run: 'ls ${{ params.dri }} ${{ params.odd }}', timeout: soon, needs: [b, z]}
+  b: {run: 'cat ${{ params.dir }}', matrix: [1], needs: 'c[v=1]'}
+  c: {run: 'echo ${{ matrix.v }}', matrix: {v: {}}}
+  d: {run: x, needs: 'e[v=1]'}
+  e: {run: x, matrix: {v: '${{ params.dir }}'}, needs: f}
+  f: {run: x, needs: e}
+";
+    let given = params(&[("dirr", "/tmp")]);
+    let errors = compile(source, "plan.yaml", &given, "/base").unwrap_err();
+    let text = expect![[r#"
+        plan.yaml: the plan has no parameter `dirr`, found `/tmp` (plan_unknown_parameter): did you mean `dir`?
+        plan.yaml:2:10: the parameter `dir` has no default and was not given (plan_missing_parameter): give `dir`
+        plan.yaml:2:24: parameter `odd` must be a mapping, not a list (plan_wrong_type): write a mapping here
+        plan.yaml:4:12: the reference means nothing here, found `params.dri` (plan_unknown_reference): did you mean `params.dir`?
+        plan.yaml:4:63: `timeout` must be a span of time, found `soon` (plan_bad_duration): write it like 30s, 5m or 1h30m, or as whole seconds
+        plan.yaml:4:80: there is no task `z` (plan_unknown_task): use one of a, b, c, d, e, f
+        plan.yaml:5:45: `matrix` must be a mapping, not a list (plan_wrong_type): write a mapping here
+        plan.yaml:6:48: `matrix.v` must be a text, not a mapping (plan_wrong_type): write a text here
+        plan.yaml:8:3: tasks need each other in a circle: e -> f -> e (plan_cycle): remove one of these needs
+    "#]];
+    text.assert_eq(&format!("{errors}\n"));
+}
+
+#[test]
+fn a_plan_without_faults_of_shape_is_searched_as_a_whole_too() {
+    let source = "\
+name: p
+params: {n: , m: }
+tasks:
+  a: {run: x, matrix: {v: ['${{ params.n }}', '${{ params.m }}']}, needs: 'b[shard=7]'}
+  b: {run: x, partition: {kind: data-parallel, shards: '${{ params.n }}'}, needs: c}
+";
+    let errors = compile(source, "plan.yaml", &params(&[]), "/base").unwrap_err();
+    let text = expect![[r#"
+        plan.yaml:2:10: the parameter `n` has no default and was not given (plan_missing_parameter): give `n`
+        plan.yaml:2:15: the parameter `m` has no default and was not given (plan_missing_parameter): give `m`
+        plan.yaml:5:83: there is no task `c` (plan_unknown_task): use one of a, b
+    "#]];
+    text.assert_eq(&format!("{errors}\n"));
 }
 
 #[test]
@@ -252,7 +300,7 @@ fn references_and_matrices_that_mean_nothing_are_refused() {
     wrong(
         &task("run: x, matrix: {v: [], w: [1, 1]}"),
         &expect![[r#"
-            plan.yaml:3:24: the axis `v` has no values (plan_bad_matrix): write it like `lang: [rs, py]`, or give the parameter a value
+            plan.yaml:3:24: the axis `v` has no values (plan_bad_matrix): write at least one, or give the parameter a value
             plan.yaml:3:31: the axis `w` has a value twice, found `1` (plan_bad_matrix): remove one of them
         "#]],
     );

@@ -1,6 +1,7 @@
 //! Reading one task.
 
 use super::fields::{Fields, Reader, check_name, check_variable_part};
+use super::partition::{Shape, check_shape, merge, partition};
 use super::settings::settings;
 use crate::error::{ErrorCode, Problem};
 use crate::file::{
@@ -44,20 +45,27 @@ fn task(reader: &mut Reader<'_>, mut fields: Fields, what: &str) -> TaskFile {
         .take("kind")
         .and_then(|node| reader.word(node, "kind", &KINDS));
     let command = command(reader, &mut fields);
-    check_command(
-        reader,
-        position,
-        what,
-        &command,
-        kind.as_ref().map(|at| at.value),
-    );
     let needs = fields
         .take("needs")
         .map(|node| reader.items(node, |reader, node| reader.text(node, "needs")));
     let condition = fields
         .take("if")
         .and_then(|node| reader.word(node, "if", &CONDITIONS));
-    let matrix = fields.take("matrix").and_then(|node| matrix(reader, node));
+    let matrix = fields.take("matrix").map(|node| matrix(reader, node));
+    let partition = fields
+        .take("partition")
+        .map(|node| partition(reader, node, what));
+    let merge_node = fields.take("merge");
+    let shape = Shape {
+        position,
+        kind: kind.as_ref().map(|at| at.value),
+        command: &command,
+        matrix: matrix.as_ref(),
+        partition: partition.as_ref(),
+        merge: merge_node.as_ref(),
+    };
+    check_shape(reader, what, &shape);
+    let merge = merge_node.and_then(|node| merge(reader, node, what));
     let inputs = fields.take("inputs").map(|node| reader.items(node, input));
     let artifacts = fields
         .take("artifacts")
@@ -78,6 +86,8 @@ fn task(reader: &mut Reader<'_>, mut fields: Fields, what: &str) -> TaskFile {
         needs: needs.unwrap_or_default(),
         condition,
         matrix,
+        partition,
+        merge,
         inputs: inputs.unwrap_or_default(),
         artifacts: artifacts.unwrap_or_default(),
         gates: gates.unwrap_or_default(),
@@ -92,16 +102,7 @@ const DEADLINE_MAX_MS: u64 = 366 * 24 * 3_600_000;
 
 /// What is not a command stands for an empty one: it is already said that it is wrong.
 fn command(reader: &mut Reader<'_>, fields: &mut Fields) -> CommandFile {
-    let run = fields.take("run").map(|node| {
-        let position = node.position;
-        match reader.text(node, "run") {
-            Some(run) => {
-                check_script(reader, &run);
-                run
-            }
-            None => At::new(String::new(), position),
-        }
-    });
+    let run = fields.take("run").map(|node| script(reader, node));
     let argv = fields.take("argv").map(|node| {
         let position = node.position;
         if !matches!(node.value, Value::List(_)) {
@@ -121,6 +122,17 @@ fn command(reader: &mut Reader<'_>, fields: &mut Fields) -> CommandFile {
     CommandFile { run, argv }
 }
 
+pub(super) fn script(reader: &mut Reader<'_>, node: Node) -> At<String> {
+    let position = node.position;
+    match reader.text(node, "run") {
+        Some(run) => {
+            check_script(reader, &run);
+            run
+        }
+        None => At::new(String::new(), position),
+    }
+}
+
 fn check_script(reader: &mut Reader<'_>, run: &At<String>) {
     if run.value.len() > limits::SCRIPT_BYTES_MAX {
         let (bytes, max) = (run.value.len(), limits::SCRIPT_BYTES_MAX);
@@ -134,7 +146,7 @@ fn check_script(reader: &mut Reader<'_>, run: &At<String>) {
     }
 }
 
-fn check_command(
+pub(super) fn check_command(
     reader: &mut Reader<'_>,
     position: Option<Position>,
     what: &str,
@@ -165,31 +177,50 @@ fn check_command(
     }
 }
 
-fn matrix(reader: &mut Reader<'_>, node: Node) -> Option<MatrixFile> {
+/// A matrix. One that is wrong stands for one without axes: it is already said why.
+fn matrix(reader: &mut Reader<'_>, node: Node) -> MatrixFile {
     let position = node.position;
-    let mut fields = Fields::of(reader, node, "`matrix`")?;
+    let mut matrix = MatrixFile {
+        position,
+        axes: Named::default(),
+        exclude: Vec::new(),
+    };
+    let Some(mut fields) = Fields::of(reader, node, "`matrix`") else {
+        return matrix;
+    };
     let exclude = fields
         .take("exclude")
         .map(|node| reader.items(node, |reader, node| Some(reader.texts(node, "exclude"))));
-    let axes = fields.rest().into_iter().filter_map(|(key, node)| {
+    let mut axes = Vec::new();
+    let mut are_right = true;
+    for (key, node) in fields.rest() {
         let name = At::new(key.name, key.position);
-        let axis = match node.value {
-            Value::List(_) => {
-                let what = format!("matrix.{}", name.value);
-                let values = reader.items(node, |reader, node| reader.text(node, &what));
-                MatrixAxis::Values(values)
-            }
-            _ => MatrixAxis::Split(reader.text(node, &format!("matrix.{}", name.value))?),
-        };
-        Some((name, axis))
-    });
-    let axes = Named(axes.collect());
+        match axis(reader, node, &format!("matrix.{}", name.value)) {
+            Some(values) => axes.push((name, values)),
+            None => are_right = false,
+        }
+    }
+    let axes = Named(axes);
+    if axes.is_empty() && are_right {
+        let fix = "write it like `lang: [rs, py]`";
+        let problem = Problem::new(ErrorCode::BadMatrix, "`matrix` has no axis", fix);
+        reader.add(position, problem);
+    }
     check_variable_part(reader, &axes, "matrix", "MATRIX");
-    Some(MatrixFile {
-        position,
-        axes,
-        exclude: exclude.unwrap_or_default(),
-    })
+    if are_right {
+        matrix.axes = axes;
+        matrix.exclude = exclude.unwrap_or_default();
+    }
+    matrix
+}
+
+/// The values of an axis: a list, or a text that is split.
+pub(super) fn axis(reader: &mut Reader<'_>, node: Node, what: &str) -> Option<MatrixAxis> {
+    if matches!(node.value, Value::List(_)) {
+        let values = reader.items(node, |reader, node| reader.text(node, what));
+        return Some(MatrixAxis::Values(values));
+    }
+    reader.text(node, what).map(MatrixAxis::Split)
 }
 
 fn input(reader: &mut Reader<'_>, node: Node) -> Option<InputFile> {
@@ -222,7 +253,7 @@ fn input(reader: &mut Reader<'_>, node: Node) -> Option<InputFile> {
     })
 }
 
-fn artifact(reader: &mut Reader<'_>, node: Node) -> Option<ArtifactFile> {
+pub(super) fn artifact(reader: &mut Reader<'_>, node: Node) -> Option<ArtifactFile> {
     if node.value.scalar().is_some() {
         let glob = reader.text(node, "artifacts")?;
         check_inside(reader, &glob, "artifacts");
@@ -253,7 +284,7 @@ fn artifact(reader: &mut Reader<'_>, node: Node) -> Option<ArtifactFile> {
 }
 
 /// Paths that would leave the workspace.
-fn check_inside(reader: &mut Reader<'_>, path: &At<String>, what: &str) {
+pub(super) fn check_inside(reader: &mut Reader<'_>, path: &At<String>, what: &str) {
     let leaves = path.value.starts_with('/') || path.value.split('/').any(|part| part == "..");
     if leaves || path.value.is_empty() {
         let message = format!("`{what}` must be a path inside the workspace");
@@ -263,7 +294,7 @@ fn check_inside(reader: &mut Reader<'_>, path: &At<String>, what: &str) {
     }
 }
 
-fn gates(reader: &mut Reader<'_>, node: Node, what: &str) -> Vec<GateFile> {
+pub(super) fn gates(reader: &mut Reader<'_>, node: Node, what: &str) -> Vec<GateFile> {
     let position = node.position;
     let gates = reader.items(node, |reader, node| gate(reader, node, what));
     if gates.len() > limits::GATES_PER_TASK_MAX {
@@ -324,7 +355,7 @@ fn compensate(reader: &mut Reader<'_>, node: Node, what: &str) -> Option<Compens
     })
 }
 
-fn command_with_timeout(
+pub(super) fn command_with_timeout(
     reader: &mut Reader<'_>,
     fields: &mut Fields,
     what: &str,
