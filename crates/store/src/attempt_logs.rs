@@ -11,6 +11,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// Bytes given out by one read.
 const READ_BYTES_MAX: usize = 1 << 20;
@@ -199,6 +200,31 @@ impl AttemptLogs {
         })
     }
 
+    /// The logs in one of 256 parts of the directory.
+    pub(crate) fn in_shard(&self, byte: u8) -> Result<Vec<(TaskId, u32)>, StoreError> {
+        let directory = &self.inner.directory;
+        let names = directory
+            .shard(byte)
+            .and_then(|shard| shard.names())
+            .map_err(StoreError::file("list", directory.path()))?;
+        Ok(names.iter().filter_map(|name| parse_name(name)).collect())
+    }
+
+    /// Removes the log of an attempt unless it was written since `then`; gives its size if it
+    /// went.
+    pub(crate) fn remove_untouched(
+        &self,
+        task: TaskId,
+        attempt: u32,
+        then: SystemTime,
+    ) -> Result<Option<u64>, AttemptLogError> {
+        self.inner.locks.with((task, attempt), || {
+            self.shard(task)
+                .and_then(|shard| shard.remove_untouched(&file_name(task, attempt), then))
+                .map_err(file_error("remove", task, attempt))
+        })
+    }
+
     /// The first `max_lines` lines that match the regular expression.
     pub fn grep(
         &self,
@@ -235,6 +261,12 @@ impl AttemptLogs {
 
 fn file_name(task: TaskId, attempt: u32) -> String {
     format!("{task}.{attempt}.log")
+}
+
+/// What [`file_name`] was made from.
+fn parse_name(name: &str) -> Option<(TaskId, u32)> {
+    let (task, attempt) = name.strip_suffix(".log")?.rsplit_once('.')?;
+    Some((task.parse().ok()?, attempt.parse().ok()?))
 }
 
 fn matching_lines(

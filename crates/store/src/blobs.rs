@@ -3,7 +3,7 @@
 use crate::data_dir::DataDir;
 use crate::error::StoreError;
 use crate::key_locks::KeyLocks;
-use crate::shards::Directory;
+use crate::shards::{self, Directory};
 use skep_model::attempt::ArtifactHash;
 use skep_model::limits::ARTIFACT_BYTES_MAX;
 use std::fs::File;
@@ -111,11 +111,14 @@ impl BlobStore {
         })
     }
 
-    /// How much of it is here.
+    /// How much of it is here. What is complete stays for the grace of the retention policy from
+    /// now on, whether or not anything refers to it yet: a report may be about to.
     pub fn status(&self, hash: ArtifactHash) -> Result<BlobStatus, BlobError> {
-        self.inner
-            .status(hash)
-            .map_err(file_error("look for", hash))
+        self.inner.locks.with(hash, || {
+            self.inner
+                .status(hash)
+                .map_err(file_error("look for", hash))
+        })
     }
 
     /// Adds a piece; gives the offset of the next one. Nothing is durable before
@@ -156,6 +159,34 @@ impl BlobStore {
         })
     }
 
+    /// The complete artifacts whose hashes begin with this byte.
+    pub(crate) fn hashes_in_shard(&self, byte: u8) -> Result<Vec<ArtifactHash>, StoreError> {
+        let names = self
+            .inner
+            .complete
+            .shard(byte)
+            .and_then(|shard| shard.names())
+            .map_err(StoreError::file("list", self.inner.complete.path()))?;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Removes a complete artifact unless it was written or asked for since `then`; gives its
+    /// size if it went.
+    pub(crate) fn remove_untouched(
+        &self,
+        hash: ArtifactHash,
+        then: SystemTime,
+    ) -> Result<Option<u64>, BlobError> {
+        let name = hash.to_string();
+        self.inner.locks.with(hash, || {
+            self.inner
+                .complete
+                .shard(hash.0[0])
+                .and_then(|shard| shard.remove_untouched(&name, then))
+                .map_err(file_error("remove", hash))
+        })
+    }
+
     /// Removes unfinished uploads that got no piece since `then`; gives their number.
     pub fn sweep_parts(&self, then: SystemTime) -> Result<usize, StoreError> {
         let parts = &self.inner.parts;
@@ -165,13 +196,11 @@ impl BlobStore {
             let Ok(hash) = name.parse::<ArtifactHash>() else {
                 continue;
             };
-            let old = self.inner.locks.with(hash, || -> io::Result<bool> {
-                let Some(file) = parts.read(&name)? else {
-                    return Ok(false);
-                };
-                Ok(file.metadata()?.modified()? < then && parts.remove(&name)?)
-            });
-            removed += usize::from(old.map_err(error())?);
+            let old = self
+                .inner
+                .locks
+                .with(hash, || parts.remove_untouched(&name, then));
+            removed += usize::from(old.map_err(error())?.is_some());
         }
         Ok(removed)
     }
@@ -181,6 +210,7 @@ impl Inner {
     fn status(&self, hash: ArtifactHash) -> io::Result<BlobStatus> {
         let name = hash.to_string();
         if let Some(file) = self.complete.shard(hash.0[0])?.read(&name)? {
+            shards::touch(&file)?;
             return Ok(BlobStatus::Complete(file.metadata()?.len()));
         }
         match self.parts.read(&name)? {

@@ -54,10 +54,10 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
-    /// An entry was written by a newer version.
+    /// An entry was written by another version.
     #[error(
-        "log entry {index} has format {found}, this version knows {known}: run the newer version \
-         of skep that wrote it"
+        "log entry {index} has format {found}, this version knows {known}: run the version of skep \
+         that wrote it"
     )]
     UnknownFormat {
         /// The entry.

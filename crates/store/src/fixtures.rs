@@ -139,6 +139,7 @@ pub(crate) fn run(number: u128, name: &str, state: RunState) -> RunRecord {
             labels: BTreeMap::new(),
             weight: 10,
             trace_parent: None,
+            strategy: None,
         }),
         state,
         counts: TaskCounts::default(),

@@ -1,6 +1,7 @@
 //! Databases that released versions wrote must stay readable.
 //!
-//! `tests/data/v1/skep.db` holds what `write_everything` wrote with schema 1 and log format 1. To
+//! `tests/data/v1/skep.db` holds what `write_everything` wrote with schema 1 and log format 2
+//! (no release wrote log format 1). To
 //! make it anew (only while no release has written that format), run this test with
 //! `SKEP_WRITE_GOLDEN=1`.
 

@@ -31,5 +31,7 @@ pub(crate) fn columns(key: &RowKey) -> (i64, KeyBytes<'_>) {
         RowKey::Token(id) => (5, KeyBytes::Id(id.as_u128().to_be_bytes())),
         RowKey::Idempotency(key) => (6, KeyBytes::Text(key)),
         RowKey::Clock => (7, KeyBytes::Only),
+        RowKey::JoinToken(id) => (8, KeyBytes::Id(id.as_u128().to_be_bytes())),
+        RowKey::Enrolment(id) => (9, KeyBytes::Id(id.as_u128().to_be_bytes())),
     }
 }

@@ -1,10 +1,11 @@
 //! Directories of many files: 256 shards, opened without ever following a symbolic link.
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{Mode, OFlags, Timespec, Timestamps};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 const DIRECTORY_MODE: Mode = Mode::RWXU;
 const FILE_MODE: Mode = Mode::from_raw_mode(0o600);
@@ -80,6 +81,18 @@ impl Directory {
         }
     }
 
+    /// Removes a file unless it was touched since `then`; gives its size if it went.
+    pub(crate) fn remove_untouched(&self, name: &str, then: SystemTime) -> io::Result<Option<u64>> {
+        let Some(file) = self.read(name)? else {
+            return Ok(None);
+        };
+        let metadata = file.metadata()?;
+        if metadata.modified()? >= then || !self.remove(name)? {
+            return Ok(None);
+        }
+        Ok(Some(metadata.len()))
+    }
+
     /// The names inside.
     pub(crate) fn names(&self) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
@@ -114,6 +127,19 @@ impl Directory {
             self.path.join(name).display()
         )))
     }
+}
+
+/// Notes that somebody asked for the file: it counts as written just now.
+pub(crate) fn touch(file: &File) -> io::Result<()> {
+    let now = Timespec {
+        tv_sec: 0,
+        tv_nsec: rustix::fs::UTIME_NOW,
+    };
+    let times = Timestamps {
+        last_access: now,
+        last_modification: now,
+    };
+    Ok(rustix::fs::futimens(file, &times)?)
 }
 
 fn directory_flags() -> OFlags {

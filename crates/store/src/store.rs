@@ -5,6 +5,7 @@ use crate::data_dir::DataDir;
 use crate::database;
 use crate::error::StoreError;
 use crate::journal::SqliteJournal;
+use crate::provenance::CLUSTER;
 use crate::recovery;
 use crate::wal_scan;
 use rusqlite::{Connection, OptionalExtension};
@@ -83,7 +84,7 @@ fn refuse_a_lost_database(dir: &DataDir, path: &Path) -> Result<(), StoreError> 
 
 fn load_or_make_cluster(connection: &Connection) -> Result<ClusterId, StoreError> {
     let found = connection
-        .query_row("SELECT value FROM meta WHERE name = 'cluster'", [], |row| {
+        .query_row("SELECT value FROM meta WHERE name = ?1", [CLUSTER], |row| {
             row.get::<_, Vec<u8>>(0)
         })
         .optional()
@@ -100,8 +101,8 @@ fn load_or_make_cluster(connection: &Connection) -> Result<ClusterId, StoreError
     let id = uuid::Uuid::now_v7().as_u128();
     connection
         .execute(
-            "INSERT INTO meta VALUES ('cluster', ?1)",
-            [id.to_be_bytes()],
+            "INSERT INTO meta VALUES (?1, ?2)",
+            rusqlite::params![CLUSTER, id.to_be_bytes()],
         )
         .map_err(StoreError::database("store the cluster id"))?;
     Ok(ClusterId::from_u128(id))

@@ -32,14 +32,21 @@ impl Archive {
 
     /// The oldest entry whose events are kept; none before the first one.
     pub fn first_event_index(&self) -> Result<Option<LogIndex>, StoreError> {
-        let oldest = self.read(|connection| {
+        self.event_index("SELECT min(idx) FROM events")
+    }
+
+    /// The newest entry whose events are here; none before the first one.
+    pub fn last_event_index(&self) -> Result<Option<LogIndex>, StoreError> {
+        self.event_index("SELECT max(idx) FROM events")
+    }
+
+    fn event_index(&self, sql: &str) -> Result<Option<LogIndex>, StoreError> {
+        let index = self.read(|connection| {
             connection
-                .query_row("SELECT min(idx) FROM events", [], |row| {
-                    row.get::<_, Option<i64>>(0)
-                })
-                .map_err(StoreError::database("read the oldest events"))
+                .query_row(sql, [], |row| row.get::<_, Option<i64>>(0))
+                .map_err(StoreError::database("read the places of events"))
         })?;
-        Ok(oldest.map(|index| LogIndex(index as u64)))
+        Ok(index.map(|index| LogIndex(index as u64)))
     }
 }
 

@@ -247,6 +247,7 @@ fn artifacts_are_found_by_task_run_and_hash() {
 fn events_follow_a_cursor_without_gap() {
     let mut fixture = with_history(vec![], vec![]);
     assert_eq!(fixture.archive.first_event_index().unwrap(), None);
+    assert_eq!(fixture.archive.last_event_index().unwrap(), None);
     let derived = derived_events(1..=5);
     fixture
         .journal
@@ -258,6 +259,10 @@ fn events_follow_a_cursor_without_gap() {
     assert_eq!(
         fixture.archive.first_event_index().unwrap(),
         Some(LogIndex(1))
+    );
+    assert_eq!(
+        fixture.archive.last_event_index().unwrap(),
+        Some(LogIndex(5))
     );
     // Each entry has two events.
     for (index, ordinal, limit, expected) in [

@@ -5,6 +5,7 @@ use crate::StoreError;
 use crate::fixtures::{commit_sizes, derived_events, journal_in};
 use rusqlite::Connection;
 use skep_coordinator::ports::{Commit, Journal};
+use skep_model::command::LOG_FORMAT;
 use std::path::Path;
 
 /// Changes the database behind the store's back.
@@ -124,13 +125,15 @@ fn an_entry_of_a_newer_format_is_refused_with_both_numbers() {
             StoreError::UnknownFormat {
                 index: 6,
                 found: 9,
-                known: 1
+                known: LOG_FORMAT
             }
         ),
         "{error}"
     );
     assert!(
-        error.to_string().contains("run the newer version"),
+        error
+            .to_string()
+            .contains("run the version of skep that wrote it"),
         "{error}"
     );
 }

@@ -3,6 +3,7 @@
 mod derived;
 mod indexer;
 mod retention;
+mod sweep;
 
 pub(crate) use indexer::{RUNS_INDEXED, TASKS_INDEXED};
 
@@ -51,6 +52,10 @@ pub struct SqliteJournal {
     broken: bool,
     /// Keeps the ownership of the directory, and its reserve of space.
     dir: DataDir,
+    /// What is no longer kept goes by this, if anything ever goes.
+    upkeep: Option<sweep::Upkeep>,
+    /// The sweep under way.
+    round: Option<sweep::Round>,
 }
 
 /// Entries of a commit in their stored form; bytes lie in the scratch space.
@@ -68,6 +73,8 @@ impl SqliteJournal {
             scratch: Vec::new(),
             broken: false,
             dir,
+            upkeep: None,
+            round: None,
         }
     }
 
@@ -180,12 +187,17 @@ impl Journal for SqliteJournal {
         if commit.entries.is_empty() && commit.derived.is_empty() {
             return Ok(());
         }
-        self.guarded(|journal| journal.write(commit))
+        self.guarded(|journal| journal.write(commit))?;
+        self.sweep_behind_commit();
+        Ok(())
     }
 
     fn idle(&mut self) -> Result<bool, JournalError> {
         let added = self.index_search(ROWS_INDEXED_PER_IDLE)?;
-        Ok(added >= ROWS_INDEXED_PER_IDLE)
+        if added >= ROWS_INDEXED_PER_IDLE {
+            return Ok(true);
+        }
+        self.sweep_idle()
     }
 }
 

@@ -2,9 +2,9 @@
 
 use crate::fixtures::{
     clock_checkpoint, commit_sizes, derived_events, digest, entries, entry, events, finished,
-    journal_in, options, task_id,
+    history, journal_in, options, task_id,
 };
-use crate::{DataDir, OpenOptions, Store, StoreError};
+use crate::{DataDir, OpenOptions, SqliteJournal, Store, StoreError};
 use proptest::prelude::*;
 use skep_coordinator::ports::{Commit, Derived, Journal, JournalError, Recovered};
 use skep_model::attempt::LogIndex;
@@ -270,6 +270,31 @@ fn a_full_disk_stores_nothing_of_the_commit_and_loses_nothing_before_it() {
 }
 
 #[test]
+fn upkeep_that_meets_a_full_disk_leaves_the_journal_usable() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut journal = journal_in(dir.path());
+    let tasks = (1..=400).map(|number| finished(number, None, &"name ".repeat(40)));
+    journal
+        .commit(&history(tasks.collect(), Vec::new()))
+        .unwrap();
+    let pages = |journal: &SqliteJournal, name: &str| -> i64 {
+        let sql = format!("PRAGMA {name}");
+        journal
+            .connection
+            .query_row(&sql, [], |row| row.get(0))
+            .unwrap()
+    };
+    let now = pages(&journal, "page_count");
+    let room = pages(&journal, &format!("max_page_count = {now}"));
+    assert_eq!(room, now, "the disk is full");
+    let error = journal.idle().unwrap_err();
+    assert!(matches!(error, JournalError::DiskFull { .. }), "{error}");
+    pages(&journal, "max_page_count = 1000000");
+    commit_sizes(&mut journal, &[2]);
+    assert!(!journal.idle().unwrap(), "the search is filled after all");
+}
+
+#[test]
 fn forgotten_entries_leave_a_chain_that_still_verifies() {
     let dir = tempfile::tempdir().unwrap();
     ten_entries(dir.path());
@@ -285,7 +310,11 @@ fn forgotten_entries_leave_a_chain_that_still_verifies() {
     assert_eq!(recover(dir.path()).unwrap().entries.len(), 6);
     let owner = DataDir::open(dir.path(), options()).unwrap();
     let archive = Store::open(&owner).unwrap().archive();
-    assert_eq!(archive.first_event_index().unwrap(), Some(LogIndex(4)));
+    assert_eq!(
+        archive.first_event_index().unwrap(),
+        Some(LogIndex(1)),
+        "events go by rules of their own"
+    );
     let report = archive.verify_all().unwrap();
     assert_eq!((report.log_entries, report.findings), (7, vec![]));
 }
