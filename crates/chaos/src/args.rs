@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 /// What is printed when the command line is not understood.
 pub(crate) const USAGE: &str = "usage: skep-chaos [--skep PATH] [--tasks N] [--cycles N] \
-                                [--seed S] [--dir DIR] [--sabotage] [--json]";
+                                [--seed S] [--dir DIR] [--sabotage] [--json]\n       \
+                                skep-chaos net --help\n       skep-chaos delay-proxy --help";
 
 /// What is played.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Default for Args {
         Self {
             skep: beside_this_program("skep"),
             tasks: 2_000,
-            cycles: 7,
+            cycles: 9,
             seed: 1,
             dir: None,
             sabotage: false,
@@ -68,12 +69,13 @@ impl Args {
 }
 
 /// A program of the same build.
-fn beside_this_program(name: &str) -> PathBuf {
+pub(crate) fn beside_this_program(name: &str) -> PathBuf {
     let this = std::env::current_exe().unwrap_or_default();
     this.with_file_name(name)
 }
 
-fn number<T: std::str::FromStr>(word: Option<String>) -> Option<T> {
+/// A word as a number.
+pub(crate) fn number<T: std::str::FromStr>(word: Option<String>) -> Option<T> {
     word.and_then(|word| word.parse().ok())
 }
 

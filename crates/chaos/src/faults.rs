@@ -23,10 +23,14 @@ pub(crate) enum Fault {
     KillAll,
     /// Politely, while followers and nodes are connected.
     RestartCoordinator,
+    /// Politely: it says goodbye.
+    RestartNode,
+    /// It gets no work for a while.
+    DrainNode,
 }
 
 impl Fault {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::KillCoordinator,
         Self::KillCoordinatorTwice,
         Self::KillNode,
@@ -34,6 +38,8 @@ impl Fault {
         Self::KillCoordinatorAndNode,
         Self::KillAll,
         Self::RestartCoordinator,
+        Self::RestartNode,
+        Self::DrainNode,
     ];
 
     /// The faults of so many cycles: all kinds before one comes again.
@@ -60,14 +66,14 @@ impl Fault {
             Self::KillCoordinator => {
                 swarm.kill_coordinator()?;
                 pause(random, 0, 1_500);
-                swarm.start_coordinator()
+                swarm.start_coordinator().map(drop)
             }
             Self::KillCoordinatorTwice => {
                 swarm.kill_coordinator()?;
                 swarm.begin_coordinator()?;
                 pause(random, 0, 150);
                 swarm.kill_coordinator()?;
-                swarm.start_coordinator()
+                swarm.start_coordinator().map(drop)
             }
             Self::KillNode => {
                 swarm.kill_node(node)?;
@@ -84,7 +90,7 @@ impl Fault {
                 swarm.kill_node(node)?;
                 swarm.start_node(node)?;
                 pause(random, 0, 1_000);
-                swarm.start_coordinator()
+                swarm.start_coordinator().map(drop)
             }
             Self::KillAll => {
                 swarm.kill_coordinator()?;
@@ -97,7 +103,17 @@ impl Fault {
             Self::RestartCoordinator => {
                 swarm.stop_coordinator()?;
                 pause(random, 0, 1_000);
-                swarm.start_coordinator()
+                swarm.start_coordinator().map(drop)
+            }
+            Self::RestartNode => {
+                swarm.stop_node(node)?;
+                pause(random, 0, 1_500);
+                swarm.start_node(node)
+            }
+            Self::DrainNode => {
+                swarm.drain_node(node)?;
+                pause(random, 500, 1_500);
+                swarm.undrain_node(node)
             }
         }
     }
@@ -157,8 +173,8 @@ mod tests {
 
     #[test]
     fn every_kind_comes_once_before_one_comes_again() {
-        let plan = Fault::plan(15, &mut Random::new(3, 0));
-        assert_eq!(plan.len(), 15);
+        let plan = Fault::plan(20, &mut Random::new(3, 0));
+        assert_eq!(plan.len(), 20);
         for round in plan.chunks_exact(Fault::ALL.len()) {
             let mut round = round.to_vec();
             round.sort();

@@ -141,6 +141,29 @@ pub(crate) struct Execution {
     pub(crate) fence: String,
 }
 
+/// How a node came back to work after the network had healed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recovery {
+    pub(crate) node: String,
+    /// From the heal until it had finished a task, when it did while that was waited for.
+    pub(crate) took_ms: Option<u64>,
+    pub(crate) bound_ms: u64,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.took_ms {
+            Some(ms) => write!(
+                f,
+                "`{}` finished work {:.1} s after the heal",
+                self.node,
+                ms as f64 / 1_000.0
+            ),
+            None => write!(f, "`{}` finished nothing after the heal", self.node),
+        }
+    }
+}
+
 /// Everything.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub(crate) struct History {
@@ -150,6 +173,10 @@ pub(crate) struct History {
     /// All events, read from the start after the end.
     pub(crate) all_events: Vec<Event>,
     pub(crate) executions: Vec<Execution>,
+    /// How nodes came back, where they were cut off.
+    pub(crate) recoveries: Vec<Recovery>,
+    /// How often a node was told to end while it worked: it stops its attempts and says so.
+    pub(crate) node_stops: usize,
     /// Processes found where there should be none.
     pub(crate) orphans: Vec<String>,
     /// Processes that ended or panicked without being told to, and what never came.

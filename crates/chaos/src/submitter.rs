@@ -108,6 +108,18 @@ impl Work {
     }
 }
 
+/// Submits a request that has to be accepted as it is.
+pub(crate) fn submit_once(planned: &Planned, server: &Server) -> anyhow::Result<Submission> {
+    let mut submission = planned.submission.clone();
+    match ask(planned, server) {
+        Ok(answer) => submission.answers.push(answer),
+        Err(NoAnswer::Broken(why) | NoAnswer::Refused(why)) => {
+            anyhow::bail!("submit `{}`: {why}", submission.key)
+        }
+    }
+    Ok(submission)
+}
+
 fn ask(planned: &Planned, server: &Server) -> Result<Answer, NoAnswer> {
     let submission = &planned.submission;
     let answer = server.post(planned.route, &submission.key, &planned.body)?;

@@ -1,28 +1,25 @@
 //! A coordinator and its nodes as real processes that can be killed, stopped and started again.
 
 use crate::http::Server;
+use crate::process::Process;
 use crate::random::Random;
 use crate::sabotage::Sabotage;
-use anyhow::{Context, Result, bail};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::wiring::{self, Commands, HOME, LABEL, Wiring};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::Signal;
 use serde_json::Value;
-use std::ffi::OsString;
-use std::fs::{self, File};
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Longest time until a process serves.
-const START_TIMEOUT: Duration = Duration::from_secs(40);
-/// Longest time until a process ends after it was asked to.
-const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest time until the processes of a killed node are gone too.
 const ORPHAN_TIMEOUT: Duration = Duration::from_secs(10);
 const POLL: Duration = Duration::from_millis(20);
-/// Attempts that a node runs at a time.
-const SLOTS: &str = "16";
+/// Longest time until a drained node has nothing left to do. The longest task takes 3 s.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 /// Ports are taken from here: below those that the system gives to outgoing connections, so that
 /// none of them holds the port while the coordinator is down.
 const PORTS: std::ops::Range<u64> = 20_000..30_000;
@@ -31,6 +28,7 @@ const PORTS: std::ops::Range<u64> = 20_000..30_000;
 #[derive(Debug)]
 pub(crate) struct Swarm {
     pub(crate) server: Server,
+    skep: PathBuf,
     ready_file: PathBuf,
     coordinator: Process,
     sabotage: Option<Sabotage>,
@@ -51,50 +49,45 @@ pub(crate) struct Findings {
 }
 
 impl Swarm {
-    /// Starts a coordinator and so many nodes, and waits until all take work.
-    pub(crate) fn start(
-        skep: &Path,
-        directory: &Path,
-        nodes: usize,
-        random: &mut Random,
-    ) -> Result<Self> {
-        let address = free_address(random)?;
-        let ready_file = directory.join("ready.json");
-        let up = [
-            "up",
-            "--nodes",
-            "0",
-            "--listen",
-            &address.to_string(),
-            "--ready-file",
-        ];
-        let up = up
-            .map(OsString::from)
-            .into_iter()
-            .chain([ready_file.clone().into()]);
+    /// Starts a coordinator and its nodes, and waits until all take work.
+    pub(crate) fn start(skep: &Path, directory: &Path, wiring: &Wiring) -> Result<Self> {
+        let commands = Commands {
+            wiring,
+            skep,
+            directory,
+        };
+        let coordinator = Process::new("coordinator", directory, HOME, commands.coordinator());
         let mut swarm = Self {
             server: Server {
-                address,
+                address: wiring.address(),
                 token: String::new(),
             },
-            ready_file,
-            coordinator: Process::new("coordinator", skep, directory, up.collect()),
+            skep: skep.to_owned(),
+            ready_file: commands.ready_file(),
+            coordinator,
             sabotage: None,
             nodes: Vec::new(),
             breakdowns: Vec::new(),
             orphans: Vec::new(),
             kills: 0,
         };
-        swarm.start_coordinator()?;
-        for number in 1..=nodes {
-            let name = format!("n{number}");
-            let arguments = swarm.node_arguments(&name, directory);
-            swarm
-                .nodes
-                .push(Process::new(&name, skep, directory, arguments));
-            swarm.start_node(number - 1)?;
+        let ready = swarm.start_coordinator()?;
+        for node in 0..wiring.nodes() {
+            let name = wiring::name(node);
+            let first = commands.join(node, &ready)?;
+            let process = Process::new(&name, directory, &wiring.home(&name), first);
+            swarm.nodes.push(process);
+            swarm.start_node(node)?;
         }
-        swarm.wait_for_nodes(nodes)?;
+        if wiring.is_joined() {
+            swarm.wait_for_nodes(|_| true)?;
+            for node in 0..wiring.nodes() {
+                swarm.stop_node(node)?;
+                swarm.nodes[node].becomes(commands.node(node));
+                swarm.start_node(node)?;
+            }
+        }
+        swarm.wait_for_nodes(|shown| shown["labels"][LABEL] == shown["name"])?;
         Ok(swarm)
     }
 
@@ -104,30 +97,8 @@ impl Swarm {
         self.sabotage = Some(Sabotage::new(data, directory.join("earlier-data")));
     }
 
-    fn node_arguments(&self, name: &str, directory: &Path) -> Vec<OsString> {
-        let url = format!("http://{}", self.server.address);
-        let words = [
-            "node",
-            "start",
-            "--coordinator",
-            &url,
-            "--name",
-            name,
-            "--slots",
-            SLOTS,
-        ];
-        let token = directory.join("home/state/node-token");
-        let paths = [
-            "--state-dir".into(),
-            directory.join(name).into(),
-            "--token-file".into(),
-            token.into(),
-        ];
-        words.map(OsString::from).into_iter().chain(paths).collect()
-    }
-
-    /// Starts the coordinator on its data and waits until it serves.
-    pub(crate) fn start_coordinator(&mut self) -> Result<()> {
+    /// Starts the coordinator on its data and waits until it serves; what its ready file says.
+    pub(crate) fn start_coordinator(&mut self) -> Result<Value> {
         self.begin_coordinator()?;
         let start = Instant::now();
         while !self.ready_file.exists() {
@@ -141,7 +112,7 @@ impl Swarm {
             .context("the ready file names no token file")?;
         let token = fs::read_to_string(token).context("read the token file")?;
         token.trim().clone_into(&mut self.server.token);
-        Ok(())
+        Ok(ready)
     }
 
     /// Starts the coordinator without waiting for it.
@@ -173,10 +144,71 @@ impl Swarm {
     pub(crate) fn kill_node(&mut self, node: usize) -> Result<()> {
         self.kills += 1;
         self.breakdowns.extend(self.nodes[node].kill()?);
-        let left = crate::living::wait_until_none(&self.nodes[node].state(), ORPHAN_TIMEOUT);
-        let name = &self.nodes[node].name;
-        let orphan = |what: String| format!("after `{name}` was killed: {what}");
+        self.expect_no_orphans(node, "was killed");
+        Ok(())
+    }
+
+    /// Asks a node to end; its attempts have to go with it.
+    pub(crate) fn stop_node(&mut self, node: usize) -> Result<()> {
+        self.breakdowns.extend(self.nodes[node].stop()?);
+        self.expect_no_orphans(node, "ended");
+        Ok(())
+    }
+
+    fn expect_no_orphans(&mut self, node: usize, fate: &str) {
+        let process = &self.nodes[node];
+        let left = crate::living::wait_until_none(&process.state(), ORPHAN_TIMEOUT);
+        let orphan = |what: String| format!("after `{}` {fate}: {what}", process.name);
         self.orphans.extend(left.into_iter().map(orphan));
+    }
+
+    /// Gives a node no new work, by the command line, and waits until what it runs has ended.
+    pub(crate) fn drain_node(&mut self, node: usize) -> Result<()> {
+        self.command(&["node", "drain", &wiring::name(node)])?;
+        let start = Instant::now();
+        while self.attempts_of(node)? > 0 {
+            if start.elapsed() > DRAIN_TIMEOUT {
+                let (name, bound) = (wiring::name(node), DRAIN_TIMEOUT.as_secs());
+                let breakdown = format!("`{name}` was drained and still works after {bound} s");
+                self.breakdowns.push(breakdown);
+                break;
+            }
+            thread::sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// Gives a drained node work again; until now it must have had none.
+    pub(crate) fn undrain_node(&mut self, node: usize) -> Result<()> {
+        let attempts = self.attempts_of(node)?;
+        if attempts > 0 {
+            let name = wiring::name(node);
+            let breakdown = format!("`{name}` was drained and then given {attempts} attempts");
+            self.breakdowns.push(breakdown);
+        }
+        self.command(&["node", "resume", &wiring::name(node)])
+    }
+
+    fn attempts_of(&self, node: usize) -> Result<u64> {
+        let attempts = &self.shown(node)?["in_use"]["attempts"];
+        attempts.as_u64().context("a node shows no attempts")
+    }
+
+    /// Runs a command of Skep as its user would.
+    fn command(&self, words: &[&str]) -> Result<()> {
+        let output = Command::new(&self.skep)
+            .args(words)
+            .env("SKEP_URL", format!("http://{}", self.server.address))
+            .env("SKEP_TOKEN", &self.server.token)
+            .stdin(Stdio::null())
+            .output()
+            .with_context(|| format!("start `{}`", self.skep.display()))?;
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`skep {}` failed: {complaint}",
+            words.join(" ")
+        );
         Ok(())
     }
 
@@ -190,19 +222,25 @@ impl Swarm {
 
     /// The state of a node, as the coordinator sees it.
     pub(crate) fn node_state(&self, node: usize) -> Result<String> {
+        let state = self.shown(node)?["state"].as_str().map(str::to_owned);
+        state.context("a node has no state")
+    }
+
+    fn shown(&self, node: usize) -> Result<Value> {
         let answer = self.server.get("/api/v2/nodes")?;
         let nodes = answer["items"].as_array().into_iter().flatten();
         let mut named = nodes.filter(|shown| shown["name"] == *self.nodes[node].name);
-        let state = named.next().and_then(|shown| shown["state"].as_str());
-        Ok(state.context("the node is not listed")?.to_owned())
+        named.next().cloned().context("the node is not listed")
     }
 
-    fn wait_for_nodes(&mut self, wanted: usize) -> Result<()> {
+    /// Waits until every node takes work and is shown as wanted.
+    fn wait_for_nodes(&mut self, is_wanted: impl Fn(&Value) -> bool) -> Result<()> {
         let start = Instant::now();
         loop {
             let answer = self.server.get("/api/v2/nodes")?;
             let nodes = answer["items"].as_array().into_iter().flatten();
-            if nodes.filter(|node| node["state"] == "ready").count() >= wanted {
+            let ready = nodes.filter(|node| node["state"] == "ready" && is_wanted(node));
+            if ready.count() >= self.nodes.len() {
                 return Ok(());
             }
             for process in &mut self.nodes {
@@ -231,7 +269,8 @@ impl Swarm {
     }
 }
 
-fn free_address(random: &mut Random) -> Result<SocketAddr> {
+/// An address for a coordinator on this machine.
+pub(crate) fn free_address(random: &mut Random) -> Result<SocketAddr> {
     for _ in 0..100 {
         let port = random.between(PORTS.start, PORTS.end - 1) as u16;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
@@ -240,142 +279,4 @@ fn free_address(random: &mut Random) -> Result<SocketAddr> {
         }
     }
     bail!("no free port was found in {PORTS:?}");
-}
-
-/// One process, which may run or not, with a file for what it prints.
-#[derive(Debug)]
-struct Process {
-    name: String,
-    program: PathBuf,
-    arguments: Vec<OsString>,
-    directory: PathBuf,
-    child: Option<Child>,
-}
-
-impl Process {
-    fn new(name: &str, program: &Path, directory: &Path, arguments: Vec<OsString>) -> Self {
-        Self {
-            name: name.to_owned(),
-            program: program.to_owned(),
-            arguments,
-            directory: directory.to_owned(),
-            child: None,
-        }
-    }
-
-    /// The directory of this process alone.
-    fn state(&self) -> PathBuf {
-        self.directory.join(&self.name)
-    }
-
-    fn log(&self) -> PathBuf {
-        self.directory.join(format!("{}.log", self.name))
-    }
-
-    fn start(&mut self) -> Result<()> {
-        let output = File::options().create(true).append(true).open(self.log())?;
-        let errors = output.try_clone()?;
-        let child = Command::new(&self.program)
-            .args(&self.arguments)
-            .current_dir(&self.directory)
-            .env("SKEP_HOME", self.directory.join("home"))
-            .env_remove("SKEP_URL")
-            .env_remove("SKEP_TOKEN")
-            .stdin(Stdio::null())
-            .stdout(output)
-            .stderr(errors)
-            .spawn()
-            .with_context(|| format!("start `{}`", self.program.display()))?;
-        self.child = Some(child);
-        Ok(())
-    }
-
-    /// Fails when it ended or takes too long.
-    fn is_starting(&mut self, since: Instant) -> Result<()> {
-        if let Some(status) = self.ended()? {
-            bail!("`{}` ended with {status} while it started", self.name);
-        }
-        if since.elapsed() > START_TIMEOUT {
-            bail!(
-                "`{}` did not serve within {} s",
-                self.name,
-                START_TIMEOUT.as_secs()
-            );
-        }
-        Ok(())
-    }
-
-    fn ended(&mut self) -> Result<Option<ExitStatus>> {
-        let child = self.child.as_mut().context("the process was not started")?;
-        Ok(child.try_wait()?)
-    }
-
-    fn signal(&self, signal: Signal) -> Result<()> {
-        let child = self.child.as_ref().context("the process was not started")?;
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        kill_process(pid.context("a process has no id")?, signal)?;
-        Ok(())
-    }
-
-    /// Says so when it had ended before.
-    fn kill(&mut self) -> Result<Option<String>> {
-        if let Some(status) = self.ended()? {
-            return Ok(Some(format!(
-                "`{}` ended by itself with {status}",
-                self.name
-            )));
-        }
-        let child = self.child.as_mut().context("the process was not started")?;
-        child.kill()?;
-        child.wait()?;
-        Ok(None)
-    }
-
-    /// Says what was not in order about its end.
-    fn stop(&mut self) -> Result<Option<String>> {
-        if let Some(status) = self.ended()? {
-            return Ok(Some(format!(
-                "`{}` ended by itself with {status}",
-                self.name
-            )));
-        }
-        self.signal(Signal::TERM)?;
-        let start = Instant::now();
-        while start.elapsed() < STOP_TIMEOUT {
-            if let Some(status) = self.ended()? {
-                let is_orderly = status.success();
-                let complaint = format!("`{}` was told to end and ended with {status}", self.name);
-                return Ok((!is_orderly).then_some(complaint));
-            }
-            thread::sleep(POLL);
-        }
-        self.kill()?;
-        let bound = STOP_TIMEOUT.as_secs();
-        Ok(Some(format!(
-            "`{}` was told to end and did not within {bound} s",
-            self.name
-        )))
-    }
-
-    /// Panics and errors in its log.
-    fn complaints(&self) -> Vec<String> {
-        let log = fs::read(self.log()).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
-        let is_bad =
-            |line: &&str| line.contains("panicked at") || line.contains("\"level\":\"ERROR\"");
-        let lines = log.lines().filter(is_bad);
-        lines
-            .map(|line| format!("`{}` logged: {line}", self.name))
-            .collect()
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            // After a stop it is gone already, and both calls say so.
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
 }

@@ -2,6 +2,7 @@
 
 use crate::history::{Asked, Submission};
 use crate::random::Random;
+use crate::wiring::LABEL;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -76,6 +77,34 @@ pub(crate) fn plan(tasks: usize, seed: u64, counter_file: &Path) -> Vec<Planned>
         tasks_before += size;
     }
     planned
+}
+
+/// A request for one task that only this node may run.
+pub(crate) fn bound_task(node: &str) -> Planned {
+    let mut task = json!({
+        "name": format!("only-{node}"),
+        "run": "true",
+        "affinity": [{"label": LABEL, "value": node}],
+    });
+    let mut asked = Asked {
+        name: format!("only-{node}"),
+        is_counted: false,
+        at_most_once: false,
+        attempts_max: ATTEMPTS_DEFAULT,
+        needs: Vec::new(),
+    };
+    with_retries(&mut task, &mut asked);
+    Planned {
+        route: BATCH,
+        body: json!({"tasks": [task]}),
+        submission: Submission {
+            key: format!("chaos-only-{node}"),
+            asked: vec![asked],
+            answers: Vec::new(),
+            given_up: None,
+        },
+        tasks_before: 0,
+    }
 }
 
 struct Maker<'a> {

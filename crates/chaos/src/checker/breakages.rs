@@ -1,7 +1,9 @@
 //! A good history, and one breakage after the other with the rules that have to notice it.
 
 use super::Rule;
-use crate::history::{Answer, Asked, Event, Execution, History, ListedTask, Stream, Submission};
+use crate::history::{
+    Answer, Asked, Event, Execution, History, ListedTask, Recovery, Stream, Submission,
+};
 use serde_json::{Value, json};
 
 fn asked(name: &str) -> Asked {
@@ -59,6 +61,14 @@ fn execution(task: &str, attempt: u64, fence: &str) -> Execution {
         task: task.to_owned(),
         attempt,
         fence: fence.to_owned(),
+    }
+}
+
+fn recovery(took_ms: Option<u64>) -> Recovery {
+    Recovery {
+        node: "n1".to_owned(),
+        took_ms,
+        bound_ms: 40_000,
     }
 }
 
@@ -123,6 +133,8 @@ pub(super) fn good() -> History {
             execution("a", 2, "1.5"),
             execution("once", 1, "1.2"),
         ],
+        recoveries: vec![recovery(Some(40_000))],
+        node_stops: 0,
         orphans: Vec::new(),
         breakdowns: Vec::new(),
     }
@@ -378,6 +390,16 @@ pub(super) const BREAKAGES: &[(&str, Breakage, &[Rule])] = &[
         "a process was left",
         |history| history.orphans.push("7 `sleep`".to_owned()),
         &[Rule::NoOrphans],
+    ),
+    (
+        "a node came back too late",
+        |history| history.recoveries.push(recovery(Some(40_001))),
+        &[Rule::WorkGoesOn],
+    ),
+    (
+        "a node did not come back",
+        |history| history.recoveries.push(recovery(None)),
+        &[Rule::WorkGoesOn],
     ),
     (
         "a process ended by itself",

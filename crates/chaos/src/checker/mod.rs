@@ -53,6 +53,8 @@ pub(crate) enum Rule {
     StreamsAreComplete,
     /// No process outlives what started it.
     NoOrphans,
+    /// After the network has healed, every node works again in time.
+    WorkGoesOn,
     /// No process ends, panics or stays without being told to.
     NoBreakdowns,
 }
@@ -99,7 +101,7 @@ type AcceptedTasks<'a> = BTreeMap<&'a str, Accepted<'a>>;
 pub(crate) fn check(history: &History) -> Vec<Violation> {
     let mut findings = Findings::default();
     let accepted = accepted(history);
-    let timelines = timelines::read(&history.all_events, &mut findings);
+    let timelines = timelines::read(history, &mut findings);
     submissions::check(history, &mut findings);
     check_listing(history, &accepted, &timelines, &mut findings);
     timelines::check(&accepted, &timelines, &mut findings);
@@ -107,6 +109,12 @@ pub(crate) fn check(history: &History) -> Vec<Violation> {
     streams::check(history, &mut findings);
     for orphan in &history.orphans {
         findings.add(Rule::NoOrphans, orphan);
+    }
+    for recovery in &history.recoveries {
+        let is_in_time = recovery.took_ms.is_some_and(|ms| ms <= recovery.bound_ms);
+        findings.expect(is_in_time, Rule::WorkGoesOn, || {
+            format!("{recovery}; the bound is {} ms", recovery.bound_ms)
+        });
     }
     for breakdown in &history.breakdowns {
         findings.add(Rule::NoBreakdowns, breakdown);
@@ -160,7 +168,7 @@ fn check_listing(
             format!("`{id}` is {state}")
         });
         findings.expect(
-            may_end_so(task.asked, state, shown.attempts),
+            may_end_so(task.asked, state, shown.attempts, history),
             Rule::TasksEndAsAsked,
             || {
                 format!(
@@ -197,12 +205,14 @@ fn is_final(state: &str) -> bool {
 }
 
 /// All our commands succeed when they are left alone: a task may only fail because its attempts
-/// were lost, and only an at-most-once task may end without an answer.
-fn may_end_so(asked: &Asked, state: &str, attempts: u64) -> bool {
+/// were lost or stopped, and only an at-most-once task may end without an answer. It fails only
+/// where its node could say that it stopped it.
+fn may_end_so(asked: &Asked, state: &str, attempts: u64, history: &History) -> bool {
+    let may_fail = !asked.at_most_once || history.node_stops > 0;
     match state {
         "succeeded" => (1..=asked.attempts_max).contains(&attempts),
         "unknown" => asked.at_most_once && attempts == 1,
-        "failed" => !asked.at_most_once && attempts == asked.attempts_max,
+        "failed" => may_fail && attempts == asked.attempts_max,
         // Whether it is final at all is another rule.
         _ => !is_final(state),
     }

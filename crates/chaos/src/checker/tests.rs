@@ -31,6 +31,36 @@ fn a_task_may_fail_when_all_its_attempts_were_lost() {
 }
 
 #[test]
+fn what_a_node_hands_back_is_fine_only_where_nodes_were_told_to_end() {
+    let mut history = good();
+    history.listed[2] = listed("once", "failed", 1);
+    let data = json!({"state": "failed", "attempts": 1, "cause": "attempts_used_up"});
+    replace(
+        &mut history,
+        6,
+        event("3.1", "task_finished", "once", &data),
+    );
+    let error = json!({"code": "refused_by_node", "message": "the node stops"});
+    let ended = json!({"attempt": 1, "ended": {"reported": {"error": error}}});
+    let lost = history
+        .all_events
+        .iter()
+        .position(|one| one.kind() == "attempt_ended");
+    let place = lost.unwrap();
+    let cursor = history.all_events[place].cursor.to_string();
+    replace(
+        &mut history,
+        place,
+        event(&cursor, "attempt_ended", "a", &ended),
+    );
+    history.node_stops = 1;
+    assert_eq!(check(&history), []);
+    history.node_stops = 0;
+    let rules: Vec<_> = check(&history).iter().map(|found| found.rule).collect();
+    assert_eq!(rules, [Rule::TasksEndAsAsked; 2]);
+}
+
+#[test]
 fn each_breakage_is_found_by_its_rules_and_by_no_other() {
     for (name, breakage, rules) in BREAKAGES {
         let mut history = good();

@@ -1,7 +1,7 @@
 //! Rules about the life of each task, as the events tell it.
 
 use super::{AcceptedTasks, Findings, Rule};
-use crate::history::{Cursor, Event};
+use crate::history::{Cursor, Event, History};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -54,11 +54,11 @@ pub(super) struct Timeline<'a> {
 
 /// Reads the lives of all tasks, and checks each step against those before.
 pub(super) fn read<'a>(
-    events: &'a [Event],
+    history: &'a History,
     findings: &mut Findings,
 ) -> BTreeMap<&'a str, Timeline<'a>> {
     let mut timelines: BTreeMap<&str, Timeline<'_>> = BTreeMap::new();
-    for event in events {
+    for event in &history.all_events {
         let Some(task) = event.task() else { continue };
         let timeline = timelines.entry(task).or_default();
         match event.kind() {
@@ -76,7 +76,7 @@ pub(super) fn read<'a>(
                     },
                 );
                 let how = &event.body["data"]["ended"];
-                findings.expect(is_our_doing(how), Rule::TasksEndAsAsked, || {
+                findings.expect(is_our_doing(how, history), Rule::TasksEndAsAsked, || {
                     format!("`{task}` at {}: an attempt ended as {how}", event.cursor)
                 });
             }
@@ -101,9 +101,11 @@ pub(super) fn read<'a>(
 }
 
 /// Attempts of our commands end early only because their node was killed, or was cut off for so
-/// long that it stopped them itself.
-fn is_our_doing(how: &Value) -> bool {
-    *how == "lost" || how["reported"] == "interrupted"
+/// long that it stopped them itself, or was told to end: then it hands back what still comes.
+fn is_our_doing(how: &Value, history: &History) -> bool {
+    let error = &how["reported"]["error"];
+    let is_handed_back = error["code"] == "refused_by_node" && error["message"] == "the node stops";
+    *how == "lost" || how["reported"] == "interrupted" || (is_handed_back && history.node_stops > 0)
 }
 
 impl Timeline<'_> {
