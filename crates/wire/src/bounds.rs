@@ -15,6 +15,9 @@ pub const CONNECT_TIMEOUT_MS: u64 = 15_000;
 pub const RECONNECT_INITIAL_MS: u64 = 250;
 /// Largest bound of that delay. Well below the time a node may hold its work without an answer.
 pub const RECONNECT_MAX_MS: u64 = 5_000;
+/// A node whose hello was refused because the coordinator's disk is full waits at least this long.
+/// With the delay above it says hello several times per lease, and so keeps it.
+pub const STORAGE_FULL_RETRY_MS: u64 = 1_000;
 /// Doublings of that bound that are counted; `RECONNECT_MAX_MS` is reached before.
 pub const RECONNECT_DOUBLINGS_MAX: u32 = 16;
 /// A node closes a connection on which nothing came in for this share of the lease, in percent:
@@ -69,3 +72,39 @@ pub const SHUTDOWN_TIMEOUT_MS: u64 = 15_000;
 /// An assignment that a living node leaves unanswered this long did not arrive: the connection is
 /// closed, and the next synchronisation sorts out who holds what.
 pub const ASSIGN_ANSWER_TIMEOUT_MS: u64 = 10_000;
+
+/// Binary frames above this size are compressed when both ends agreed on it. Below it the frame
+/// does not get smaller by what the work costs.
+pub const COMPRESS_ABOVE_BYTES: usize = 1_024;
+/// Nesting of values in a binary frame; that of text frames is bounded by the JSON reader.
+pub const NESTING_MAX: usize = 128;
+/// Bytes before the packed values of a binary frame: its form, and the unpacked length.
+pub const BINARY_HEAD_BYTES_MAX: usize = 5;
+/// Bytes of a message id or an idempotency key in `_meta`.
+pub const MESSAGE_NAME_LENGTH_MAX: usize = 128;
+
+/// Answers that an end keeps to repeat them to requests that come again.
+pub const ANSWERS_REMEMBERED_MAX: usize = 256;
+/// Bytes of those answers; larger ones are not kept, and their requests are refused when they
+/// come again.
+pub const ANSWER_BYTES_REMEMBERED_MAX: usize = 1 << 20;
+/// Requests of a node about its attempts that wait for an answer, on either side.
+pub const ASKS_IN_FLIGHT_MAX: usize = 64;
+/// A request of a node about an attempt is given up after this time.
+pub const ASK_TIMEOUT_MS: u64 = 30_000;
+/// Requests to give attempts back that wait for an answer, per connection.
+pub const BALANCE_REQUESTS_IN_FLIGHT_MAX: usize = 16;
+/// Tasks named in one request of a node, or added by it.
+pub const TASKS_PER_REQUEST_MAX: usize = 1_024;
+/// Assignments that wait in a coordinator's end for credit; more come back as refused.
+pub const ASSIGNMENTS_WAITING_MAX: usize = 8_192;
+/// Results that a coordinator takes on before it has answered for others.
+pub const RESULT_CREDIT_ITEMS: u64 = 4_096;
+/// Bytes of those results. At least one frame of any size.
+pub const RESULT_CREDIT_BYTES: u64 = 16 << 20;
+/// Assignments under way to a node before it has read others.
+pub const ASSIGN_CREDIT_ITEMS: u64 = 1_024;
+/// Bytes of those assignments. At least one frame of any size.
+pub const ASSIGN_CREDIT_BYTES: u64 = 8 << 20;
+/// Instances that one broadcast may go to.
+pub const BROADCAST_INSTANCES_MAX: usize = 16_384;

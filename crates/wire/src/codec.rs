@@ -1,17 +1,25 @@
-//! JSON-RPC 2.0 frames: text to typed messages and back.
+//! JSON-RPC 2.0 frames: text, or its binary form, to typed messages and back.
 //!
-//! A frame is read in two passes over the same text: first the envelope, whose parameters stay
-//! unread JSON; then the parameters, straight into their type. No tree of values is built.
+//! A frame is read in two passes over the same bytes: first the envelope, whose parameters stay
+//! unread; then the parameters, straight into their type. No tree of values is built.
 //! Answers do not name their method, so their result stays unread until the asker, who knows
 //! what it asked, calls [`read_result`].
 
+mod body;
 mod calls;
+mod coordinator_calls;
 
-pub use calls::{Calls, CoordinatorCall, NodeCall};
+pub use body::{Body, read_result};
+pub use calls::{Calls, NodeCall};
+pub use coordinator_calls::CoordinatorCall;
 
 use crate::bounds::REQUEST_ID_LENGTH_MAX;
 use crate::fault::{Fault, WireError, detail};
-use serde::de::{DeserializeOwned, Visitor};
+use crate::frame::FrameRef;
+use crate::packed::{self, Head, Part};
+use crate::payload::Meta;
+use body::read_meta;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 use skep_model::limits::FRAME_BYTES_MAX;
@@ -38,6 +46,18 @@ pub mod method {
     pub const METRICS_REPORT: &str = "mcpx.metrics.report";
     /// Progress of attempts; or whether the node is draining.
     pub const STATUS_UPDATE: &str = "mcpx.status.update";
+    /// Where the inputs of an attempt are.
+    pub const DEPENDENCY_RESOLVE: &str = "mcpx.coordinate.dependency.resolve";
+    /// The outcome of a gate as it happens, or the question how one stands.
+    pub const QUALITY_GATE: &str = "mcpx.coordinate.quality.gate";
+    /// A running attempt adds tasks to its run.
+    pub const TASK_SPLIT: &str = "mcpx.distribute.task.split";
+    /// The coordinator asks for attempts back; the node says that it has too much.
+    pub const LOAD_BALANCE: &str = "mcpx.distribute.load.balance";
+    /// What the parts of divided work handed in.
+    pub const RESULT_MERGE: &str = "mcpx.distribute.result.merge";
+    /// Which parts of the protocol both ends use.
+    pub const NEGOTIATE: &str = "mcpx.negotiate";
 }
 
 /// The id of a request, chosen by the asker and repeated in the answer.
@@ -105,13 +125,15 @@ pub enum Message<'a, C> {
         id: Option<RequestId>,
         /// What is asked or told.
         call: C,
+        /// What it says about itself, if anything.
+        meta: Option<Box<Meta>>,
     },
     /// The answer to a request.
     Answer {
         /// The request.
         id: RequestId,
         /// For [`read_result`].
-        result: &'a RawValue,
+        result: Body<'a>,
     },
     /// The error that a request, or an unreadable frame, led to.
     Fault {
@@ -134,32 +156,99 @@ pub struct BadFrame {
     pub error: WireError,
 }
 
-fn read_params<T: DeserializeOwned>(
-    method: &'static str,
-    params: &RawValue,
-) -> Result<T, WireError> {
-    serde_json::from_str(params.get()).map_err(|error| WireError::InvalidParams {
-        method,
-        detail: detail(&error),
-    })
+impl BadFrame {
+    /// Nothing of it could be read.
+    pub(crate) const fn unreadable(error: WireError) -> Self {
+        Self {
+            id: None,
+            is_notification: false,
+            error,
+        }
+    }
 }
 
-/// Reads a frame in which the calls `C` may stand.
+/// The bytes of a frame as they are to be read: unpacked, if it is a binary one.
+#[derive(Debug)]
+pub enum Opened<'a> {
+    /// JSON.
+    Text(&'a str),
+    /// Head and value of a binary frame.
+    Packed(Cow<'a, [u8]>),
+}
+
+impl<'a> Opened<'a> {
+    /// Unpacks a frame.
+    ///
+    /// # Errors
+    /// Its content is broken or too large.
+    pub fn new(frame: FrameRef<'a>) -> Result<Self, BadFrame> {
+        match frame {
+            FrameRef::Text(text) => Ok(Self::Text(text)),
+            FrameRef::Binary(bytes) => packed::open(bytes)
+                .map(Self::Packed)
+                .map_err(BadFrame::unreadable),
+        }
+    }
+
+    /// What it costs of a credit: its size before compression.
+    pub fn cost(&self) -> u64 {
+        match self {
+            Self::Text(text) => text.len() as u64,
+            Self::Packed(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the frame, with what is needed to answer it.
+    pub fn decode<C: Calls>(&self) -> Result<Message<'_, C>, BadFrame> {
+        match self {
+            Self::Text(text) => decode(text),
+            Self::Packed(bytes) => decode_packed(bytes),
+        }
+    }
+}
+
+/// Reads the content of a binary frame.
+fn decode_packed<C: Calls>(content: &[u8]) -> Result<Message<'_, C>, BadFrame> {
+    let not_packed = |detail: String| WireError::NotPacked { detail };
+    let (head, rest) = packed::read_front::<Head<'static>>(content)
+        .map_err(|detail| BadFrame::unreadable(not_packed(detail)))?;
+    let Head { id, method, part } = head;
+    match (part, id, method) {
+        (Part::Params, id, Some(method)) => decode_call(id, &method, Body::Packed(rest)),
+        (Part::Result, Some(id), None) => {
+            let result = Body::Packed(rest);
+            Ok(Message::Answer { id, result })
+        }
+        (Part::Error, id, None) => match packed::read(rest) {
+            Ok(fault) => Ok(Message::Fault { id, fault }),
+            Err(detail) => Err(BadFrame::unreadable(not_packed(detail))),
+        },
+        (_, id, _) => Err(BadFrame {
+            id,
+            is_notification: false,
+            error: WireError::InvalidRequest {
+                detail: "`params` need a `method`, `result` needs an `id`".to_owned(),
+            },
+        }),
+    }
+}
+
+/// Reads a text frame in which the calls `C` may stand.
 ///
 /// # Errors
 /// Everything that is wrong with the frame, with what is needed to answer it.
 pub fn decode<C: Calls>(text: &str) -> Result<Message<'_, C>, BadFrame> {
-    let unreadable = |error| BadFrame {
-        id: None,
-        is_notification: false,
-        error,
-    };
     if text.len() > FRAME_BYTES_MAX {
-        return Err(unreadable(WireError::FrameTooLarge { bytes: text.len() }));
+        return Err(BadFrame::unreadable(WireError::FrameTooLarge {
+            bytes: text.len(),
+        }));
     }
     let envelope: Envelope<'_> = serde_json::from_str(text).map_err(|error| {
         let detail = detail(&error);
-        unreadable(if error.is_data() {
+        BadFrame::unreadable(if error.is_data() {
             WireError::InvalidRequest { detail }
         } else {
             WireError::NotJson { detail }
@@ -181,8 +270,14 @@ pub fn decode<C: Calls>(text: &str) -> Result<Message<'_, C>, BadFrame> {
         envelope.result,
         envelope.error,
     ) {
-        (id, Some(method), None, None) => decode_call(id, &method, envelope.params),
-        (Some(id), None, Some(result), None) => Ok(Message::Answer { id, result }),
+        (id, Some(method), None, None) => {
+            let params = envelope.params.unwrap_or(RawValue::NULL);
+            decode_call(id, &method, Body::Json(params))
+        }
+        (Some(id), None, Some(result), None) => {
+            let result = Body::Json(result);
+            Ok(Message::Answer { id, result })
+        }
         (id, None, None, Some(fault)) => Ok(Message::Fault { id, fault }),
         (id, ..) => Err(invalid(
             id,
@@ -194,31 +289,18 @@ pub fn decode<C: Calls>(text: &str) -> Result<Message<'_, C>, BadFrame> {
 fn decode_call<'a, C: Calls>(
     id: Option<RequestId>,
     method: &str,
-    params: Option<&'a RawValue>,
+    params: Body<'a>,
 ) -> Result<Message<'a, C>, BadFrame> {
-    let read = match params {
-        Some(params) => C::read(method, params),
-        None => C::read(method, RawValue::NULL),
-    };
+    let read =
+        C::read(method, params).and_then(|call| Ok((read_meta(call.method(), params)?, call)));
     match read {
-        Ok(call) => Ok(Message::Call { id, call }),
+        Ok((meta, call)) => Ok(Message::Call { id, call, meta }),
         Err(error) => Err(BadFrame {
             is_notification: id.is_none(),
             id,
             error,
         }),
     }
-}
-
-/// Reads the result of an answer as what the asker expects.
-///
-/// # Errors
-/// The result is not that; `method` says what was asked.
-pub fn read_result<T: DeserializeOwned>(
-    method: &'static str,
-    result: &RawValue,
-) -> Result<T, WireError> {
-    read_params(method, result)
 }
 
 #[derive(Serialize)]
@@ -279,15 +361,6 @@ pub fn encode_fault(id: Option<&RequestId>, fault: &Fault) -> String {
         error: fault,
     })
     .expect(WRITES)
-}
-
-/// Writes any message.
-pub fn encode<C: Calls>(message: &Message<'_, C>) -> String {
-    match message {
-        Message::Call { id, call } => call.encode(id.as_ref()),
-        Message::Answer { id, result } => encode_answer(id, result),
-        Message::Fault { id, fault } => encode_fault(id.as_ref(), fault),
-    }
 }
 
 #[cfg(test)]

@@ -83,14 +83,80 @@ pub enum WireError {
          wait for an answer: wait for one"
     )]
     Busy,
+    /// Not MessagePack in the form of a binary frame.
+    #[error("the binary frame is not MessagePack of a message: {detail}")]
+    NotPacked {
+        /// What the parser said.
+        detail: String,
+    },
+    /// The compressed content is broken.
+    #[error("the content of the binary frame cannot be unpacked: {detail}")]
+    NotCompressed {
+        /// What the decompressor said.
+        detail: String,
+    },
+    /// The content would be larger than a frame may be.
+    #[error(
+        "the binary frame unpacks to `{bytes}` bytes, more than FRAME_BYTES_MAX \
+         `{FRAME_BYTES_MAX}`: split the batch"
+    )]
+    UnpacksTooLarge {
+        /// What it says that it unpacks to.
+        bytes: usize,
+    },
+    /// A binary frame came although it was not agreed on.
+    #[error("binary frames were not agreed on: offer `{capability}` in `mcpx.negotiate` first")]
+    EncodingNotAgreed {
+        /// What should be offered.
+        capability: &'static str,
+    },
+    /// The method exists, but this end does not serve it.
+    #[error("`{method}` is not served here: look at the answer to `mcpx.negotiate`")]
+    MethodNotServed {
+        /// What was called.
+        method: &'static str,
+    },
+    /// Nobody waits for the answer any more.
+    #[error("`{method}` came `{late_ms}` ms after its deadline: nothing was done")]
+    DeadlineExceeded {
+        /// What was called.
+        method: &'static str,
+        /// How much too late.
+        late_ms: u64,
+    },
+    /// The sender has another epoch of the coordinator in mind.
+    #[error("the message is of epoch `{said}`, and this is epoch `{epoch}`: start a new session")]
+    EpochStale {
+        /// The sender's.
+        said: u32,
+        /// The receiver's.
+        epoch: u32,
+    },
+    /// A message id was used for two different things.
+    #[error("message id `{message_id}` was used with another idempotency key: choose a new one")]
+    MessageIdReused {
+        /// The id, cut to `ECHO_LENGTH_MAX`.
+        message_id: String,
+    },
+    /// The request came before, its effect stands, and its answer was too large to keep.
+    #[error("the request was answered before, and the answer is not kept: ask for the state")]
+    AnswerNotKept,
+    /// More was sent than was granted.
+    #[error("`{method}` exceeds what was granted: wait for credit")]
+    CreditExceeded {
+        /// What was called.
+        method: &'static str,
+    },
 }
 
 impl WireError {
     /// The code under which the sender is told.
     pub const fn code(&self) -> FaultCode {
         match self {
-            Self::FrameTooLarge { .. } => FaultCode::FrameTooLarge,
-            Self::NotJson { .. } => FaultCode::ParseError,
+            Self::FrameTooLarge { .. } | Self::UnpacksTooLarge { .. } => FaultCode::FrameTooLarge,
+            Self::NotJson { .. } | Self::NotPacked { .. } | Self::NotCompressed { .. } => {
+                FaultCode::ParseError
+            }
             Self::InvalidRequest { .. } | Self::WrongForm { .. } => FaultCode::InvalidRequest,
             Self::MethodUnknown { .. } => FaultCode::MethodUnknown,
             Self::InvalidParams { .. } => FaultCode::InvalidParams,
@@ -98,7 +164,28 @@ impl WireError {
             Self::OutOfOrder { .. } => FaultCode::OutOfOrder,
             Self::VersionUnsupported { .. } => FaultCode::VersionUnsupported,
             Self::Busy => FaultCode::Busy,
+            Self::EncodingNotAgreed { .. } => FaultCode::EncodingNotAgreed,
+            Self::MethodNotServed { .. } => FaultCode::MethodNotServed,
+            Self::DeadlineExceeded { .. } => FaultCode::DeadlineExceeded,
+            Self::EpochStale { .. } => FaultCode::EpochStale,
+            Self::MessageIdReused { .. } => FaultCode::MessageIdReused,
+            Self::AnswerNotKept => FaultCode::AnswerNotKept,
+            Self::CreditExceeded { .. } => FaultCode::CreditExceeded,
         }
+    }
+
+    /// Whether it speaks of a sender that breaks the protocol, rather than of one that is newer,
+    /// late or eager.
+    pub(crate) const fn is_bad_behaviour(&self) -> bool {
+        !matches!(
+            self,
+            Self::MethodUnknown { .. }
+                | Self::MethodNotServed { .. }
+                | Self::Busy
+                | Self::DeadlineExceeded { .. }
+                | Self::EpochStale { .. }
+                | Self::AnswerNotKept
+        )
     }
 
     /// The error object for the sender.
@@ -113,7 +200,7 @@ pub(crate) fn echo(text: &str) -> String {
 }
 
 /// What the parser said, cut because it may repeat the peer's text.
-pub(crate) fn detail(error: &serde_json::Error) -> String {
+pub(crate) fn detail(error: &impl std::fmt::Display) -> String {
     error.to_string().chars().take(DETAIL_LENGTH_MAX).collect()
 }
 
@@ -146,11 +233,28 @@ pub enum FaultCode {
     Shutdown,
     /// The session was refused for breaking the protocol.
     Protocol,
+    /// The coordinator's disk is full: what was asked is not stored. Try again later; a refused
+    /// hello counts as heard.
+    StorageFull,
+    /// A binary frame came without agreement.
+    EncodingNotAgreed,
+    /// The method exists and is not served here.
+    MethodNotServed,
+    /// The message came after its deadline.
+    DeadlineExceeded,
+    /// The message is of another epoch of the coordinator.
+    EpochStale,
+    /// A message id was used for two different things.
+    MessageIdReused,
+    /// The request was answered before, and the answer is gone.
+    AnswerNotKept,
+    /// More was sent than was granted.
+    CreditExceeded,
 }
 
 impl FaultCode {
     /// All codes.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 21] = [
         Self::ParseError,
         Self::InvalidRequest,
         Self::FrameTooLarge,
@@ -164,6 +268,14 @@ impl FaultCode {
         Self::Removed,
         Self::Shutdown,
         Self::Protocol,
+        Self::StorageFull,
+        Self::EncodingNotAgreed,
+        Self::MethodNotServed,
+        Self::DeadlineExceeded,
+        Self::EpochStale,
+        Self::MessageIdReused,
+        Self::AnswerNotKept,
+        Self::CreditExceeded,
     ];
 
     /// The number of JSON-RPC.
@@ -176,7 +288,17 @@ impl FaultCode {
             Self::OutOfOrder => -32_000,
             Self::VersionUnsupported => -32_001,
             Self::Busy => -32_002,
-            Self::Replaced | Self::Removed | Self::Shutdown | Self::Protocol => -32_003,
+            Self::Replaced
+            | Self::Removed
+            | Self::Shutdown
+            | Self::Protocol
+            | Self::StorageFull => -32_003,
+            Self::EncodingNotAgreed => -32_004,
+            Self::MethodNotServed => -32_005,
+            Self::DeadlineExceeded => -32_006,
+            Self::EpochStale => -32_007,
+            Self::MessageIdReused | Self::AnswerNotKept => -32_008,
+            Self::CreditExceeded => -32_009,
         }
     }
 
@@ -196,6 +318,14 @@ impl FaultCode {
             Self::Removed => EndCode::Removed.as_str(),
             Self::Shutdown => EndCode::Shutdown.as_str(),
             Self::Protocol => EndCode::Protocol.as_str(),
+            Self::StorageFull => EndCode::StorageFull.as_str(),
+            Self::EncodingNotAgreed => "encoding_not_agreed",
+            Self::MethodNotServed => "method_not_served",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::EpochStale => "epoch_stale",
+            Self::MessageIdReused => "message_id_reused",
+            Self::AnswerNotKept => "answer_not_kept",
+            Self::CreditExceeded => "credit_exceeded",
         }
     }
 }
@@ -207,6 +337,7 @@ impl From<EndCode> for FaultCode {
             EndCode::Removed => Self::Removed,
             EndCode::Shutdown => Self::Shutdown,
             EndCode::Protocol => Self::Protocol,
+            EndCode::StorageFull => Self::StorageFull,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Valid values for tests; each test changes the one field it is about.
 
-use crate::payload::{AttemptKey, Hello, Offer, TaskToken, Welcome};
+use crate::payload::{AttemptKey, Offer, TaskToken, Welcome};
 use skep_model::attempt::{AttemptReport, Fence, LogIndex, Outcome, ResourceUse};
 use skep_model::ids::{InstanceId, NodeId, TaskId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::node::NodeFacts;
+use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
 use skep_model::task::TaskSpec;
 use std::collections::BTreeMap;
@@ -31,14 +31,20 @@ pub(crate) fn facts(slots: u32) -> NodeFacts {
         capabilities: BTreeMap::new(),
         isolation: IsolationLevel::S1,
         probes: Vec::new(),
+        class: NodeClass::Server,
+        region: None,
+        hardware: Hardware::default(),
+        models: Vec::new(),
     }
 }
 
-pub(crate) fn hello() -> Hello {
-    Hello {
+#[cfg(test)]
+pub(crate) fn hello() -> crate::payload::Hello {
+    crate::payload::Hello {
         protocol: "1.0".to_owned(),
         node: NODE,
         instance: InstanceId::from_u128(1),
+        starts: 0,
         facts: facts(2),
         resume: None,
         meta: None,

@@ -1,5 +1,9 @@
 //! The coordinator's side of one connection.
 
+mod answers;
+mod assigning;
+mod incoming;
+mod negotiation;
 mod outgoing;
 mod output;
 #[cfg(test)]
@@ -7,19 +11,15 @@ mod tests;
 
 pub use output::{CloseCode, CoordinatorOptions, CoordinatorOutput, FromNode, ReplyId};
 
-use crate::bounds::{
-    ASSIGN_ANSWER_TIMEOUT_MS, BAD_MESSAGES_MAX, PROTOCOL_MAJOR, RESULT_REQUESTS_PENDING_MAX,
-};
-use crate::codec::{
-    BadFrame, Message, NodeCall, RequestId, decode, encode_answer, encode_fault, method,
-    read_result,
-};
-use crate::fault::{Fault, WireError, echo};
-use crate::payload::{
-    AssignAnswer, AssignAnswers, AssignRefusal, Assigned, AttemptKey, EndCode, Ended, Hello,
-};
-use serde_json::value::RawValue;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::answer_memory::AnswerMemory;
+use crate::bounds::{ASSIGN_ANSWER_TIMEOUT_MS, BAD_MESSAGES_MAX};
+use crate::codec::{BadFrame, Message, NodeCall, Opened, RequestId};
+use crate::credit::{Granting, Spending};
+use crate::fault::{Fault, WireError};
+use crate::frame::FrameRef;
+use crate::framing::Framing;
+use crate::payload::{AttemptKey, Capabilities, Capability, Credit, EndCode, Offer};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// How far the session is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,13 +51,30 @@ pub struct CoordinatorEnd {
     assigns: BTreeMap<u64, Vec<AttemptKey>>,
     /// The oldest of them and since when it was seen to wait.
     oldest_assign: Option<(u64, u64)>,
-    /// Result requests that the coordinator has not answered.
-    results: BTreeSet<RequestId>,
+    /// Result requests that the coordinator has not answered, and what they take of its credit.
+    results: BTreeMap<RequestId, Credit>,
+    /// Requests about attempts that the coordinator has not answered.
+    asks: BTreeSet<RequestId>,
+    /// Requests to give attempts back that the node has not answered.
+    balances: BTreeSet<u64>,
+    /// What both ends agreed on; none before the negotiation.
+    agreed: Option<Capabilities>,
+    framing: Framing,
+    /// What may be sent to the node.
+    spending: Spending,
+    /// What the node may send; none when credits were not agreed on.
+    granting: Option<Granting>,
+    /// Assignments that wait for credit.
+    waiting: VecDeque<Offer>,
+    memory: AnswerMemory,
+    /// The coordinator's, once the node was welcomed.
+    epoch: Option<u32>,
+    is_draining: bool,
 }
 
 impl CoordinatorEnd {
     /// The end of a connection that was opened now.
-    pub const fn new(options: CoordinatorOptions, now_ms: u64) -> Self {
+    pub fn new(options: CoordinatorOptions, now_ms: u64) -> Self {
         Self {
             options,
             stage: Stage::AwaitsHello,
@@ -67,7 +84,17 @@ impl CoordinatorEnd {
             next_id: 1,
             assigns: BTreeMap::new(),
             oldest_assign: None,
-            results: BTreeSet::new(),
+            results: BTreeMap::new(),
+            asks: BTreeSet::new(),
+            balances: BTreeSet::new(),
+            agreed: None,
+            framing: Framing::TEXT,
+            spending: Spending::default(),
+            granting: None,
+            waiting: VecDeque::new(),
+            memory: AnswerMemory::default(),
+            epoch: None,
+            is_draining: false,
         }
     }
 
@@ -128,184 +155,55 @@ impl CoordinatorEnd {
 
     /// A text frame came in.
     pub fn on_text(&mut self, now_ms: u64, text: &str) -> Vec<CoordinatorOutput> {
+        self.on_frame(now_ms, FrameRef::Text(text))
+    }
+
+    /// A frame came in. A binary one is refused unless it was agreed on.
+    pub fn on_frame(&mut self, now_ms: u64, frame: FrameRef<'_>) -> Vec<CoordinatorOutput> {
         if self.is_closed() {
             return Vec::new();
         }
         self.heard_at = now_ms;
-        let outputs = match decode::<NodeCall>(text) {
-            Ok(Message::Call { id, call }) => self.on_call(id, call),
-            Ok(Message::Answer { id, result }) => self.on_answer(&id, result),
-            Ok(Message::Fault { id, fault }) => self.on_fault(id.as_ref(), &fault),
+        let outputs = match self.open(frame) {
+            Ok(opened) => self.on_opened(now_ms, &opened),
             Err(bad) => self.on_bad_frame(&bad),
         };
         self.watch_assigns(now_ms);
         outputs
     }
 
-    fn on_call(&mut self, id: Option<RequestId>, call: NodeCall) -> Vec<CoordinatorOutput> {
-        match self.admit(id.clone(), call) {
-            Ok(outputs) => outputs,
-            Err(error @ WireError::VersionUnsupported { .. }) => {
-                let mut outputs = answer_fault(id.as_ref(), &error.fault());
-                outputs.extend(self.close(CloseCode::Protocol, "protocol version"));
-                outputs
+    fn open<'a>(&self, frame: FrameRef<'a>) -> Result<Opened<'a>, BadFrame> {
+        if matches!(frame, FrameRef::Binary(_)) && !self.has_agreed(Capability::MessagePack) {
+            return Err(BadFrame::unreadable(WireError::EncodingNotAgreed {
+                capability: Capability::MessagePack.as_str(),
+            }));
+        }
+        Opened::new(frame)
+    }
+
+    fn on_opened(&mut self, now_ms: u64, opened: &Opened<'_>) -> Vec<CoordinatorOutput> {
+        match opened.decode::<NodeCall>() {
+            Ok(Message::Call { id, call, meta }) => {
+                self.on_call(now_ms, id, call, meta, opened.cost())
             }
-            Err(error) => self.on_bad_frame(&BadFrame {
-                is_notification: id.is_none(),
-                id,
-                error,
-            }),
+            Ok(Message::Answer { id, result }) => self.on_answer(&id, result),
+            Ok(Message::Fault { id, fault }) => self.on_fault(id.as_ref(), &fault),
+            Err(bad) => self.on_bad_frame(&bad),
         }
     }
 
-    /// Takes a call in if it may be made at this stage.
-    fn admit(
-        &mut self,
-        id: Option<RequestId>,
-        call: NodeCall,
-    ) -> Result<Vec<CoordinatorOutput>, WireError> {
-        match call {
-            NodeCall::Hello(hello) => self.admit_hello(with_id(id, method::SESSION_START)?, hello),
-            NodeCall::Sync(report) => {
-                let id = with_id(id, method::STATE_SYNC)?;
-                if self.stage != Stage::AwaitsSync {
-                    return Err(out_of_order(
-                        method::STATE_SYNC,
-                        "it is said once, after the welcome",
-                    ));
-                }
-                self.stage = Stage::Comparing(id.clone());
-                let reply = ReplyId(id);
-                Ok(vec![event(FromNode::SyncReport { reply, report })])
-            }
-            NodeCall::Heartbeat(heartbeat) => {
-                let id = with_id(id, method::HEALTH_CHECK)?;
-                if matches!(self.stage, Stage::AwaitsHello | Stage::Deciding(_)) {
-                    return Err(out_of_order(
-                        method::HEALTH_CHECK,
-                        "first comes the welcome",
-                    ));
-                }
-                let answer = CoordinatorOutput::Send(encode_answer(&id, &heartbeat));
-                let sequence = heartbeat.sequence;
-                Ok(vec![answer, event(FromNode::Heartbeat { sequence })])
-            }
-            NodeCall::Results(batch) => {
-                let id = with_id(id, method::TASK_COMPLETE)?;
-                self.when_live(method::TASK_COMPLETE)?;
-                if self.results.len() >= RESULT_REQUESTS_PENDING_MAX {
-                    return Err(WireError::Busy);
-                }
-                if !self.results.insert(id.clone()) {
-                    return Err(WireError::WrongForm {
-                        method: method::TASK_COMPLETE,
-                        detail: "an unanswered request has the same id",
-                    });
-                }
-                Ok(vec![event(FromNode::Results {
-                    reply: ReplyId(id),
-                    reports: batch.reports,
-                })])
-            }
-            NodeCall::Goodbye(goodbye) => {
-                let mut outputs: Vec<CoordinatorOutput> = id
-                    .map(|id| CoordinatorOutput::Send(encode_answer(&id, &Ended {})))
-                    .into_iter()
-                    .collect();
-                if !matches!(self.stage, Stage::AwaitsHello | Stage::Deciding(_)) {
-                    outputs.push(event(FromNode::Goodbye {
-                        reason: goodbye.reason,
-                    }));
-                }
-                outputs.extend(self.close(CloseCode::Normal, "the node said goodbye"));
-                Ok(outputs)
-            }
-            NodeCall::Metrics(metrics) => {
-                self.when_live(method::METRICS_REPORT)?;
-                Ok(vec![event(FromNode::Metrics(metrics))])
-            }
-            NodeCall::Progress(batch) => {
-                self.when_live(method::STATUS_UPDATE)?;
-                Ok(vec![event(FromNode::Progress(batch.items))])
-            }
-        }
-    }
-
-    fn admit_hello(
-        &mut self,
-        id: RequestId,
-        hello: Box<Hello>,
-    ) -> Result<Vec<CoordinatorOutput>, WireError> {
-        if self.stage != Stage::AwaitsHello {
-            return Err(out_of_order(
-                method::SESSION_START,
-                "it is said once per connection",
-            ));
-        }
-        let major = hello.protocol.split('.').next();
-        if major != Some(PROTOCOL_MAJOR) {
-            return Err(WireError::VersionUnsupported {
-                offered: echo(&hello.protocol),
-            });
-        }
-        self.stage = Stage::Deciding(id);
-        Ok(vec![event(FromNode::Hello(hello))])
-    }
-
-    fn when_live(&self, method: &'static str) -> Result<(), WireError> {
-        match self.stage {
-            Stage::Live => Ok(()),
-            Stage::AwaitsHello | Stage::Deciding(_) => {
-                Err(out_of_order(method, "first comes the welcome"))
-            }
-            _ => Err(out_of_order(method, "first comes the synchronisation")),
-        }
-    }
-
-    fn on_answer(&mut self, id: &RequestId, result: &RawValue) -> Vec<CoordinatorOutput> {
-        let Some(asked) = self.take_assign(id) else {
-            return self.count_bad();
-        };
-        match read_result::<AssignAnswers>(method::TASK_ASSIGN, result) {
-            Ok(answers) => vec![event(FromNode::Assigned(reconcile(&asked, answers)))],
-            Err(error) => {
-                let mut outputs = vec![event(FromNode::Assigned(failed(
-                    &asked,
-                    AssignRefusal::RequestFailed,
-                    &error.to_string(),
-                )))];
-                outputs.extend(self.count_bad());
-                outputs
-            }
-        }
-    }
-
-    fn on_fault(&mut self, id: Option<&RequestId>, fault: &Fault) -> Vec<CoordinatorOutput> {
-        let Some(asked) = id.and_then(|id| self.take_assign(id)) else {
-            return self.count_bad();
-        };
-        vec![event(FromNode::Assigned(failed(
-            &asked,
-            AssignRefusal::RequestFailed,
-            &echo(&fault.message),
-        )))]
-    }
-
-    fn take_assign(&mut self, id: &RequestId) -> Option<Vec<AttemptKey>> {
-        match id {
-            RequestId::Number(number) => self.assigns.remove(number),
-            RequestId::Text(_) => None,
-        }
+    fn has_agreed(&self, capability: Capability) -> bool {
+        self.agreed.is_some_and(|agreed| agreed.has(capability))
     }
 
     fn on_bad_frame(&mut self, bad: &BadFrame) -> Vec<CoordinatorOutput> {
         let mut outputs = if bad.is_notification {
             Vec::new()
         } else {
-            answer_fault(bad.id.as_ref(), &bad.error.fault())
+            self.fault(bad.id.as_ref(), &bad.error.fault())
         };
         // A newer node may tell us what we do not know yet; that is not its fault.
-        if !matches!(bad.error, WireError::MethodUnknown { .. } | WireError::Busy) {
+        if bad.error.is_bad_behaviour() {
             outputs.extend(self.count_bad());
         }
         outputs
@@ -329,63 +227,12 @@ impl CoordinatorEnd {
             reason: reason.to_owned(),
         }]
     }
+
+    fn fault(&self, id: Option<&RequestId>, fault: &Fault) -> Vec<CoordinatorOutput> {
+        vec![CoordinatorOutput::Send(self.framing.fault(id, fault))]
+    }
 }
 
 const fn event(event: FromNode) -> CoordinatorOutput {
     CoordinatorOutput::Event(event)
-}
-
-fn answer_fault(id: Option<&RequestId>, fault: &Fault) -> Vec<CoordinatorOutput> {
-    vec![CoordinatorOutput::Send(encode_fault(id, fault))]
-}
-
-fn with_id(id: Option<RequestId>, method: &'static str) -> Result<RequestId, WireError> {
-    id.ok_or(WireError::WrongForm {
-        method,
-        detail: "it is a request and needs an `id`",
-    })
-}
-
-const fn out_of_order(method: &'static str, expected: &'static str) -> WireError {
-    WireError::OutOfOrder { method, expected }
-}
-
-fn failed(asked: &[AttemptKey], code: AssignRefusal, message: &str) -> Vec<Assigned> {
-    asked
-        .iter()
-        .map(|attempt| {
-            let message = message.to_owned();
-            Assigned::new(*attempt, AssignAnswer::Refused { code, message })
-        })
-        .collect()
-}
-
-/// The answers to exactly the attempts that were asked about: others are dropped, and an attempt
-/// without an answer counts as refused.
-fn reconcile(asked: &[AttemptKey], answers: AssignAnswers) -> Vec<Assigned> {
-    let in_order = answers.items.len() == asked.len()
-        && answers
-            .items
-            .iter()
-            .zip(asked)
-            .all(|(item, attempt)| item.attempt() == *attempt);
-    if in_order {
-        return answers.items;
-    }
-    let mut by_attempt: BTreeMap<AttemptKey, Assigned> = answers
-        .items
-        .into_iter()
-        .map(|item| (item.attempt(), item))
-        .collect();
-    asked
-        .iter()
-        .flat_map(|attempt| match by_attempt.remove(attempt) {
-            Some(item) => vec![item],
-            None => failed(
-                &[*attempt],
-                AssignRefusal::RequestFailed,
-                "the node did not answer for this attempt",
-            ),
-        })
-        .collect()
 }

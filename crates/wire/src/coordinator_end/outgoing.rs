@@ -1,16 +1,14 @@
-//! What the coordinator says: answers, assignments, revocations, the end.
+//! What the coordinator says beside assignments: answers, grants, the end.
 
-use super::output::{CloseCode, CoordinatorOutput, FromNode, ReplyId};
-use super::{CoordinatorEnd, Stage, answer_fault, event, failed};
-use crate::batch_frame::{BatchFrame, Fit};
-use crate::bounds::ASSIGN_REQUESTS_UNANSWERED_MAX;
-use crate::codec::{encode_answer, encode_call, method};
+use super::output::{CloseCode, CoordinatorOutput, ReplyId};
+use super::{CoordinatorEnd, Stage};
+use crate::answer_memory::Outcome;
+use crate::codec::{RequestId, WRITES, method};
 use crate::fault::Fault;
 use crate::payload::{
-    AssignRefusal, AttemptKey, EndCode, Offer, ResultAnswers, SessionEnd, StatusUpdate,
-    SyncVerdicts, Verdict, VerdictItem, Welcome,
+    EndCode, Meta, NodeAnswer, ResultAnswers, SessionEnd, StatusUpdate, SyncVerdicts, Welcome,
 };
-use skep_model::limits::ITEMS_PER_FRAME_MAX;
+use serde::Serialize;
 
 impl CoordinatorEnd {
     /// Accepts the node. Without a hello that waits for it, nothing happens.
@@ -18,9 +16,10 @@ impl CoordinatorEnd {
         let Stage::Deciding(id) = &self.stage else {
             return Vec::new();
         };
-        let text = encode_answer(id, welcome);
+        let id = id.clone();
         self.stage = Stage::AwaitsSync;
-        vec![CoordinatorOutput::Send(text)]
+        self.epoch = Some(welcome.epoch);
+        self.answer(&id, welcome)
     }
 
     /// Refuses the node and closes. With [`EndCode::Replaced`] or [`EndCode::Removed`] its
@@ -29,7 +28,7 @@ impl CoordinatorEnd {
         let Stage::Deciding(id) = &self.stage else {
             return Vec::new();
         };
-        let mut outputs = answer_fault(Some(id), &Fault::new(code.into(), message));
+        let mut outputs = self.fault(Some(id), &Fault::new(code.into(), message));
         outputs.extend(self.close(close_code(code), message));
         outputs
     }
@@ -45,7 +44,7 @@ impl CoordinatorEnd {
             return Vec::new();
         }
         self.stage = Stage::Live;
-        vec![CoordinatorOutput::Send(encode_answer(&reply.0, verdicts))]
+        self.answer(&reply.0, verdicts)
     }
 
     /// Answers results. MUST be called only when what it says is durable. A second reply does
@@ -55,71 +54,81 @@ impl CoordinatorEnd {
         reply: &ReplyId,
         answers: &ResultAnswers,
     ) -> Vec<CoordinatorOutput> {
-        if self.is_closed() || !self.results.remove(&reply.0) {
+        if self.is_closed() {
             return Vec::new();
         }
-        vec![CoordinatorOutput::Send(encode_answer(&reply.0, answers))]
-    }
-
-    /// Sends assignments, in as many frames as they need. What cannot be sent comes back at once
-    /// as [`FromNode::Assigned`] with a refusal.
-    pub fn assign(&mut self, offers: &[Offer]) -> Vec<CoordinatorOutput> {
-        if !self.is_live() {
-            let keys: Vec<AttemptKey> = offers.iter().map(Offer::key).collect();
-            let message = "the session is not live";
-            return not_sent(&keys, AssignRefusal::NotLive, message);
-        }
-        let mut outputs = Vec::new();
-        let mut too_large = Vec::new();
-        let mut rest = offers;
-        while !rest.is_empty() {
-            let (text, sent, taken) = fill_assign(self.next_id, rest, &mut too_large);
-            rest = &rest[taken..];
-            if let Some(text) = text {
-                self.assigns.insert(self.next_id, sent);
-                self.next_id += 1;
-                outputs.push(CoordinatorOutput::Send(text));
-            }
-        }
-        if !too_large.is_empty() {
-            let message = "the assignment does not fit into FRAME_BYTES_MAX";
-            outputs.extend(not_sent(&too_large, AssignRefusal::TooLarge, message));
-        }
-        if self.assigns.len() > ASSIGN_REQUESTS_UNANSWERED_MAX {
-            outputs.extend(self.end(
-                EndCode::Protocol,
-                "more than ASSIGN_REQUESTS_UNANSWERED_MAX assign requests are unanswered",
-            ));
+        let Some(taken) = self.results.remove(&reply.0) else {
+            return Vec::new();
+        };
+        let mut outputs = self.answer(&reply.0, answers);
+        let grant = self.granting.as_mut().and_then(|granting| {
+            granting.finish(taken.items, taken.bytes);
+            granting.next_grant()
+        });
+        if let Some(credit) = grant {
+            let draining = self.is_draining;
+            outputs.push(CoordinatorOutput::Send(self.framing.call_with(
+                None,
+                method::STATUS_UPDATE,
+                &StatusUpdate { draining },
+                &Meta::granting(credit),
+            )));
         }
         outputs
     }
 
-    /// Tells the node to stop attempts that are no longer its own. Before the session is live
-    /// nothing is sent: the synchronisation will say it.
-    pub fn revoke(&self, attempts: &[AttemptKey]) -> Vec<CoordinatorOutput> {
-        if !self.is_live() {
+    /// Answers a request about an attempt. A second reply does nothing.
+    pub fn reply_ask(&mut self, reply: &ReplyId, answer: &NodeAnswer) -> Vec<CoordinatorOutput> {
+        if self.is_closed() || !self.asks.remove(&reply.0) {
             return Vec::new();
         }
-        attempts
-            .chunks(ITEMS_PER_FRAME_MAX)
-            .map(|chunk| {
-                let items = chunk
-                    .iter()
-                    .map(|attempt| VerdictItem::new(*attempt, Verdict::Kill))
-                    .collect();
-                let verdicts = SyncVerdicts { items };
-                CoordinatorOutput::Send(encode_call(None, method::STATE_SYNC, &verdicts))
-            })
-            .collect()
+        match answer {
+            NodeAnswer::Resolve(answer) => self.answer(&reply.0, answer),
+            NodeAnswer::Gate(answer) => self.answer(&reply.0, answer),
+            NodeAnswer::Split(answer) => self.answer(&reply.0, answer),
+            NodeAnswer::Merge(answer) => self.answer(&reply.0, answer),
+        }
+    }
+
+    /// Refuses a request about an attempt. The refusal is an answer like any other: a repeated
+    /// request is refused in the same words.
+    pub fn refuse_ask(&mut self, reply: &ReplyId, fault: &Fault) -> Vec<CoordinatorOutput> {
+        if self.is_closed() || !self.asks.remove(&reply.0) {
+            return Vec::new();
+        }
+        let mut outputs = self.fault(Some(&reply.0), fault);
+        let others = self.memory.settle(&reply.0, Outcome::Fault(fault.clone()));
+        for other in &others {
+            outputs.extend(self.fault(Some(other), fault));
+        }
+        outputs
+    }
+
+    /// Answers a request, and those that came again while it was worked on.
+    pub(super) fn answer<R: Serialize>(
+        &mut self,
+        id: &RequestId,
+        result: &R,
+    ) -> Vec<CoordinatorOutput> {
+        let mut outputs = vec![CoordinatorOutput::Send(self.framing.answer(id, result))];
+        if self.memory.wants(id) {
+            let raw = serde_json::value::to_raw_value(result).expect(WRITES);
+            for other in self.memory.settle(id, Outcome::Answer(raw.clone())) {
+                let frame = self.framing.answer_raw(&other, &raw);
+                outputs.push(CoordinatorOutput::Send(frame));
+            }
+        }
+        outputs
     }
 
     /// Tells the node whether it gets new work.
-    pub fn tell_status(&self, status: StatusUpdate) -> Vec<CoordinatorOutput> {
+    pub fn tell_status(&mut self, status: StatusUpdate) -> Vec<CoordinatorOutput> {
+        self.is_draining = status.draining;
         if !self.is_live() {
             return Vec::new();
         }
-        let text = encode_call(None, method::STATUS_UPDATE, &status);
-        vec![CoordinatorOutput::Send(text)]
+        let frame = self.framing.call(None, method::STATUS_UPDATE, &status);
+        vec![CoordinatorOutput::Send(frame)]
     }
 
     /// Ends the session and closes the connection.
@@ -131,33 +140,11 @@ impl CoordinatorEnd {
             code,
             message: message.to_owned(),
         };
-        let text = encode_call(None, method::SESSION_END, &end);
-        let mut outputs = vec![CoordinatorOutput::Send(text)];
+        let frame = self.framing.call(None, method::SESSION_END, &end);
+        let mut outputs = vec![CoordinatorOutput::Send(frame)];
         outputs.extend(self.close(close_code(code), message));
         outputs
     }
-}
-
-/// Fills one frame from the front of `offers`; says what went in and how many were dealt with.
-fn fill_assign(
-    id: u64,
-    offers: &[Offer],
-    too_large: &mut Vec<AttemptKey>,
-) -> (Option<String>, Vec<AttemptKey>, usize) {
-    let mut frame = BatchFrame::request(id, method::TASK_ASSIGN, "items");
-    let mut sent = Vec::with_capacity(offers.len().min(ITEMS_PER_FRAME_MAX));
-    for (position, offer) in offers.iter().enumerate() {
-        match frame.push(offer) {
-            Fit::Added => sent.push(offer.key()),
-            Fit::Full => return (frame.finish(), sent, position),
-            Fit::TooLarge => too_large.push(offer.key()),
-        }
-    }
-    (frame.finish(), sent, offers.len())
-}
-
-fn not_sent(keys: &[AttemptKey], code: AssignRefusal, message: &str) -> Vec<CoordinatorOutput> {
-    vec![event(FromNode::Assigned(failed(keys, code, message)))]
 }
 
 const fn close_code(code: EndCode) -> CloseCode {
@@ -165,6 +152,7 @@ const fn close_code(code: EndCode) -> CloseCode {
         EndCode::Replaced => CloseCode::Replaced,
         EndCode::Removed => CloseCode::Removed,
         EndCode::Shutdown => CloseCode::GoingAway,
+        EndCode::StorageFull => CloseCode::StorageFull,
         EndCode::Protocol => CloseCode::Protocol,
     }
 }

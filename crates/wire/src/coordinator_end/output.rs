@@ -1,13 +1,17 @@
 //! What the coordinator's end is told at the start, and what it gives back.
 
-use crate::bounds::HANDSHAKE_TIMEOUT_MS;
+use crate::bounds::{HANDSHAKE_TIMEOUT_MS, RESULT_CREDIT_BYTES, RESULT_CREDIT_ITEMS};
 use crate::codec::RequestId;
-use crate::payload::{Assigned, Hello, NodeMetrics, SyncReport};
+use crate::frame::Frame;
+use crate::payload::{
+    Assigned, AttemptKey, Capabilities, Capability, Credit, Hello, LoadNotice, Meta, NodeMetrics,
+    NodeRequest, SyncReport,
+};
 use skep_model::attempt::AttemptReport;
 use skep_model::command::Progress;
 use skep_model::limits::{LEASE_GRACE_MS, LEASE_MS};
 
-/// Timers of one connection.
+/// Timers of one connection, and what it offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CoordinatorOptions {
     /// From the opened connection to the answered synchronisation.
@@ -15,6 +19,14 @@ pub struct CoordinatorOptions {
     /// A connection on which nothing came in for this long is closed. By then the node's work is
     /// given up anyway.
     pub silence_ms: u64,
+    /// What it offers when a node negotiates. Requests of nodes about their attempts are refused
+    /// as not served unless they are in here.
+    pub offers: Capabilities,
+    /// Results that a node may have under way, if both use credits.
+    pub result_window: Credit,
+    /// Unix time at which the clock of this end stood at 0, in milliseconds. Without it deadlines
+    /// of messages are not looked at.
+    pub unix_ms_at_zero: Option<u64>,
 }
 
 impl CoordinatorOptions {
@@ -22,6 +34,16 @@ impl CoordinatorOptions {
     pub const DEFAULTS: Self = Self {
         handshake_timeout_ms: HANDSHAKE_TIMEOUT_MS,
         silence_ms: LEASE_MS + LEASE_GRACE_MS,
+        offers: Capabilities::NONE
+            .with(Capability::MessagePack)
+            .with(Capability::Zstd)
+            .with(Capability::Credits)
+            .with(Capability::LoadBalance),
+        result_window: Credit {
+            items: RESULT_CREDIT_ITEMS,
+            bytes: RESULT_CREDIT_BYTES,
+        },
+        unix_ms_at_zero: None,
     };
 }
 
@@ -38,8 +60,8 @@ pub struct ReplyId(pub(super) RequestId);
 /// What is to be done for one connection, in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CoordinatorOutput {
-    /// Write this text frame.
-    Send(String),
+    /// Write this frame.
+    Send(Frame),
     /// The node said something.
     Event(FromNode),
     /// Write what is to be sent, then close the connection. Nothing follows.
@@ -87,6 +109,30 @@ pub enum FromNode {
         /// For people.
         reason: String,
     },
+    /// The groups of the message that the next event is about.
+    Groups {
+        /// The message's method.
+        method: &'static str,
+        /// The groups, and what else it says about itself.
+        meta: Box<Meta>,
+    },
+    /// It asks about one of its attempts; answer with `reply_ask` or `refuse_ask`. Comes only for
+    /// what `offers` names.
+    Ask {
+        /// For the answer.
+        reply: ReplyId,
+        /// What it asks.
+        request: Box<NodeRequest>,
+        /// Requests with the same key have one effect, also on another connection.
+        key: Option<Box<str>>,
+    },
+    /// It has more than it can do, or not any more.
+    Load(LoadNotice),
+    /// The answer to `ask_back`: attempts that it never started and does not hold any more.
+    GaveBack {
+        /// Which.
+        given_back: Vec<AttemptKey>,
+    },
 }
 
 /// Codes of WebSocket close frames.
@@ -104,6 +150,8 @@ pub enum CloseCode {
     Replaced,
     /// The node was removed.
     Removed,
+    /// The coordinator's disk is full.
+    StorageFull,
 }
 
 impl CloseCode {
@@ -116,6 +164,7 @@ impl CloseCode {
             Self::Timeout => 4_000,
             Self::Replaced => 4_001,
             Self::Removed => 4_002,
+            Self::StorageFull => 4_003,
         }
     }
 }

@@ -1,16 +1,18 @@
 //! Scripts for the coordinator's end.
 
 mod assign;
+mod envelope;
+mod negotiated;
 
 use super::*;
 use crate::bounds::{
-    ASSIGN_ANSWER_TIMEOUT_MS, ASSIGN_REQUESTS_UNANSWERED_MAX, HANDSHAKE_TIMEOUT_MS,
+    ASSIGN_REQUESTS_UNANSWERED_MAX, HANDSHAKE_TIMEOUT_MS, RESULT_REQUESTS_PENDING_MAX,
 };
-use crate::codec::Calls;
+use crate::codec::{Calls, encode_answer, encode_fault, method};
 use crate::fixtures::{hello, key, offer, report, welcome};
 use crate::payload::{
-    Goodbye, Heartbeat, NodeMetrics, Offer, ProgressBatch, ResultAnswers, ResultBatch, SyncReport,
-    SyncVerdicts,
+    AssignAnswer, AssignAnswers, AssignRefusal, Assigned, Goodbye, Heartbeat, NodeMetrics, Offer,
+    ProgressBatch, ResultAnswers, ResultBatch, SyncReport, SyncVerdicts,
 };
 use serde_json::Value;
 use skep_model::limits::ITEMS_PER_FRAME_MAX;
@@ -40,15 +42,19 @@ fn results_call() -> NodeCall {
 /// An end whose session is live; ids 1 and 2 are used up.
 fn live() -> CoordinatorEnd {
     let mut end = new_end();
-    say(&mut end, 1, &hello_call());
+    go_live(&mut end);
+    end
+}
+
+fn go_live(end: &mut CoordinatorEnd) {
+    say(end, 1, &hello_call());
     end.reply_hello(&welcome());
-    let outputs = say(&mut end, 2, &NodeCall::Sync(SyncReport::default()));
+    let outputs = say(end, 2, &NodeCall::Sync(SyncReport::default()));
     let [CoordinatorOutput::Event(FromNode::SyncReport { reply, .. })] = &outputs[..] else {
         panic!("{outputs:?}");
     };
     end.reply_sync(reply, &SyncVerdicts::default());
     assert!(end.is_live());
-    end
 }
 
 /// Outputs as short words: what was sent, what happened, how it closed.
@@ -56,8 +62,8 @@ fn words(outputs: &[CoordinatorOutput]) -> Vec<String> {
     outputs
         .iter()
         .map(|output| match output {
-            CoordinatorOutput::Send(text) => {
-                let frame: Value = serde_json::from_str(text).unwrap();
+            CoordinatorOutput::Send(frame) => {
+                let frame: Value = serde_json::from_str(frame.text().unwrap()).unwrap();
                 match (&frame["method"], &frame["error"]["data"]["code"]) {
                     (Value::String(method), _) => format!("send {method}"),
                     (_, Value::String(code)) => format!("error {code} to {}", frame["id"]),
@@ -239,9 +245,9 @@ fn bad_messages_are_answered_until_there_are_too_many() {
 fn unknown_methods_of_a_newer_node_never_close_the_connection() {
     let mut end = live();
     for _ in 0..=BAD_MESSAGES_MAX {
-        let text = r#"{"jsonrpc":"2.0","id":1,"method":"mcpx.distribute.task.split"}"#;
+        let text = r#"{"jsonrpc":"2.0","id":1,"method":"mcpx.moon.phase"}"#;
         assert_eq!(words(&end.on_text(1, text)), ["error method_unknown to 1"]);
-        let notification = r#"{"jsonrpc":"2.0","method":"mcpx.distribute.load.balance"}"#;
+        let notification = r#"{"jsonrpc":"2.0","method":"mcpx.moon.phase"}"#;
         assert!(end.on_text(1, notification).is_empty());
     }
     assert!(end.is_live());

@@ -207,6 +207,28 @@ impl Attempts {
         }
     }
 
+    /// Attempts that were accepted and not started.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Forgets attempts that were not started, the youngest first, for others to run them; says
+    /// which. They are not taken again under the same grant.
+    pub(super) fn give_back(&mut self, wanted: &[AttemptKey], at_most: usize) -> Vec<AttemptKey> {
+        let given_back: Vec<AttemptKey> = self
+            .waiting
+            .iter()
+            .rev()
+            .map(|assignment| assignment.key())
+            .filter(|key| wanted.is_empty() || wanted.contains(key))
+            .take(at_most)
+            .collect();
+        for key in &given_back {
+            self.kill(*key);
+        }
+        given_back
+    }
+
     /// Kills everything; says what has to be stopped.
     pub(super) fn kill_all(&mut self) -> Vec<AttemptKey> {
         let keys: Vec<AttemptKey> = self.table.keys().copied().collect();

@@ -3,27 +3,53 @@
 use super::attempts::Admission;
 use super::lease::Lease;
 use super::link::{Asked, Link, Request, Stage};
-use super::{ExitCode, KillReason, NodeEnd, NodeOutput};
+use super::{ExitCode, KillReason, LinkOptions, NodeEnd, NodeOutput};
+use crate::answer_memory::{Outcome, Recall};
 use crate::bounds::{BAD_MESSAGES_MAX, HEARTBEAT_JITTER_PERCENT, SYNC_ITEMS_MAX};
 use crate::codec::{
-    BadFrame, CoordinatorCall, Message, RequestId, decode, encode_answer, encode_fault, method,
-    read_result,
+    BadFrame, Body, Calls, CoordinatorCall, Message, Opened, RequestId, WRITES, method, read_result,
 };
 use crate::fault::{Fault, FaultCode, WireError, echo};
+use crate::frame::FrameRef;
 use crate::payload::{
-    AssignAnswer, AssignAnswers, AssignBatch, AssignRefusal, Assigned, Assignment, EndCode,
-    Heartbeat, ResultAnswers, SessionEnd, SyncReport, SyncVerdicts, Verdict, Welcome,
+    AssignAnswer, AssignAnswers, AssignBatch, AssignRefusal, Assigned, Assignment, Capability,
+    EndCode, Heartbeat, Meta, Negotiation, ResultAnswers, SessionEnd, StatusUpdate, SyncReport,
+    SyncVerdicts, Verdict, Welcome,
 };
-use serde_json::value::RawValue;
+use serde::Serialize;
+use skep_model::time::UnixMillis;
 
 impl NodeEnd {
-    pub(super) fn on_text(&mut self, now: u64, text: &str) {
+    pub(super) fn on_frame(&mut self, now: u64, frame: FrameRef<'_>) {
         let Link::Up(connection) = &mut self.link else {
             return;
         };
         connection.heard_at = now;
-        match decode::<CoordinatorCall>(text) {
-            Ok(Message::Call { id, call }) => self.on_call(now, id, call),
+        let is_agreed = connection.agreed.has(Capability::MessagePack);
+        if matches!(frame, FrameRef::Binary(_)) && !is_agreed {
+            let capability = Capability::MessagePack.as_str();
+            let error = WireError::EncodingNotAgreed { capability };
+            return self.on_bad_frame(now, &BadFrame::unreadable(error));
+        }
+        match Opened::new(frame) {
+            Ok(opened) => self.on_opened(now, &opened),
+            Err(bad) => self.on_bad_frame(now, &bad),
+        }
+    }
+
+    fn on_opened(&mut self, now: u64, opened: &Opened<'_>) {
+        let Link::Up(connection) = &mut self.link else {
+            return;
+        };
+        match opened.decode::<CoordinatorCall>() {
+            Ok(Message::Call { id, call, meta }) => {
+                let meta = meta.unwrap_or_default();
+                match self.examine(now, id.as_ref(), call.method(), &meta) {
+                    Ok(true) => self.on_call(now, id, call, &meta, opened.cost()),
+                    Ok(false) => {}
+                    Err(error) => self.refuse(now, id, error),
+                }
+            }
             Ok(Message::Answer { id, result }) => match connection.take(&id) {
                 Some(request) => self.on_answer(now, request, result),
                 // An answer to nothing that was asked.
@@ -37,29 +63,97 @@ impl NodeEnd {
         }
     }
 
-    fn on_call(&mut self, now: u64, id: Option<RequestId>, call: CoordinatorCall) {
+    /// Looks at what a call says about itself. False if it was answered from memory.
+    fn examine(
+        &mut self,
+        now: u64,
+        id: Option<&RequestId>,
+        method: &'static str,
+        meta: &Meta,
+    ) -> Result<bool, WireError> {
+        let unix_ms_at_zero = self.link_options.unix_ms_at_zero;
+        let time_of_day = unix_ms_at_zero.map(|zero| UnixMillis(zero.saturating_add(now)));
+        let Link::Up(connection) = &mut self.link else {
+            return Ok(false);
+        };
+        if let Some(credit) = meta.credit {
+            connection.spending.grant(credit);
+        }
+        meta.check(method, self.epoch_seen, time_of_day)?;
+        let Some(id) = id else {
+            return Ok(true);
+        };
+        let frame = match connection.memory.recall(id, meta)? {
+            Recall::New => return Ok(true),
+            Recall::Joined => return Ok(false),
+            Recall::Known(Outcome::Answer(raw)) => connection.framing.answer_raw(id, &raw),
+            Recall::Known(Outcome::Fault(fault)) => connection.framing.fault(Some(id), &fault),
+        };
+        self.send(frame);
+        Ok(false)
+    }
+
+    fn on_call(
+        &mut self,
+        now: u64,
+        id: Option<RequestId>,
+        call: CoordinatorCall,
+        meta: &Meta,
+        cost: u64,
+    ) {
+        let is_live = self.is_live();
         match call {
             CoordinatorCall::End(end) => self.on_end(now, &end),
-            CoordinatorCall::Status(status) => {
-                self.outputs.push(NodeOutput::Draining(status.draining));
-            }
-            CoordinatorCall::Assign(batch) if self.is_live() => self.on_assign(now, id, batch),
-            CoordinatorCall::Verdicts(verdicts) if self.is_live() => self.follow(&verdicts),
+            CoordinatorCall::Status(status) => self.on_status(status, meta),
+            CoordinatorCall::Assign(batch) if is_live => self.on_assign(now, id, batch, cost),
+            CoordinatorCall::Verdicts(verdicts) if is_live => self.follow(&verdicts),
+            CoordinatorCall::Balance(request) if is_live => self.on_balance(now, id, &request),
             CoordinatorCall::Assign(_) => self.out_of_order(now, id, method::TASK_ASSIGN),
             CoordinatorCall::Verdicts(_) => self.out_of_order(now, id, method::STATE_SYNC),
+            CoordinatorCall::Balance(_) => self.out_of_order(now, id, method::LOAD_BALANCE),
+        }
+    }
+
+    fn on_status(&mut self, status: StatusUpdate, meta: &Meta) {
+        // With a grant it repeats what the node knows, unless it changed.
+        if meta.credit.is_none() || status.draining != self.is_draining {
+            self.outputs.push(NodeOutput::Draining(status.draining));
+        }
+        self.is_draining = status.draining;
+    }
+
+    pub(super) fn refuse(&mut self, now: u64, id: Option<RequestId>, error: WireError) {
+        if let (Link::Up(connection), Some(id)) = (&mut self.link, &id) {
+            connection.memory.forget(id);
+        }
+        let bad = BadFrame {
+            is_notification: id.is_none(),
+            id,
+            error,
+        };
+        self.on_bad_frame(now, &bad);
+    }
+
+    /// Answers a request of the coordinator, and those that came again meanwhile.
+    pub(super) fn answer<R: Serialize>(&mut self, id: &RequestId, result: &R) {
+        let Link::Up(connection) = &mut self.link else {
+            return;
+        };
+        let framing = connection.framing;
+        self.outputs
+            .push(NodeOutput::Send(framing.answer(id, result)));
+        if connection.memory.wants(id) {
+            let raw = serde_json::value::to_raw_value(result).expect(WRITES);
+            for other in connection.memory.settle(id, Outcome::Answer(raw.clone())) {
+                let frame = framing.answer_raw(&other, &raw);
+                self.outputs.push(NodeOutput::Send(frame));
+            }
         }
     }
 
     fn out_of_order(&mut self, now: u64, id: Option<RequestId>, method: &'static str) {
-        let bad = BadFrame {
-            is_notification: id.is_none(),
-            id,
-            error: WireError::OutOfOrder {
-                method,
-                expected: "first comes the answer to the synchronisation",
-            },
-        };
-        self.on_bad_frame(now, &bad);
+        let expected = "first comes the answer to the synchronisation";
+        self.refuse(now, id, WireError::OutOfOrder { method, expected });
     }
 
     fn on_end(&mut self, now: u64, end: &SessionEnd) {
@@ -67,11 +161,18 @@ impl NodeEnd {
         match end.code {
             EndCode::Replaced => self.exit(ExitCode::Replaced, reason),
             EndCode::Removed => self.exit(ExitCode::Removed, reason),
-            EndCode::Shutdown | EndCode::Protocol => self.close(now, &reason),
+            EndCode::Shutdown | EndCode::Protocol | EndCode::StorageFull => {
+                self.close(now, &reason);
+            }
         }
     }
 
-    fn on_assign(&mut self, now: u64, id: Option<RequestId>, batch: AssignBatch) {
+    fn on_assign(&mut self, now: u64, id: Option<RequestId>, batch: AssignBatch, cost: u64) {
+        let count = batch.items.len() as u64;
+        if !self.takes_within_credit(count, cost) {
+            let method = method::TASK_ASSIGN;
+            return self.refuse(now, id, WireError::CreditExceeded { method });
+        }
         let items = batch
             .items
             .into_iter()
@@ -81,8 +182,9 @@ impl NodeEnd {
             })
             .collect();
         if let Some(id) = id {
-            self.send(encode_answer(&id, &AssignAnswers { items }));
+            self.answer(&id, &AssignAnswers { items });
         }
+        self.has_dealt_with(count, cost);
     }
 
     fn admit(&mut self, now: u64, assignment: Assignment) -> AssignAnswer {
@@ -143,9 +245,13 @@ impl NodeEnd {
         }
     }
 
-    fn on_answer(&mut self, now: u64, request: Request, result: &RawValue) {
+    fn on_answer(&mut self, now: u64, request: Request, result: Body<'_>) {
         let Request { sent_at, asked } = request;
         let problem = match asked {
+            Asked::Negotiation => read_result::<Negotiation>(method::NEGOTIATE, result)
+                .map(|answer| self.on_negotiated(&answer)),
+            Asked::Question(question) => return self.on_question_answered(&question, result),
+            Asked::GivenUp => return,
             Asked::Hello => read_result::<Welcome>(method::SESSION_START, result)
                 .map(|welcome| self.on_welcome(now, sent_at, welcome)),
             Asked::Sync => read_result::<SyncVerdicts>(method::STATE_SYNC, result)
@@ -179,6 +285,20 @@ impl NodeEnd {
         }
     }
 
+    fn on_negotiated(&mut self, answer: &Negotiation) {
+        let LinkOptions {
+            offers,
+            assign_window,
+            ..
+        } = self.link_options;
+        if let Link::Up(connection) = &mut self.link {
+            connection.agree(offers, assign_window, answer);
+            if let Some(granting) = &mut connection.granting {
+                granting.pause(self.is_overloaded);
+            }
+        }
+    }
+
     fn on_welcome(&mut self, now: u64, hello_sent_at: u64, welcome: Welcome) {
         if welcome.node != self.options.node {
             return self.close(now, "the welcome is for another node");
@@ -198,8 +318,8 @@ impl NodeEnd {
         connection.stage = Stage::Syncing;
         connection.heartbeat_at = Some(now.saturating_add(first_heartbeat));
         let report = SyncReport { held, spooled };
-        let text = connection.request(now, method::STATE_SYNC, &report, Asked::Sync);
-        self.send(text);
+        let frame = connection.request(now, method::STATE_SYNC, &report, Asked::Sync);
+        self.send(frame);
         self.outputs.push(NodeOutput::Welcomed(Box::new(welcome)));
     }
 
@@ -214,6 +334,7 @@ impl NodeEnd {
 
     fn on_fault(&mut self, now: u64, request: Option<Request>, fault: &Fault) {
         let message = echo(&fault.message);
+        let sent_at = request.as_ref().map(|request| request.sent_at);
         match request.map(|request| request.asked) {
             Some(Asked::Hello) => match fault.known_code() {
                 Some(FaultCode::Replaced) => self.exit(ExitCode::Replaced, message),
@@ -221,9 +342,20 @@ impl NodeEnd {
                 Some(FaultCode::VersionUnsupported) => {
                     self.exit(ExitCode::VersionUnsupported, message);
                 }
+                Some(FaultCode::StorageFull) => {
+                    // The coordinator lives and has heard the node; it only cannot note it down.
+                    if let (Some(lease), Some(sent_at)) = (&mut self.lease, sent_at) {
+                        lease.renew(sent_at);
+                    }
+                    self.close(now, &message);
+                    self.wait_for_storage(now);
+                }
                 _ => self.close(now, &message),
             },
             Some(Asked::Sync) => self.close(now, &message),
+            // An older coordinator does not negotiate: everything stays text.
+            Some(Asked::Negotiation | Asked::GivenUp) => {}
+            Some(Asked::Question(question)) => self.on_question_refused(&question, fault),
             Some(Asked::Results(keys)) => self.spool.refuse(now, &keys),
             Some(Asked::Heartbeat { .. }) | None => self.count_bad(now),
         }
@@ -231,10 +363,11 @@ impl NodeEnd {
 
     fn on_bad_frame(&mut self, now: u64, bad: &BadFrame) {
         if !bad.is_notification {
-            self.send(encode_fault(bad.id.as_ref(), &bad.error.fault()));
+            let framing = self.framing();
+            self.send(framing.fault(bad.id.as_ref(), &bad.error.fault()));
         }
         // A newer coordinator may say what this node does not know yet; that is no fault.
-        if !matches!(bad.error, WireError::MethodUnknown { .. }) {
+        if bad.error.is_bad_behaviour() {
             self.count_bad(now);
         }
     }

@@ -1,6 +1,12 @@
 //! What a node's end is told, and what it wants done.
 
-use crate::payload::{Assignment, AttemptKey, NodeMetrics, Welcome};
+use super::ask::AskFailure;
+use crate::bounds::{ASSIGN_CREDIT_BYTES, ASSIGN_CREDIT_ITEMS};
+use crate::frame::Frame;
+use crate::payload::{
+    Assignment, AttemptKey, Capabilities, Capability, Credit, NodeAnswer, NodeMetrics, NodeRequest,
+    Welcome,
+};
 use skep_model::attempt::AttemptReport;
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::node::NodeFacts;
@@ -13,12 +19,60 @@ pub struct NodeOptions {
     pub node: NodeId,
     /// This start of its process.
     pub instance: InstanceId,
+    /// How often the node was started, this start included; 0 when it does not count.
+    pub starts: u64,
     /// What it says about itself.
     pub facts: NodeFacts,
     /// Attempts it runs at a time; at most `SLOTS_MAX` are used.
     pub slots: u32,
     /// Seed of the jitter of its timers.
     pub jitter_seed: u64,
+}
+
+/// What a node's end offers to a coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LinkOptions {
+    /// What it offers. With nothing it does not negotiate: text frames, no credits.
+    pub offers: Capabilities,
+    /// Assignments that may be under way to it, if both use credits.
+    pub assign_window: Credit,
+    /// Unix time at which the clock of this end stood at 0, in milliseconds. Without it deadlines
+    /// of messages are not looked at.
+    pub unix_ms_at_zero: Option<u64>,
+}
+
+impl LinkOptions {
+    /// No negotiation.
+    pub const PLAIN: Self = Self {
+        offers: Capabilities::NONE,
+        assign_window: Credit {
+            items: ASSIGN_CREDIT_ITEMS,
+            bytes: ASSIGN_CREDIT_BYTES,
+        },
+        unix_ms_at_zero: None,
+    };
+
+    /// Everything but binary frames, which cost more time than they save where the connection
+    /// does not leave the machine.
+    pub const NEAR: Self = Self {
+        offers: Capabilities::NONE
+            .with(Capability::Credits)
+            .with(Capability::LoadBalance)
+            .with(Capability::DependencyResolve)
+            .with(Capability::QualityGate)
+            .with(Capability::TaskSplit)
+            .with(Capability::ResultMerge),
+        ..Self::PLAIN
+    };
+
+    /// Everything.
+    pub const FAR: Self = Self {
+        offers: Self::NEAR
+            .offers
+            .with(Capability::MessagePack)
+            .with(Capability::Zstd),
+        ..Self::PLAIN
+    };
 }
 
 /// What happened.
@@ -37,6 +91,8 @@ pub enum NodeInput {
     },
     /// A text frame came in.
     Text(String),
+    /// A binary frame came in.
+    Binary(Vec<u8>),
     /// Time passed; see [`super::NodeEnd::next_timer`].
     Tick,
     /// The command of an attempt runs.
@@ -51,10 +107,38 @@ pub enum NodeInput {
         /// Number of the batch.
         batch: u64,
     },
+    /// The disk is full: the results of this [`NodeOutput::Spool`] wait for space, as do those
+    /// that come after it. They are sent from memory meanwhile. `Spooled` follows when there is
+    /// space.
+    SpoolStalled {
+        /// Number of the batch.
+        batch: u64,
+    },
     /// The process is to stop: kill, report, say goodbye.
     Shutdown,
     /// A sample of the load, to be passed on if there is a session.
     Metrics(NodeMetrics),
+    /// The coordinator is to be asked about an attempt; [`NodeOutput::Answered`] follows once.
+    Ask {
+        /// Chosen by the asker, repeated in the answer.
+        token: u64,
+        /// What is asked.
+        request: Box<NodeRequest>,
+        /// Requests with the same key have one effect.
+        key: Option<Box<str>>,
+    },
+    /// The node has more than it can do, or not any more: told to the coordinator if it listens,
+    /// and no more assignments are granted meanwhile.
+    Overloaded(bool),
+}
+
+impl From<Frame> for NodeInput {
+    fn from(frame: Frame) -> Self {
+        match frame {
+            Frame::Text(text) => Self::Text(text),
+            Frame::Binary(bytes) => Self::Binary(bytes),
+        }
+    }
 }
 
 /// Why an attempt is stopped.
@@ -88,8 +172,8 @@ pub enum ExitCode {
 pub enum NodeOutput {
     /// Open a connection; answer with `Connected`, `Disconnected` or `ConnectRefused`.
     Connect,
-    /// Write this text frame.
-    Send(String),
+    /// Write this frame.
+    Send(Frame),
     /// Run this attempt. Also comes for [`skep_model::work::Work::Noop`].
     Start(Box<Assignment>),
     /// Stop this attempt. It may have ended already, and may be told twice.
@@ -113,6 +197,13 @@ pub enum NodeOutput {
     Welcomed(Box<Welcome>),
     /// Whether the coordinator gives the node new work; for logs and screens.
     Draining(bool),
+    /// What came of [`NodeInput::Ask`].
+    Answered {
+        /// Of the question.
+        token: u64,
+        /// The answer, or why there is none.
+        answer: Result<Box<NodeAnswer>, AskFailure>,
+    },
     /// Close the connection, or stop opening it; no `Disconnected` follows.
     CloseConnection {
         /// For logs.

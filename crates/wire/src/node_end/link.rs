@@ -1,10 +1,15 @@
 //! The node's connection to the coordinator, or the wait for the next one.
 
+use super::ask::Question;
+use crate::answer_memory::AnswerMemory;
 use crate::bounds::{
     CONNECT_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, HEARTBEATS_UNANSWERED_MAX, RESULT_ANSWER_TIMEOUT_MS,
 };
-use crate::codec::{RequestId, encode_call};
-use crate::payload::AttemptKey;
+use crate::codec::RequestId;
+use crate::credit::{Granting, Spending};
+use crate::frame::Frame;
+use crate::framing::Framing;
+use crate::payload::{AttemptKey, Capabilities, Capability, Credit, Negotiation};
 use serde::Serialize;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,7 +21,7 @@ pub(super) enum Link {
     /// One was asked for.
     Connecting { since: u64 },
     /// One is open.
-    Up(Connection),
+    Up(Box<Connection>),
     /// There will be no other.
     Over,
 }
@@ -41,10 +46,16 @@ pub(super) enum Stage {
 /// What a request of the node was about.
 #[derive(Debug)]
 pub(super) enum Asked {
+    Negotiation,
     Hello,
     Sync,
-    Heartbeat { sequence: u64 },
+    Heartbeat {
+        sequence: u64,
+    },
     Results(Vec<AttemptKey>),
+    Question(Question),
+    /// A question that is not waited for any more; its answer may still come.
+    GivenUp,
 }
 
 #[derive(Debug)]
@@ -63,14 +74,24 @@ pub(super) struct Connection {
     /// None until the welcome.
     pub(super) heartbeat_at: Option<u64>,
     next_id: u64,
-    requests: BTreeMap<u64, Request>,
+    pub(super) requests: BTreeMap<u64, Request>,
     heartbeats: VecDeque<u64>,
     results_in_flight: usize,
+    /// Questions about attempts, those given up included.
+    pub(super) questions: usize,
     heartbeat_sequence: u64,
+    /// What both ends agreed on.
+    pub(super) agreed: Capabilities,
+    pub(super) framing: Framing,
+    /// Results that may be sent.
+    pub(super) spending: Spending,
+    /// Assignments that may come; none when credits were not agreed on.
+    pub(super) granting: Option<Granting>,
+    pub(super) memory: AnswerMemory,
 }
 
 impl Connection {
-    pub(super) const fn new(now: u64) -> Self {
+    pub(super) fn new(now: u64) -> Self {
         Self {
             stage: Stage::Greeting,
             opened_at: now,
@@ -81,7 +102,26 @@ impl Connection {
             requests: BTreeMap::new(),
             heartbeats: VecDeque::new(),
             results_in_flight: 0,
+            questions: 0,
             heartbeat_sequence: 0,
+            agreed: Capabilities::NONE,
+            framing: Framing::TEXT,
+            spending: Spending::default(),
+            granting: None,
+            memory: AnswerMemory::default(),
+        }
+    }
+
+    /// The coordinator answered the negotiation: from here on frames are written as agreed.
+    pub(super) fn agree(&mut self, offered: Capabilities, window: Credit, answer: &Negotiation) {
+        self.agreed = offered.and(answer.known());
+        self.framing = Framing::agreed(self.agreed);
+        if let Some(credit) = answer
+            .credit
+            .filter(|_| self.agreed.has(Capability::Credits))
+        {
+            self.spending = Spending::bounded(credit);
+            self.granting = Some(Granting::new(window));
         }
     }
 
@@ -105,10 +145,11 @@ impl Connection {
         method: &'static str,
         params: &P,
         asked: Asked,
-    ) -> String {
-        let text = encode_call(Some(&RequestId::Number(self.next_id)), method, params);
+    ) -> Frame {
+        let id = RequestId::Number(self.next_id);
+        let frame = self.framing.call(Some(&id), method, params);
         self.sent(now, asked);
-        text
+        frame
     }
 
     /// Remembers a request that was written with [`Self::next_id`].
@@ -126,7 +167,8 @@ impl Connection {
                 }
             }
             Asked::Results(_) => self.results_in_flight += 1,
-            Asked::Hello | Asked::Sync => {}
+            Asked::Question(_) => self.questions += 1,
+            Asked::Negotiation | Asked::Hello | Asked::Sync | Asked::GivenUp => {}
         }
         let sent_at = now;
         self.requests.insert(id, Request { sent_at, asked });
@@ -141,7 +183,8 @@ impl Connection {
         match request.asked {
             Asked::Heartbeat { .. } => self.heartbeats.retain(|heartbeat| heartbeat != id),
             Asked::Results(_) => self.results_in_flight -= 1,
-            Asked::Hello | Asked::Sync => {}
+            Asked::Question(_) | Asked::GivenUp => self.questions -= 1,
+            Asked::Negotiation | Asked::Hello | Asked::Sync => {}
         }
         Some(request)
     }

@@ -7,12 +7,16 @@
 //!   `SELF_FENCE_PERCENT` of it without an answer all attempts are stopped and the connection is
 //!   closed. Until the last process of an attempt is gone the node goes on saying that it holds
 //!   it: nobody else may start it while it is only *told* to stop.
+//! * A hello that is refused as `storage_full` counts like an answered heartbeat: the coordinator
+//!   has heard the node, and counts its silence from there, too.
 //! * A result is written to disk first, then sent, then kept until it is answered. A broken
-//!   connection loses none.
+//!   connection loses none. Only while the node's disk is full it is sent from memory.
 //! * An attempt (task and fence) is started at most once by one process.
 //! * Inputs come before timers: an answer that is there at the last moment counts.
 
+mod ask;
 mod attempts;
+mod balance;
 mod ended;
 mod incoming;
 mod io;
@@ -23,15 +27,18 @@ mod spool;
 mod tests;
 mod timers;
 
-pub use io::{ExitCode, KillReason, NodeInput, NodeOptions, NodeOutput};
+pub use ask::AskFailure;
+pub use io::{ExitCode, KillReason, LinkOptions, NodeInput, NodeOptions, NodeOutput};
 
 use crate::bounds::{
     PROTOCOL_VERSION, RECONNECT_DOUBLINGS_MAX, RECONNECT_INITIAL_MS, RECONNECT_MAX_MS,
-    RESULT_REQUESTS_IN_FLIGHT_MAX, SHUTDOWN_TIMEOUT_MS,
+    RESULT_REQUESTS_IN_FLIGHT_MAX, SHUTDOWN_TIMEOUT_MS, STORAGE_FULL_RETRY_MS,
 };
-use crate::codec::{encode_call, method};
+use crate::codec::method;
+use crate::frame::{Frame, FrameRef};
+use crate::framing::Framing;
 use crate::jitter::Jitter;
-use crate::payload::{AttemptKey, Goodbye, Hello};
+use crate::payload::{AttemptKey, Goodbye, Hello, Negotiation};
 use attempts::Attempts;
 use lease::Lease;
 use link::{Asked, Connection, Link};
@@ -44,6 +51,7 @@ use spool::Spool;
 #[derive(Debug)]
 pub struct NodeEnd {
     options: NodeOptions,
+    link_options: LinkOptions,
     jitter: Jitter,
     link: Link,
     /// Failed tries to get a live session since the last one.
@@ -55,6 +63,8 @@ pub struct NodeEnd {
     spool: Spool,
     /// When a node that stops leaves, come what may.
     leaves_at: Option<u64>,
+    is_draining: bool,
+    is_overloaded: bool,
     outputs: Vec<NodeOutput>,
 }
 
@@ -69,6 +79,7 @@ impl NodeEnd {
         Self {
             jitter: Jitter::new(options.jitter_seed),
             options,
+            link_options: LinkOptions::PLAIN,
             link: Link::Down { retry_at: 0 },
             failures: 0,
             lease: None,
@@ -76,8 +87,17 @@ impl NodeEnd {
             attempts,
             spool: Spool::recovered(recovered_spool),
             leaves_at: None,
+            is_draining: false,
+            is_overloaded: false,
             outputs: Vec::new(),
         }
+    }
+
+    /// Offers this to coordinators from the next connection on.
+    #[must_use]
+    pub const fn with_link(mut self, options: LinkOptions) -> Self {
+        self.link_options = options;
+        self
     }
 
     /// Whether a session is live.
@@ -103,7 +123,8 @@ impl NodeEnd {
                 }
             }
             NodeInput::ConnectRefused { status } => self.on_connect_refused(now_ms, status),
-            NodeInput::Text(text) => self.on_text(now_ms, &text),
+            NodeInput::Text(text) => self.on_frame(now_ms, FrameRef::Text(&text)),
+            NodeInput::Binary(bytes) => self.on_frame(now_ms, FrameRef::Binary(&bytes)),
             NodeInput::Tick => {}
             NodeInput::Started(attempt) => self.attempts.started(now_ms, attempt),
             NodeInput::Verifying(attempt) => self.attempts.verifying(now_ms, attempt),
@@ -113,12 +134,20 @@ impl NodeEnd {
                 }
             }
             NodeInput::Spooled { batch } => self.spool.written(batch),
+            NodeInput::SpoolStalled { batch } => self.spool.stalled(batch),
             NodeInput::Shutdown => self.on_shutdown(now_ms),
             NodeInput::Metrics(metrics) => {
                 if self.is_live() {
-                    self.send(encode_call(None, method::METRICS_REPORT, &metrics));
+                    let framing = self.framing();
+                    self.send(framing.call(None, method::METRICS_REPORT, &metrics));
                 }
             }
+            NodeInput::Ask {
+                token,
+                request,
+                key,
+            } => self.on_ask(now_ms, token, &request, key),
+            NodeInput::Overloaded(overloaded) => self.on_overloaded(overloaded),
         }
         self.run_timers(now_ms);
         self.flush(now_ms);
@@ -133,14 +162,26 @@ impl NodeEnd {
             protocol: PROTOCOL_VERSION.to_owned(),
             node: self.options.node,
             instance: self.options.instance,
+            starts: self.options.starts,
             facts: self.options.facts.clone(),
             resume: self.epoch_seen,
             meta: None,
         };
         let mut connection = Connection::new(now);
-        let text = connection.request(now, method::SESSION_START, &hello, Asked::Hello);
-        self.link = Link::Up(connection);
-        self.send(text);
+        // The hello does not wait for the answer: text is understood in any case.
+        let LinkOptions {
+            offers,
+            assign_window,
+            ..
+        } = self.link_options;
+        if !offers.is_empty() {
+            let offer = Negotiation::offering(offers, assign_window);
+            let frame = connection.request(now, method::NEGOTIATE, &offer, Asked::Negotiation);
+            self.outputs.push(NodeOutput::Send(frame));
+        }
+        let frame = connection.request(now, method::SESSION_START, &hello, Asked::Hello);
+        self.link = Link::Up(Box::new(connection));
+        self.send(frame);
     }
 
     fn on_connect_refused(&mut self, now: u64, status: u16) {
@@ -184,11 +225,19 @@ impl NodeEnd {
             while self.spool.has_unsent()
                 && connection.results_in_flight() < RESULT_REQUESTS_IN_FLIGHT_MAX
             {
-                let Some((text, keys)) = self.spool.next_request(connection.next_id()) else {
+                let room = connection
+                    .spending
+                    .room(connection.results_in_flight() == 0);
+                let frame = connection
+                    .framing
+                    .batch(connection.next_id(), method::TASK_COMPLETE, "reports")
+                    .within(room);
+                let Some((frame, cost, keys)) = self.spool.next_request(frame) else {
                     break;
                 };
+                connection.spending.spend(keys.len() as u64, cost);
                 connection.sent(now, Asked::Results(keys));
-                self.outputs.push(NodeOutput::Send(text));
+                self.outputs.push(NodeOutput::Send(frame));
             }
         }
         self.leave_if_done(now);
@@ -209,7 +258,8 @@ impl NodeEnd {
         // at once, and the next process could no longer hand in what is on disk.
         if self.is_live() && stopped && self.spool.is_empty() {
             let reason = "the node stops".to_owned();
-            self.send(encode_call(None, method::SESSION_END, &Goodbye { reason }));
+            let framing = self.framing();
+            self.send(framing.call(None, method::SESSION_END, &Goodbye { reason }));
         }
         self.exit(ExitCode::Shutdown, "the node was told to stop".to_owned());
     }
@@ -230,6 +280,7 @@ impl NodeEnd {
             let reason = reason.clone();
             self.outputs.push(NodeOutput::CloseConnection { reason });
         }
+        self.fail_questions(&AskFailure::Lost);
         self.outputs.push(NodeOutput::Exit { code, reason });
         self.link = Link::Over;
     }
@@ -242,6 +293,7 @@ impl NodeEnd {
     }
 
     fn go_down(&mut self, now: u64) {
+        self.fail_questions(&AskFailure::Lost);
         let doubled = RECONNECT_INITIAL_MS << self.failures.min(RECONNECT_DOUBLINGS_MAX);
         self.failures = self.failures.saturating_add(1);
         let delay = self.jitter.up_to(doubled.min(RECONNECT_MAX_MS));
@@ -249,11 +301,26 @@ impl NodeEnd {
         self.link = Link::Down { retry_at };
     }
 
+    /// The coordinator's disk is full: it is not asked again at once.
+    fn wait_for_storage(&mut self, now: u64) {
+        if let Link::Down { retry_at } = &mut self.link {
+            *retry_at = (*retry_at).max(now.saturating_add(STORAGE_FULL_RETRY_MS));
+        }
+    }
+
     fn kill_output(&mut self, attempt: AttemptKey, reason: KillReason) {
         self.outputs.push(NodeOutput::Kill { attempt, reason });
     }
 
-    fn send(&mut self, text: String) {
-        self.outputs.push(NodeOutput::Send(text));
+    /// How frames are written now.
+    const fn framing(&self) -> Framing {
+        match &self.link {
+            Link::Up(connection) => connection.framing,
+            _ => Framing::TEXT,
+        }
+    }
+
+    fn send(&mut self, frame: Frame) {
+        self.outputs.push(NodeOutput::Send(frame));
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::batch_frame::{BatchFrame, Fit};
 use crate::bounds::{RESULT_RETRY_MS, SPOOLED_REPORTS_MAX};
-use crate::codec::method;
+use crate::frame::Frame;
 use crate::payload::{AttemptKey, ResultAnswers, ResultVerdict};
 use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::limits::ITEMS_PER_FRAME_MAX;
@@ -14,7 +14,7 @@ use std::sync::Arc;
 enum Stage {
     /// Not on disk yet.
     Unwritten,
-    /// On disk, waits to be sent.
+    /// On disk, or the disk is full; waits to be sent.
     Unsent,
     /// Sent, waits for an answer.
     InFlight,
@@ -34,6 +34,8 @@ pub(super) struct Spool {
     unwritten: VecDeque<AttemptKey>,
     /// The batch that is being written.
     writing: Option<(u64, Vec<AttemptKey>)>,
+    /// The disk is full: that batch waits, and results are handed in from memory.
+    stalled: bool,
     last_batch: u64,
     unsent: VecDeque<AttemptKey>,
     refused: Vec<AttemptKey>,
@@ -72,9 +74,9 @@ impl Spool {
         self.entries.is_empty()
     }
 
-    /// Whether everything is on disk.
+    /// Whether everything is on disk, or answered.
     pub(super) fn is_written(&self) -> bool {
-        self.writing.is_none() && self.unwritten.is_empty()
+        self.is_empty() || (self.writing.is_none() && self.unwritten.is_empty())
     }
 
     /// All attempts with a result here.
@@ -90,6 +92,9 @@ impl Spool {
         };
         self.entries.insert(key, entry);
         self.unwritten.push_back(key);
+        if self.stalled {
+            self.enqueue(key);
+        }
     }
 
     /// The next batch for the disk, if none is being written.
@@ -123,12 +128,39 @@ impl Spool {
         let Some((_, keys)) = self.writing.take_if(|(writing, _)| *writing <= batch) else {
             return;
         };
+        self.stalled = false;
+        // What was handed in from memory may be answered by now, or on its way.
+        self.unwritten.retain(|key| self.entries.contains_key(key));
         for key in keys {
-            self.enqueue(key);
+            if self.stage_of(key) == Some(Stage::Unwritten) {
+                self.enqueue(key);
+            }
         }
     }
 
-    /// Puts a result that is on disk into the queue, unless it is there or on its way.
+    /// The disk is full. What cannot be written is handed in from memory: an answered result needs
+    /// no disk, and one that is lost with the process would have been lost all the same.
+    pub(super) fn stalled(&mut self, batch: u64) {
+        let Some((_, keys)) = self
+            .writing
+            .as_ref()
+            .filter(|(writing, _)| *writing == batch)
+        else {
+            return;
+        };
+        self.stalled = true;
+        for key in [keys.as_slice(), self.unwritten.make_contiguous()].concat() {
+            if self.stage_of(key) == Some(Stage::Unwritten) {
+                self.enqueue(key);
+            }
+        }
+    }
+
+    fn stage_of(&self, key: AttemptKey) -> Option<Stage> {
+        Some(self.entries.get(&key)?.stage)
+    }
+
+    /// Puts a result that may be sent into the queue, unless it is there or on its way.
     fn enqueue(&mut self, key: AttemptKey) {
         if let Some(entry) = self.entries.get_mut(&key)
             && entry.stage != Stage::Unsent
@@ -178,9 +210,11 @@ impl Spool {
         on_disk
     }
 
-    /// The next request with results, and whose they are.
-    pub(super) fn next_request(&mut self, id: u64) -> Option<(String, Vec<AttemptKey>)> {
-        let mut frame = BatchFrame::request(id, method::TASK_COMPLETE, "reports");
+    /// The next request with results, what it takes of the credit, and whose they are.
+    pub(super) fn next_request(
+        &mut self,
+        mut frame: BatchFrame,
+    ) -> Option<(Frame, u64, Vec<AttemptKey>)> {
         let mut sent = Vec::new();
         while let Some(key) = self.unsent.front() {
             let key = *key;
@@ -199,7 +233,8 @@ impl Spool {
             sent.push(key);
             self.unsent.pop_front();
         }
-        Some((frame.finish()?, sent))
+        let (frame, cost) = frame.finish()?;
+        Some((frame, cost, sent))
     }
 
     /// Whether a request would carry anything.

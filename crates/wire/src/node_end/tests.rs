@@ -17,6 +17,7 @@ use serde::Serialize;
 use serde_json::Value;
 use skep_model::ids::InstanceId;
 
+mod negotiated;
 mod results;
 mod session;
 mod work;
@@ -33,6 +34,7 @@ impl Rig {
         let options = NodeOptions {
             node: NODE,
             instance: InstanceId::from_u128(1),
+            starts: 0,
             facts: facts(slots),
             slots,
             jitter_seed: 5,
@@ -91,7 +93,7 @@ impl Rig {
         self.last
             .iter()
             .filter_map(|output| match output {
-                NodeOutput::Send(text) => Some(serde_json::from_str::<Value>(text).unwrap()),
+                NodeOutput::Send(frame) => Some(json_of(frame)),
                 _ => None,
             })
             .find(|frame| frame["method"] == method)
@@ -124,7 +126,7 @@ impl Rig {
         let call = CoordinatorCall::Assign(AssignBatch { items });
         self.input(NodeInput::Text(call.encode(Some(&RequestId::Number(77)))));
         let frame = self.last.iter().find_map(|output| match output {
-            NodeOutput::Send(text) => Some(serde_json::from_str::<Value>(text).unwrap()),
+            NodeOutput::Send(frame) => Some(json_of(frame)),
             _ => None,
         });
         let frame = frame.expect("an answer");
@@ -176,14 +178,18 @@ impl Rig {
     }
 }
 
+fn json_of(frame: &Frame) -> Value {
+    serde_json::from_str(frame.text().expect("text was agreed on")).unwrap()
+}
+
 /// Outputs as short words.
 fn words(outputs: &[NodeOutput]) -> Vec<String> {
     outputs
         .iter()
         .map(|output| match output {
             NodeOutput::Connect => "connect".to_owned(),
-            NodeOutput::Send(text) => {
-                let frame: Value = serde_json::from_str(text).unwrap();
+            NodeOutput::Send(frame) => {
+                let frame = json_of(frame);
                 match (&frame["method"], &frame["error"]["data"]["code"]) {
                     (Value::String(method), _) => format!("send {method}"),
                     (_, Value::String(code)) => format!("error {code}"),
@@ -199,6 +205,14 @@ fn words(outputs: &[NodeOutput]) -> Vec<String> {
             }
             NodeOutput::Welcomed(_) => "welcomed".to_owned(),
             NodeOutput::Draining(draining) => format!("draining {draining}"),
+            NodeOutput::Answered { token, answer } => match answer {
+                Ok(_) => format!("answered {token}"),
+                Err(failure) => {
+                    let shown = format!("{failure:?}");
+                    let end = shown.find([' ', '(', '{']).unwrap_or(shown.len());
+                    format!("unanswered {token} {}", &shown[..end])
+                }
+            },
             NodeOutput::CloseConnection { .. } => "close".to_owned(),
             NodeOutput::Exit { code, .. } => format!("exit {code:?}"),
         })

@@ -3,7 +3,7 @@
 use super::link::{Asked, Link, connect_gives_up_at};
 use super::{KillReason, NodeEnd, NodeOutput};
 use crate::bounds::HEARTBEAT_JITTER_PERCENT;
-use crate::codec::{encode_call, method};
+use crate::codec::method;
 use crate::payload::{Heartbeat, ProgressBatch};
 use skep_model::limits::ITEMS_PER_FRAME_MAX;
 use skep_model::planted::{PlantedBug, planted};
@@ -24,9 +24,13 @@ impl NodeEnd {
             }
         };
         let in_session = if self.is_live() {
-            [self.attempts.progress_timer(), self.spool.retry_timer()]
+            [
+                self.attempts.progress_timer(),
+                self.spool.retry_timer(),
+                self.question_timer(),
+            ]
         } else {
-            [None, None]
+            [None; 3]
         };
         [link, self.fenced_at(), self.leaves_at]
             .into_iter()
@@ -78,6 +82,7 @@ impl NodeEnd {
         if self.is_live() {
             self.spool.retry_refused(now);
             self.report_progress(now);
+            self.give_up_questions(now);
         }
     }
 
@@ -100,7 +105,7 @@ impl NodeEnd {
             return;
         };
         let sequence = connection.next_sequence();
-        let text = connection.request(
+        let frame = connection.request(
             now,
             method::HEALTH_CHECK,
             &Heartbeat { sequence },
@@ -110,7 +115,7 @@ impl NodeEnd {
             .jitter
             .around(lease.heartbeat_ms, HEARTBEAT_JITTER_PERCENT);
         connection.heartbeat_at = Some(now.saturating_add(delay));
-        self.send(text);
+        self.send(frame);
     }
 
     fn report_progress(&mut self, now: u64) {
@@ -119,7 +124,8 @@ impl NodeEnd {
             let batch = ProgressBatch {
                 items: chunk.to_vec(),
             };
-            self.send(encode_call(None, method::STATUS_UPDATE, &batch));
+            let framing = self.framing();
+            self.send(framing.call(None, method::STATUS_UPDATE, &batch));
         }
     }
 }

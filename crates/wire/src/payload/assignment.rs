@@ -119,9 +119,20 @@ impl Offer {
 
 impl Serialize for Offer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        const FIELDS: usize = 14;
+        const ALWAYS: usize = 8;
         let spec = &*self.spec;
-        let mut fields = serializer.serialize_struct("Assignment", FIELDS)?;
+        let resources = Some(&spec.requirements.resources).filter(|some| !is_nothing(some));
+        // Binary frames begin with the number of fields: it has to be exact.
+        let sometimes = [
+            self.run.is_some(),
+            self.run_name.is_some(),
+            resources.is_some(),
+            spec.deadline.is_some(),
+            spec.trace_parent.is_some(),
+            self.meta.is_some(),
+        ];
+        let count = ALWAYS + sometimes.into_iter().filter(|there| *there).count();
+        let mut fields = serializer.serialize_struct("Assignment", count)?;
         fields.serialize_field("task", &self.task)?;
         if let Some(run) = &self.run {
             fields.serialize_field("run", run)?;
@@ -134,8 +145,8 @@ impl Serialize for Offer {
         fields.serialize_field("fence", &self.fence)?;
         fields.serialize_field("work", &spec.work)?;
         fields.serialize_field("isolation", &spec.requirements.isolation)?;
-        if !is_nothing(&spec.requirements.resources) {
-            fields.serialize_field("resources", &spec.requirements.resources)?;
+        if let Some(resources) = resources {
+            fields.serialize_field("resources", resources)?;
         }
         if let Some(deadline) = &spec.deadline {
             fields.serialize_field("deadline", deadline)?;

@@ -4,12 +4,23 @@
 //! optional groups of MCPX travel in `_meta`, where a plain MCP peer does not look.
 
 mod assignment;
+mod envelope;
+pub mod groups;
+mod negotiation;
+mod requests;
 mod result;
 mod session;
 mod sync;
 
 pub use assignment::{
     AssignAnswer, AssignAnswers, AssignBatch, AssignRefusal, Assigned, Assignment, Offer, TaskToken,
+};
+pub use envelope::Meta;
+pub use negotiation::{Capabilities, Capability, Credit, Extensions, Negotiation};
+pub use requests::{
+    BalanceAnswer, BalanceRequest, GateAnswer, GateMessage, GateRequest, GateStanding, LoadNotice,
+    MergeAnswer, MergeRequest, NodeAnswer, NodeRequest, ResolveAnswer, ResolveRequest,
+    ResolvedTask, SplitAnswer, SplitRequest,
 };
 pub use result::{ProgressBatch, ResultAnswer, ResultAnswers, ResultBatch, ResultVerdict};
 pub use session::{
@@ -18,7 +29,6 @@ pub use session::{
 pub use sync::{HeldAttempt, HeldPhase, SyncReport, SyncVerdicts, Verdict, VerdictItem};
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 use skep_model::attempt::{AttemptReport, Fence};
 use skep_model::command::Progress;
 use skep_model::ids::TaskId;
@@ -57,30 +67,3 @@ impl From<&Progress> for AttemptKey {
         Self::new(progress.task, progress.fence)
     }
 }
-
-/// The optional groups of MCPX, kept as the JSON they came as.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Meta {
-    /// Session, dependencies, checkpoints.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub orchestration: Option<RawJson>,
-    /// Shared state and gates.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coordination: Option<RawJson>,
-    /// Placement, partitions, balancing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub distribution: Option<RawJson>,
-}
-
-/// A JSON value that was checked for syntax and otherwise left alone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RawJson(pub Box<RawValue>);
-
-impl PartialEq for RawJson {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.get() == other.0.get()
-    }
-}
-
-impl Eq for RawJson {}

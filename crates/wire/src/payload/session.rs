@@ -14,6 +14,9 @@ pub struct Hello {
     pub node: NodeId,
     /// This start of its process.
     pub instance: InstanceId,
+    /// How often the node was started, this start included; 0 when it does not count.
+    #[serde(default)]
+    pub starts: u64,
     /// What it can do.
     pub facts: NodeFacts,
     /// Epoch of the coordinator it spoke with last, if it is connecting again.
@@ -89,6 +92,9 @@ pub enum EndCode {
     Shutdown,
     /// The node broke the protocol or was too slow; it connects again.
     Protocol,
+    /// The coordinator's disk is full: it cannot enter the node into its log, but it heard it.
+    /// The node keeps its attempts, its lease counts from its hello, and it connects again.
+    StorageFull,
 }
 
 impl EndCode {
@@ -99,6 +105,7 @@ impl EndCode {
             Self::Removed => "removed",
             Self::Shutdown => "shutdown",
             Self::Protocol => "protocol",
+            Self::StorageFull => "storage_full",
         }
     }
 }

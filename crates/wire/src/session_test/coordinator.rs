@@ -121,7 +121,20 @@ impl Coordinator {
                 self.give_up_all();
                 Vec::new()
             }
-            FromNode::Heartbeat { .. } | FromNode::Progress(_) | FromNode::Metrics(_) => Vec::new(),
+            FromNode::GaveBack { given_back } => {
+                for attempt in given_back {
+                    if self.tasks.get(&attempt.task) == Some(&TaskState::Granted(attempt)) {
+                        self.tasks.insert(attempt.task, TaskState::Ready);
+                    }
+                }
+                Vec::new()
+            }
+            FromNode::Heartbeat { .. }
+            | FromNode::Progress(_)
+            | FromNode::Metrics(_)
+            | FromNode::Groups { .. }
+            | FromNode::Ask { .. }
+            | FromNode::Load(_) => Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 mod coordinator;
 mod world;
 
+use crate::node_end::LinkOptions;
 use proptest::prelude::*;
 use world::World;
 
@@ -35,6 +36,18 @@ enum Step {
     Crash,
     /// The coordinator's end asks the node to come again.
     Bounce,
+    /// The coordinator asks for work back.
+    Rebalance(u8),
+    /// The node has too much, or not any more.
+    Overload(bool),
+}
+
+fn any_link() -> impl Strategy<Value = LinkOptions> {
+    prop_oneof![
+        Just(LinkOptions::PLAIN),
+        Just(LinkOptions::NEAR),
+        Just(LinkOptions::FAR)
+    ]
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
@@ -52,6 +65,8 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Break),
         1 => Just(Step::Crash),
         1 => Just(Step::Bounce),
+        1 => (0_u8..4).prop_map(Step::Rebalance),
+        1 => any::<bool>().prop_map(Step::Overload),
     ]
 }
 
@@ -69,6 +84,8 @@ fn take(world: &mut World, step: Step) {
         Step::Break => world.break_connection(),
         Step::Crash => world.crash(),
         Step::Bounce => world.bounce(),
+        Step::Rebalance(at_most) => world.rebalance(at_most),
+        Step::Overload(overloaded) => world.overload(overloaded),
     }
 }
 
@@ -79,9 +96,10 @@ proptest! {
     fn nothing_is_lost_doubled_or_run_without_a_lease(
         seed in any::<u64>(),
         slots in 1_u32..5,
+        link in any_link(),
         steps in proptest::collection::vec(any_step(), 1..200),
     ) {
-        let mut world = World::new(seed, slots);
+        let mut world = World::new(seed, slots, link);
         for step in steps {
             take(&mut world, step);
         }
@@ -91,7 +109,7 @@ proptest! {
 
 #[test]
 fn a_quiet_world_runs_every_task_once() {
-    let mut world = World::new(1, 3);
+    let mut world = World::new(1, 3, LinkOptions::PLAIN);
     for _ in 0..20 {
         world.submit();
     }
@@ -101,7 +119,7 @@ fn a_quiet_world_runs_every_task_once() {
 
 #[test]
 fn work_of_a_silent_node_is_given_up_and_run_again() {
-    let mut world = World::new(1, 1);
+    let mut world = World::new(1, 1, LinkOptions::FAR);
     world.submit();
     for _ in 0..20 {
         world.pass(100);

@@ -1,11 +1,12 @@
 //! A node's shell, a wire, and the rules that must hold.
 
 use super::coordinator::{Coordinator, TaskState, send_away};
-use crate::codec::{Message, NodeCall, decode};
+use crate::codec::{Message, NodeCall, Opened};
 use crate::coordinator_end::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput};
 use crate::fixtures::{NODE, facts, report};
-use crate::node_end::{NodeEnd, NodeInput, NodeOptions, NodeOutput};
-use crate::payload::AttemptKey;
+use crate::frame::Frame;
+use crate::node_end::{LinkOptions, NodeEnd, NodeInput, NodeOptions, NodeOutput};
+use crate::payload::{AttemptKey, BalanceRequest, Credit};
 use skep_model::attempt::AttemptReport;
 use skep_model::ids::InstanceId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,8 +19,8 @@ const TIMERS_PER_PASS_MAX: usize = 10_000;
 #[derive(Debug)]
 struct Wire {
     end: CoordinatorEnd,
-    to_node: VecDeque<String>,
-    to_coordinator: VecDeque<String>,
+    to_node: VecDeque<Frame>,
+    to_coordinator: VecDeque<Frame>,
     /// The coordinator closed it; the node sees that after the frames under way.
     closed: bool,
 }
@@ -36,6 +37,7 @@ pub(super) struct World {
     now: u64,
     seed: u64,
     slots: u32,
+    link: LinkOptions,
     processes_of_node: u128,
     node: NodeEnd,
     connecting: bool,
@@ -50,25 +52,42 @@ pub(super) struct World {
     wanted: BTreeSet<AttemptKey>,
 }
 
-fn new_node(seed: u64, slots: u32, instance: u128, spool: Vec<AttemptReport>) -> NodeEnd {
+/// Few items at a time, so that credits matter.
+const WINDOW: Credit = Credit {
+    items: 2,
+    bytes: 600,
+};
+
+fn new_node(
+    (seed, slots): (u64, u32),
+    instance: u128,
+    link: LinkOptions,
+    spool: Vec<AttemptReport>,
+) -> NodeEnd {
     let options = NodeOptions {
         node: NODE,
         instance: InstanceId::from_u128(instance),
+        starts: 0,
         facts: facts(slots),
         slots,
         jitter_seed: seed.wrapping_add(instance as u64),
     };
-    NodeEnd::new(options, spool)
+    NodeEnd::new(options, spool).with_link(link)
 }
 
 impl World {
-    pub(super) fn new(seed: u64, slots: u32) -> Self {
+    pub(super) fn new(seed: u64, slots: u32, link: LinkOptions) -> Self {
+        let link = LinkOptions {
+            assign_window: WINDOW,
+            ..link
+        };
         Self {
+            link,
             now: 0,
             seed,
             slots,
             processes_of_node: 1,
-            node: new_node(seed, slots, 1, Vec::new()),
+            node: new_node((seed, slots), 1, link, Vec::new()),
             connecting: false,
             wire: None,
             coordinator: Coordinator::new(slots as usize),
@@ -97,10 +116,10 @@ impl World {
                 assert!(self.wire.is_none() && !self.connecting, "two connections");
                 self.connecting = true;
             }
-            NodeOutput::Send(text) => {
-                self.check_results_are_on_disk(&text);
+            NodeOutput::Send(frame) => {
+                self.check_results_are_on_disk(&frame);
                 let wire = self.wire.as_mut().expect("it sends without a connection");
-                wire.to_coordinator.push_back(text);
+                wire.to_coordinator.push_back(frame);
             }
             NodeOutput::Start(assignment) => {
                 let key = assignment.key();
@@ -133,15 +152,16 @@ impl World {
                 self.connecting = false;
             }
             NodeOutput::Exit { code, .. } => panic!("nobody asked it to leave: {code:?}"),
-            NodeOutput::Welcomed(_) | NodeOutput::Draining(_) => {}
+            NodeOutput::Welcomed(_) | NodeOutput::Draining(_) | NodeOutput::Answered { .. } => {}
         }
     }
 
-    fn check_results_are_on_disk(&self, text: &str) {
+    fn check_results_are_on_disk(&self, frame: &Frame) {
+        let opened = Opened::new(frame.as_ref()).expect("it was written by the node");
         if let Ok(Message::Call {
             call: NodeCall::Results(batch),
             ..
-        }) = decode::<NodeCall>(text)
+        }) = opened.decode::<NodeCall>()
         {
             for report in &batch.reports {
                 let key = AttemptKey::from(report);
@@ -160,7 +180,7 @@ impl World {
                 return;
             };
             match output {
-                CoordinatorOutput::Send(text) => wire.to_node.push_back(text),
+                CoordinatorOutput::Send(frame) => wire.to_node.push_back(frame),
                 CoordinatorOutput::Close { .. } => wire.closed = true,
                 CoordinatorOutput::Event(event) => {
                     outputs.extend(self.coordinator.on_event(self.now, &mut wire.end, event));
@@ -182,7 +202,7 @@ impl World {
 
     pub(super) fn cancel(&mut self, which: u8) {
         let attempt = self.coordinator.cancel(which);
-        if let (Some(attempt), Some(wire)) = (attempt, &self.wire) {
+        if let (Some(attempt), Some(wire)) = (attempt, &mut self.wire) {
             let outputs = wire.end.revoke(&[attempt]);
             self.settle(outputs.into());
         }
@@ -228,8 +248,12 @@ impl World {
 
     fn open_if_asked(&mut self) {
         if std::mem::take(&mut self.connecting) {
+            let options = CoordinatorOptions {
+                result_window: WINDOW,
+                ..CoordinatorOptions::DEFAULTS
+            };
             self.wire = Some(Wire {
-                end: CoordinatorEnd::new(CoordinatorOptions::DEFAULTS, self.now),
+                end: CoordinatorEnd::new(options, self.now),
                 to_node: VecDeque::new(),
                 to_coordinator: VecDeque::new(),
                 closed: false,
@@ -245,7 +269,8 @@ impl World {
                 return;
             };
             match wire.to_node.pop_front() {
-                Some(text) => self.tell(NodeInput::Text(text)),
+                Some(Frame::Text(text)) => self.tell(NodeInput::Text(text)),
+                Some(Frame::Binary(bytes)) => self.tell(NodeInput::Binary(bytes)),
                 None if wire.closed => self.break_connection(),
                 None => return,
             }
@@ -258,10 +283,10 @@ impl World {
             let Some(wire) = &mut self.wire else {
                 return;
             };
-            let Some(text) = wire.to_coordinator.pop_front() else {
+            let Some(frame) = wire.to_coordinator.pop_front() else {
                 return;
             };
-            let outputs = wire.end.on_text(self.now, &text);
+            let outputs = wire.end.on_frame(self.now, frame.as_ref());
             self.settle(outputs.into());
         }
     }
@@ -328,7 +353,12 @@ impl World {
             .retain(|key| disk.contains_key(key) || released.contains(key));
         self.processes_of_node += 1;
         let spool = self.disk.values().cloned().collect();
-        self.node = new_node(self.seed, self.slots, self.processes_of_node, spool);
+        self.node = new_node(
+            (self.seed, self.slots),
+            self.processes_of_node,
+            self.link,
+            spool,
+        );
         self.tell(NodeInput::Tick);
     }
 
@@ -339,8 +369,25 @@ impl World {
         }
     }
 
+    /// The coordinator asks for work that was not started.
+    pub(super) fn rebalance(&mut self, at_most: u8) {
+        if let Some(wire) = &mut self.wire {
+            let request = BalanceRequest {
+                attempts: Vec::new(),
+                at_most: u32::from(at_most),
+            };
+            let outputs = wire.end.ask_back(&request).unwrap_or_default();
+            self.settle(outputs.into());
+        }
+    }
+
+    pub(super) fn overload(&mut self, overloaded: bool) {
+        self.tell(NodeInput::Overloaded(overloaded));
+    }
+
     /// Everything works again: all tasks become final, and nothing stays on the disk.
     pub(super) fn heal(&mut self) {
+        self.overload(false);
         for _ in 0..HEAL_ROUNDS_MAX {
             self.reach_coordinator(usize::MAX);
             self.reach_node(usize::MAX);

@@ -2,21 +2,42 @@
 
 use super::super::*;
 use crate::fixtures::{hello, key, offer, report};
+use crate::framing::Framing;
+use crate::payload::Credit;
+use crate::payload::groups::{AffinityKind, AffinityRule, CoordinationMetadata, DistributionInfo};
 use crate::payload::{
-    AssignBatch, Assignment, Goodbye, Heartbeat, HeldAttempt, HeldPhase, Hello, Meta, NodeMetrics,
-    RawJson, ResultBatch, StatusUpdate, SyncReport, SyncVerdicts, Verdict, VerdictItem,
+    AssignBatch, Assignment, AttemptKey, BalanceRequest, Capabilities, Capability, GateMessage,
+    GateRequest, Goodbye, Heartbeat, HeldAttempt, HeldPhase, Hello, LoadNotice, MergeRequest, Meta,
+    Negotiation, NodeMetrics, NodeRequest, ResolveRequest, ResultBatch, SplitRequest, StatusUpdate,
+    SyncReport, SyncVerdicts, Verdict, VerdictItem,
 };
 use proptest::prelude::*;
 use skep_model::attempt::{AttemptReport, GateReport, Outcome};
+use skep_model::time::UnixMillis;
 
 fn any_meta() -> impl Strategy<Value = Option<Meta>> {
-    proptest::option::of(".{0,8}".prop_map(|text| {
-        let raw = serde_json::value::to_raw_value(&text).unwrap();
-        Meta {
-            coordination: Some(RawJson(raw)),
-            ..Meta::default()
-        }
-    }))
+    proptest::option::of(
+        (".{0,8}", any::<u64>(), any::<i16>()).prop_map(|(text, number, part)| {
+            let weight = serde_json::Number::from_f64(f64::from(part) / 8.0);
+            Meta {
+                coordination: Some(Box::new(CoordinationMetadata {
+                    dependencies: vec![text.clone()],
+                    ..CoordinationMetadata::default()
+                })),
+                distribution: Some(Box::new(DistributionInfo {
+                    affinity_rules: vec![AffinityRule {
+                        kind: Some(AffinityKind::DataLocality),
+                        weight,
+                        ..AffinityRule::default()
+                    }],
+                    ..DistributionInfo::default()
+                })),
+                message_id: Some(text.into()),
+                deadline: Some(UnixMillis(number)),
+                ..Meta::default()
+            }
+        }),
+    )
 }
 
 fn any_report() -> impl Strategy<Value = AttemptReportParts> {
@@ -125,6 +146,80 @@ fn any_coordinator_call() -> impl Strategy<Value = CoordinatorCall> {
             CoordinatorCall::Verdicts(SyncVerdicts { items })
         }),
         any::<bool>().prop_map(|draining| CoordinatorCall::Status(StatusUpdate { draining })),
+        (keys(), any::<u32>()).prop_map(|(attempts, at_most)| {
+            CoordinatorCall::Balance(BalanceRequest { attempts, at_most })
+        }),
+    ]
+}
+
+fn keys() -> impl Strategy<Value = Vec<AttemptKey>> {
+    proptest::collection::vec((any::<u128>(), any::<u64>()), 0..4).prop_map(|parts| {
+        parts
+            .into_iter()
+            .map(|(task, index)| key(task, index))
+            .collect()
+    })
+}
+
+/// What nodes ask and announce beside the ordinary course of a session.
+fn any_new_call() -> impl Strategy<Value = NodeCall> {
+    let ask = |request| NodeCall::Ask(Box::new(request));
+    prop_oneof![
+        (any::<u8>(), any::<u64>()).prop_map(|(bits, items)| {
+            let offered = Capability::ALL
+                .into_iter()
+                .enumerate()
+                .filter(|(place, _)| bits & (1 << place) != 0)
+                .fold(Capabilities::NONE, |set, (_, capability)| {
+                    set.with(capability)
+                });
+            NodeCall::Negotiate(Negotiation::offering(offered, Credit { items, bytes: 7 }))
+        }),
+        (any::<bool>(), any::<u32>()).prop_map(|(overloaded, waiting)| {
+            NodeCall::Load(LoadNotice {
+                overloaded,
+                waiting,
+            })
+        }),
+        (any::<u64>(), keys()).prop_map(move |(index, keys)| {
+            let wanted = keys.into_iter().map(|key| key.task).collect();
+            ask(NodeRequest::Resolve(ResolveRequest {
+                attempt: key(1, index),
+                wanted,
+            }))
+        }),
+        (any::<u64>(), ".{0,9}").prop_map(move |(index, name)| {
+            let gate = if index % 2 == 0 {
+                GateMessage::Evaluate(name)
+            } else {
+                GateMessage::Report(GateReport {
+                    name,
+                    passed: true,
+                    exit_code: Some(-1),
+                    duration_ms: index,
+                    output: "é".to_owned(),
+                })
+            };
+            ask(NodeRequest::Gate(GateRequest {
+                attempt: key(1, index),
+                gate,
+            }))
+        }),
+        (any::<u64>(), ".{0,9}", any::<i64>()).prop_map(move |(index, name, number)| {
+            let task = serde_json::json!({"run": name, "more": [number, null, 0.5, {}]});
+            ask(NodeRequest::Split(SplitRequest {
+                attempt: key(1, index),
+                tasks: [(name, task)].into(),
+                base_dir: None,
+            }))
+        }),
+        (any::<u64>(), keys()).prop_map(move |(index, keys)| {
+            let shards = keys.into_iter().map(|key| key.task).collect();
+            ask(NodeRequest::Merge(MergeRequest {
+                attempt: key(1, index),
+                shards,
+            }))
+        }),
     ]
 }
 
@@ -135,32 +230,61 @@ fn any_id() -> impl Strategy<Value = Option<RequestId>> {
     ])
 }
 
+/// JSON, MessagePack, and MessagePack that is compressed when it is large.
+fn framings() -> [Framing; 3] {
+    let packed = Capabilities::NONE.with(Capability::MessagePack);
+    let compressed = packed.with(Capability::Zstd);
+    [
+        Framing::TEXT,
+        Framing::agreed(packed),
+        Framing::agreed(compressed),
+    ]
+}
+
+/// Written and read again in each form it is the same, word for word in JSON.
 #[track_caller]
-fn survives<C: Calls + PartialEq + fmt::Debug>(id: Option<RequestId>, call: C) {
-    let text = encode(&Message::Call {
-        id: id.clone(),
-        call,
-    });
-    let Ok(Message::Call {
-        id: read_id,
-        call: read,
-    }) = decode::<C>(&text)
-    else {
-        panic!("not a call: {text}");
-    };
-    let again = read.encode(read_id.as_ref());
-    assert_eq!((read_id, again), (id, text));
+fn survives<C: Calls + PartialEq + fmt::Debug>(id: Option<&RequestId>, call: &C) {
+    for framing in framings() {
+        let frame = call.frame(framing, id);
+        let opened = Opened::new(frame.as_ref()).unwrap();
+        let Ok(Message::Call {
+            id: read_id,
+            call: read,
+            ..
+        }) = opened.decode::<C>()
+        else {
+            panic!("not a call: {frame:?}");
+        };
+        let texts = (read.encode(read_id.as_ref()), call.encode(id));
+        assert_eq!(texts.0, texts.1);
+    }
 }
 
 proptest! {
     #[test]
     fn a_call_of_a_node_survives_its_text(id in any_id(), call in any_node_call()) {
-        survives(id, call);
+        survives(id.as_ref(), &call);
+    }
+
+    #[test]
+    fn what_a_node_asks_survives_its_frames(id in any_id(), call in any_new_call()) {
+        survives(id.as_ref(), &call);
+    }
+
+    #[test]
+    fn no_bytes_make_the_decoder_of_binary_frames_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        form in 0_u8..4,
+    ) {
+        let frame: Vec<u8> = std::iter::once(form).chain(bytes).collect();
+        if let Ok(opened) = Opened::new(FrameRef::Binary(&frame)) {
+            prop_assert!(opened.decode::<NodeCall>().is_err());
+        }
     }
 
     #[test]
     fn a_call_of_a_coordinator_survives_its_text(id in any_id(), call in any_coordinator_call()) {
-        survives(id, call);
+        survives(id.as_ref(), &call);
     }
 
     #[test]

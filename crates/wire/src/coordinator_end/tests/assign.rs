@@ -37,7 +37,7 @@ fn assignments_are_split_at_the_bound_of_bytes_and_a_hopeless_one_is_refused() {
     let sizes: Vec<bool> = outputs
         .iter()
         .filter_map(|output| match output {
-            CoordinatorOutput::Send(text) => Some(text.len() <= frame),
+            CoordinatorOutput::Send(sent) => Some(sent.bytes() <= frame),
             _ => None,
         })
         .collect();

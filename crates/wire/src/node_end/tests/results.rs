@@ -161,3 +161,34 @@ fn a_report_that_fits_into_no_frame_is_sent_as_an_error_that_says_so() {
     };
     assert_eq!(code, "report_too_large");
 }
+
+#[test]
+fn results_are_handed_in_from_memory_while_the_nodes_disk_is_full() {
+    let send = format!("send {COMPLETE}");
+    let mut rig = Rig::live(2);
+    rig.assign(&[key(1, 1), key(2, 1), key(3, 1)]);
+    assert_eq!(rig.finish(key(1, 1)), ["spool 1"]);
+    assert_eq!(rig.input(NodeInput::SpoolStalled { batch: 1 }), [&*send]);
+    let committed = answers(&[(key(1, 1), ResultVerdict::Committed)]);
+    assert_eq!(rig.answer(COMPLETE, &committed), ["unspool 1@1"]);
+    // The batch is still being written, so the next result is sent and written later.
+    assert_eq!(rig.finish(key(2, 1)), [&*send]);
+    let outputs = rig.input(NodeInput::Spooled { batch: 1 });
+    assert_eq!(outputs, ["spool 1"], "it is not on disk, and on its way");
+    let outputs = rig.input(NodeInput::Spooled { batch: 2 });
+    assert_eq!(outputs, Vec::<String>::new(), "it was sent already");
+}
+
+#[test]
+fn a_node_that_stops_with_a_full_disk_leaves_when_all_is_answered() {
+    let mut rig = Rig::live(1);
+    rig.assign(&[key(1, 1)]);
+    rig.finish(key(1, 1));
+    rig.input(NodeInput::SpoolStalled { batch: 1 });
+    let sent = rig.last.clone();
+    assert_eq!(rig.input(NodeInput::Shutdown), Vec::<String>::new());
+    rig.last = sent;
+    let committed = answers(&[(key(1, 1), ResultVerdict::Committed)]);
+    let outputs = rig.answer(COMPLETE, &committed);
+    assert!(outputs.contains(&"exit Shutdown".to_owned()), "{outputs:?}");
+}

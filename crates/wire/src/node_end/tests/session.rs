@@ -264,3 +264,65 @@ fn metrics_are_passed_on_in_a_session_only() {
     rig.input(NodeInput::Disconnected);
     assert_eq!(rig.input(metrics), Vec::<String>::new());
 }
+
+/// Says hello again and again and is refused each time; says what was seen until `end`.
+fn refused_until(rig: &mut Rig, end: u64, code: FaultCode) -> Vec<String> {
+    let mut seen = Vec::new();
+    while let Some(at) = rig.node.next_timer().filter(|at| *at <= end) {
+        let outputs = rig.tick_at(at.max(rig.now));
+        let connects = outputs.contains(&"connect".to_owned());
+        seen.extend(outputs);
+        if connects {
+            rig.input(NodeInput::Connected);
+            let hello = rig.sent("mcpx.orchestrate.session.start");
+            let id = RequestId::Number(hello["id"].as_u64().unwrap());
+            let text = encode_fault(Some(&id), &Fault::new(code, "no"));
+            seen.extend(rig.input(NodeInput::Text(text)));
+        }
+    }
+    seen
+}
+
+#[test]
+fn a_hello_refused_for_a_full_disk_keeps_the_lease_and_other_refusals_do_not() {
+    for (code, kept) in [
+        (FaultCode::StorageFull, true),
+        (FaultCode::Shutdown, false),
+        (FaultCode::Protocol, false),
+    ] {
+        let mut rig = Rig::live(1);
+        rig.assign(&[key(1, 1)]);
+        rig.input(NodeInput::Started(key(1, 1)));
+        rig.input(NodeInput::Disconnected);
+        let seen = refused_until(&mut rig, 300_000, code);
+        let tries = seen.iter().filter(|word| *word == "connect").count();
+        assert!((30..=400).contains(&tries), "{code:?}: {tries} tries");
+        let killed = seen.contains(&"kill 1@1 SelfFenced".to_owned());
+        assert_eq!(killed, !kept, "{code:?}");
+    }
+}
+
+#[test]
+fn a_lease_kept_by_refused_hellos_runs_out_when_nobody_answers_any_more() {
+    let mut rig = Rig::live(1);
+    rig.assign(&[key(1, 1)]);
+    rig.input(NodeInput::Disconnected);
+    refused_until(&mut rig, 60_000, FaultCode::StorageFull);
+    let last_heard = rig.now;
+    let mut killed_at = None;
+    while let Some(at) = rig
+        .node
+        .next_timer()
+        .filter(|at| *at <= last_heard + 20_000)
+    {
+        let outputs = rig.tick_at(at.max(rig.now));
+        if outputs.contains(&"connect".to_owned()) {
+            rig.input(NodeInput::Disconnected);
+        }
+        if outputs.contains(&"kill 1@1 SelfFenced".to_owned()) {
+            killed_at = Some(rig.now);
+        }
+    }
+    let killed_at = killed_at.expect("the attempt is stopped");
+    assert!(killed_at <= last_heard + 7_000, "{last_heard}, {killed_at}");
+}
