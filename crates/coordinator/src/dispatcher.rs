@@ -3,8 +3,10 @@
 //! One decision is under way at a time: the next is made on the state that holds its grants. So
 //! a task is never proposed twice, and no list of "granted but not applied" has to be kept.
 
+use crate::placement::Placement;
 use crate::snapshot::{failed_on, snapshot};
 use crate::view::View;
+use skep_core::State;
 use skep_model::command::Grant;
 use skep_model::event::{EntryEvents, Event};
 use skep_model::ids::TaskId;
@@ -15,7 +17,7 @@ const REFUSED_DECISION_PAUSE_MS: u64 = 1_000;
 
 /// Proposes grants when something changed.
 pub(crate) struct Dispatcher {
-    strategy: Box<dyn Strategy + Send + Sync>,
+    placement: Placement,
     policy: Policy,
     decision_in_flight: bool,
     /// No decision before this: the last one was refused as a whole.
@@ -25,7 +27,7 @@ pub(crate) struct Dispatcher {
 impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dispatcher")
-            .field("strategy", &self.strategy.name())
+            .field("strategy", &self.placement.name())
             .field("decision_in_flight", &self.decision_in_flight)
             .finish_non_exhaustive()
     }
@@ -34,28 +36,30 @@ impl std::fmt::Debug for Dispatcher {
 impl Dispatcher {
     pub(crate) fn new(strategy: Box<dyn Strategy + Send + Sync>, policy: Policy) -> Self {
         Self {
-            strategy,
+            placement: Placement::new(strategy),
             policy,
             decision_in_flight: false,
             pause_until: None,
         }
     }
 
-    /// Grants to propose now; empty while a decision is under way or nothing fits.
-    pub(crate) fn decide(&mut self, view: &View, now: u64) -> Vec<Grant> {
-        let state = &view.state;
+    /// Whether there is something to decide: tasks wait, no decision is under way and none is
+    /// put off.
+    pub(crate) fn may_decide(&mut self, state: &State, now: u64) -> bool {
         let paused = self.pause_until.is_some_and(|until| now < until);
         if self.decision_in_flight || paused {
-            return Vec::new();
+            return false;
         }
         self.pause_until = None;
-        if state.ready_count() == 0 {
-            return Vec::new();
-        }
+        state.ready_count() > 0
+    }
+
+    /// Grants to propose now; empty when nothing fits.
+    pub(crate) fn decide(&mut self, view: &View) -> Vec<Grant> {
+        let state = &view.state;
         let failed_on = |task: TaskId| failed_on(state, task);
-        let grants = self
-            .strategy
-            .place(&snapshot(view, &failed_on), &self.policy);
+        let snapshot = snapshot(view, &failed_on);
+        let grants = self.placement.place(state, &snapshot, &self.policy);
         self.policy.cursor = self.policy.cursor.wrapping_add(grants.len() as u64);
         self.decision_in_flight = !grants.is_empty();
         grants

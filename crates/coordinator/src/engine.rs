@@ -5,6 +5,7 @@
 //! to the state, and only then answered, published and acted on.
 
 mod advance;
+mod disk_full;
 mod io;
 mod options;
 mod origin;
@@ -17,9 +18,10 @@ use crate::applier::{Applier, Reaction};
 use crate::dispatcher::Dispatcher;
 use crate::links::{ConnectionId, Links, results_applied};
 use crate::liveness::Liveness;
-use crate::ports::{Commit, Entropy, JournalError, Recovered};
+use crate::ports::{Clock, Commit, Entropy, JournalError, Recovered};
 use crate::sequencer::{Sequencer, Ticket};
 use crate::stats::EngineStats;
+use crate::stopwatch::Stopwatch;
 use crate::view::View;
 use parking_lot::RwLock;
 use skep_model::command::{Actor, Command, LogEntry};
@@ -41,6 +43,7 @@ pub struct Engine {
     links: Links,
     entropy: Box<dyn Entropy>,
     stats: EngineStats,
+    stopwatch: Stopwatch,
     timers_in_flight: bool,
     /// When the oldest derived row came up.
     derived_since: Option<u64>,
@@ -84,6 +87,7 @@ impl Engine {
             ),
             entropy: parts.entropy,
             stats: EngineStats::default(),
+            stopwatch: Stopwatch::default(),
             timers_in_flight: false,
             derived_since,
             disk_full_until: None,
@@ -96,6 +100,11 @@ impl Engine {
     /// For readers; the engine alone writes.
     pub fn view(&self) -> Arc<RwLock<View>> {
         Arc::clone(&self.view)
+    }
+
+    /// Counts from now on how long decisions take, by this clock.
+    pub(crate) fn time_decisions(&mut self, clock: Arc<dyn Clock>) {
+        self.stopwatch = Stopwatch::new(clock);
     }
 
     /// Counters.
@@ -235,6 +244,7 @@ impl Engine {
                 self.apply(now, &mut commit, origins, out);
             }
             Err(JournalError::DiskFull { .. }) => {
+                self.liveness.log_was_full(now.elapsed_ms);
                 self.applier.take_back(std::mem::take(&mut commit.derived));
                 self.derived_since.get_or_insert(now.elapsed_ms);
                 self.disk_full_until = Some(now.elapsed_ms + DISK_FULL_RETRY_MS);
@@ -251,23 +261,6 @@ impl Engine {
                     }
                 }
                 out.push(Output::Halt(fatal));
-            }
-        }
-    }
-
-    /// A full disk stored nothing: callers are told so, the coordinator's own proposals (accepted
-    /// results among them) wait for space.
-    fn reject(&mut self, commit: Commit, out: &mut Vec<Output>) {
-        let mut kept = self.sequencer.rejected(commit.entries);
-        kept.extend(self.sequencer.take_queue());
-        for pending in kept {
-            match pending.origin {
-                Origin::Caller(ticket) => {
-                    out.push(Output::Answer(ticket, Err(ProposeError::StorageFull)));
-                }
-                // Nothing was acknowledged: the node says it again on its next connection.
-                origin if self.links.is_gone(&origin) => {}
-                origin => self.sequencer.push(pending.entry, origin),
             }
         }
     }

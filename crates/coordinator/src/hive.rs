@@ -12,7 +12,8 @@ use crate::ports::{Clock, Journal};
 use crate::snapshot;
 use crate::stats::EngineStats;
 use crate::view::View;
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use crate::view_guard::ViewGuard;
+use parking_lot::{Mutex, RwLock};
 use skep_model::command::{Actor, Command};
 use skep_model::event::EntryEvents;
 use skep_model::ids::TaskId;
@@ -109,7 +110,7 @@ impl Hive {
     /// # Errors
     /// The system could not start a thread.
     pub fn start(
-        engine: Engine,
+        mut engine: Engine,
         journal: Box<dyn Journal>,
         clock: Arc<dyn Clock>,
         policy: Policy,
@@ -121,6 +122,7 @@ impl Hive {
         let (events, _) = broadcast::channel(BROADCAST_ENTRIES);
         let (shutdown, shutdown_in) = watch::channel(false);
         let (ended_out, ended) = watch::channel(None);
+        engine.time_decisions(Arc::clone(&clock));
         let stats = Arc::new(Mutex::new(engine.stats()));
         let view = engine.view();
         let desk = Arc::new(Mutex::new(JournalDesk::new(journal)));
@@ -186,9 +188,11 @@ impl Hive {
         }
     }
 
-    /// The state after the last committed entry. Do not hold the guard across an await.
-    pub fn view(&self) -> RwLockReadGuard<'_, View> {
-        self.0.view.read()
+    /// The state after the last committed entry. Do not hold the guard across an await, and do
+    /// not ask for a second one meanwhile: a writer that waits in between would stop both for
+    /// ever. Debug builds panic instead, so that a test finds it.
+    pub fn view(&self) -> ViewGuard<'_> {
+        ViewGuard::of(&self.0.view)
     }
 
     /// All entries from now on. A subscriber that lags reads on from the archive by cursor.
@@ -264,3 +268,6 @@ impl Hive {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,12 +14,15 @@ mod journal_desk;
 mod links;
 mod liveness;
 mod loops;
+mod placement;
 pub mod ports;
 mod sequencer;
 mod snapshot;
 mod stats;
+mod stopwatch;
 mod task_token;
 mod view;
+mod view_guard;
 
 pub use engine::{
     CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Input, Now, Output, Parts, ProposeError,
@@ -29,6 +32,7 @@ pub use links::{ConnectionId, ToNode};
 pub use liveness::LeaseTimers;
 pub use sequencer::Ticket;
 pub use snapshot::{explain_requirements, explain_task};
-pub use stats::{COMMIT_BUCKETS_MS, EngineStats};
+pub use stats::{COMMIT_BUCKETS_MS, DECISION_BUCKETS_US, EngineStats};
 pub use task_token::{TASK_TOKEN_PREFIX, TaskTokenKey, task_idempotency_key};
 pub use view::{Recent, View};
+pub use view_guard::ViewGuard;

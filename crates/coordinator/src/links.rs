@@ -10,12 +10,12 @@ mod reaction;
 mod results;
 mod to_node;
 
-pub(crate) use results::results_applied;
+pub(crate) use results::{results_applied, results_not_stored};
 pub use to_node::ToNode;
 
 use crate::applier::Reaction;
 use crate::engine::{Origin, Output};
-use crate::liveness::LeaseTimers;
+use crate::liveness::{self, LeaseTimers};
 use crate::ports::Entropy;
 use crate::task_token::TaskTokenKey;
 use agreement::{lost_attempts, names, refused_assignments, verdicts, was_not_understood};
@@ -212,7 +212,13 @@ impl Links {
                 let command = Command::NodeLeft { node, instance };
                 Some((Actor::Node(node), command, Origin::Nobody))
             }
-            FromNode::Heartbeat { .. } | FromNode::Metrics(_) => None,
+            FromNode::Heartbeat { .. }
+            | FromNode::Metrics(_)
+            | FromNode::Groups { .. }
+            | FromNode::Load(_)
+            // Comes only for what the connection's options offer, and only after `ask_back`.
+            | FromNode::Ask { .. }
+            | FromNode::GaveBack { .. } => None,
         }
     }
 
@@ -257,10 +263,37 @@ impl Links {
         let command = Command::RegisterNode {
             node,
             instance,
+            starts: hello.starts,
             agent,
             facts,
         };
         Some((Actor::Node(node), command, Origin::Registration(connection)))
+    }
+
+    /// The disk is full, so the node cannot be registered or confirmed. It is told so, and that it
+    /// was heard, if the log still gives this very process its work: then its lease counts from
+    /// its hello on both sides. Otherwise it just comes back.
+    pub(crate) fn not_stored(
+        &mut self,
+        connection: ConnectionId,
+        state: &State,
+        out: &mut Vec<Output>,
+    ) {
+        let process = self
+            .by_connection
+            .get(&connection)
+            .and_then(|link| link.node);
+        let holds_its_work = process.is_some_and(|(node, instance)| {
+            state.node(node).is_some_and(|record| {
+                record.instance == instance && liveness::can_be_lost(record.state)
+            })
+        });
+        let code = if holds_its_work {
+            EndCode::StorageFull
+        } else {
+            EndCode::Shutdown
+        };
+        self.end(connection, code, STORAGE_FULL_ADVICE, out);
     }
 
     /// The registration was applied: welcome the node, or send it away.
@@ -342,6 +375,9 @@ impl Links {
         matches!(link.phase, Phase::Live).then_some(connection)
     }
 }
+
+/// What a node is told while the disk is full.
+const STORAGE_FULL_ADVICE: &str = "the coordinator's disk is full: keep attempts, try again";
 
 /// Term of a lone coordinator.
 const EPOCH: u32 = 1;

@@ -47,6 +47,9 @@ struct Heard {
 pub(crate) struct Liveness {
     timers: LeaseTimers,
     heard: BTreeMap<NodeId, Heard>,
+    /// When the log last took nothing because the disk was full. No lease is counted from before:
+    /// an expiry could not be written, and a node may have been kept from coming back.
+    full_at: u64,
     /// No transition is due before this. Scanning all nodes is left until then.
     check_at: Option<u64>,
 }
@@ -77,6 +80,7 @@ impl Liveness {
         Self {
             timers,
             heard,
+            full_at: 0,
             check_at,
         }
     }
@@ -108,11 +112,16 @@ impl Liveness {
         }
     }
 
+    /// The disk is full. Once it is not any more, every node has a whole lease to come back.
+    pub(crate) fn log_was_full(&mut self, now: u64) {
+        self.full_at = now;
+    }
+
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.heard.remove(&node);
     }
 
-    /// A proposed transition was applied or refused.
+    /// A proposed transition was applied, refused, or not stored.
     pub(crate) fn settled(&mut self, node: NodeId) {
         if let Some(entry) = self.heard.get_mut(&node) {
             entry.transition_pending = false;
@@ -136,12 +145,15 @@ impl Liveness {
             if entry.transition_pending {
                 continue;
             }
-            let silent_ms = now.saturating_sub(entry.at);
-            if let Some(command) = transition(node, record.state, silent_ms, &timers) {
+            let lease_from = entry.at.max(self.full_at);
+            let silence = Silence {
+                heard_ms: now.saturating_sub(entry.at),
+                lease_ms: now.saturating_sub(lease_from),
+            };
+            if let Some(command) = transition(node, record.state, silence, &timers) {
                 entry.transition_pending = true;
                 due.push((node, command));
-            } else if let Some(silence) = next_silence(record.state, &timers) {
-                let at = entry.at + silence;
+            } else if let Some(at) = next_look(record.state, entry.at, lease_from, &timers) {
                 check_at = Some(check_at.map_or(at, |earlier: u64| earlier.min(at)));
             }
         }
@@ -159,39 +171,53 @@ impl Liveness {
     }
 }
 
-/// The silence at which a node in this state is next looked at.
-const fn next_silence(state: NodeState, timers: &LeaseTimers) -> Option<u64> {
+/// How long a node was silent.
+#[derive(Debug, Clone, Copy)]
+struct Silence {
+    /// Since it was heard.
+    heard_ms: u64,
+    /// As far as it counts against its lease.
+    lease_ms: u64,
+}
+
+/// When a node in this state is next looked at.
+fn next_look(
+    state: NodeState,
+    heard_at: u64,
+    lease_from: u64,
+    timers: &LeaseTimers,
+) -> Option<u64> {
     match state {
-        NodeState::Ready => Some(timers.suspect_after_ms),
+        NodeState::Ready => Some(heard_at + timers.suspect_after_ms),
         NodeState::Joining | NodeState::Draining | NodeState::Suspect => {
-            Some(timers.lease_ms + timers.grace_ms)
+            Some(lease_from + timers.lease_ms + timers.grace_ms)
         }
         NodeState::Lost | NodeState::Left => None,
     }
 }
 
-const fn can_be_lost(state: NodeState) -> bool {
+/// Whether the node can hold work that silence takes from it.
+pub(crate) const fn can_be_lost(state: NodeState) -> bool {
     !matches!(state, NodeState::Lost | NodeState::Left)
 }
 
 fn transition(
     node: NodeId,
     state: NodeState,
-    silent_ms: u64,
+    silence: Silence,
     timers: &LeaseTimers,
 ) -> Option<Command> {
     let mut given_up_after_ms = timers.lease_ms + timers.grace_ms;
     if planted(PlantedBug::LeaseGivenUpEarly) {
         given_up_after_ms = timers.suspect_after_ms;
     }
-    if can_be_lost(state) && silent_ms >= given_up_after_ms {
+    if can_be_lost(state) && silence.lease_ms >= given_up_after_ms {
         return Some(Command::LoseNode(node));
     }
+    let is_silent = silence.heard_ms >= timers.suspect_after_ms;
     match state {
-        NodeState::Ready if silent_ms >= timers.suspect_after_ms => {
-            Some(Command::SuspectNode(node))
-        }
-        NodeState::Suspect if silent_ms < timers.suspect_after_ms => Some(Command::TrustNode(node)),
+        NodeState::Ready if is_silent => Some(Command::SuspectNode(node)),
+        NodeState::Suspect if !is_silent => Some(Command::TrustNode(node)),
         _ => None,
     }
 }

@@ -118,6 +118,11 @@ pub trait Clock: Send + Sync {
     fn wall(&self) -> UnixMillis;
     /// Milliseconds since some fixed point, also counting sleep of the machine; never goes back.
     fn elapsed_ms(&self) -> u64;
+    /// As [`Self::elapsed_ms`], but in microseconds: for how long something took, not for what is
+    /// due. A clock that is no finer keeps the default.
+    fn elapsed_us(&self) -> u64 {
+        self.elapsed_ms().saturating_mul(1_000)
+    }
 }
 
 /// Fresh ids and seeds.

@@ -5,7 +5,10 @@ use skep_core::State;
 use skep_model::ids::{NodeId, TaskId};
 use skep_model::node::{NodeRecord, NodeState};
 use skep_model::requirements::Requirements;
-use skep_scheduler::{AgentView, Explanation, NodeView, Policy, QueueView, Snapshot, explain};
+use skep_scheduler::{
+    AgentView, BreakerView, Explanation, NodeView, Policy, Question, QueueView, Snapshot,
+    TaskInputs, explain, strategy,
+};
 use std::collections::BTreeMap;
 
 /// Nodes that failed this task, oldest first.
@@ -35,6 +38,11 @@ pub(crate) fn snapshot<'a>(
             free: record.facts.resources.minus(&used.resources),
             slots: record.facts.slots,
             slots_free: record.facts.slots.saturating_sub(used.attempts),
+            region: record.region(),
+            rtt_ms: None,
+            throughput_bytes_s: None,
+            load_permille: None,
+            breaker: BreakerView::Closed,
         });
     }
     let agents = state.agents().filter_map(|record| {
@@ -73,18 +81,27 @@ pub(crate) fn snapshot<'a>(
         agents,
         queues,
         failed_on,
+        inputs: &|_| TaskInputs::NONE,
     }
 }
 
-/// For each agent, why it could or could not run the task; `None` when the task is not live.
+/// For each agent, why it could or could not run the task, as the strategy of its run sees it;
+/// `None` when the task is not live.
 pub fn explain_task(view: &View, task: TaskId, policy: &Policy) -> Option<Explanation> {
     let record = view.state.task(task)?;
-    Some(explain_requirements(
-        view,
-        &record.spec.requirements,
-        &record.failed_on,
-        policy,
-    ))
+    let run = record.run.and_then(|run| view.state.run(run));
+    let name = run.and_then(|run| run.spec.strategy.as_deref());
+    let strategy = name.and_then(|name| strategy(name).ok());
+    let failed_on = |task: TaskId| failed_on(&view.state, task);
+    let snapshot = snapshot(view, &failed_on);
+    let question = Question {
+        failed_on: &record.failed_on,
+        ..Question::about(&record.spec.requirements)
+    };
+    Some(match strategy {
+        Some(strategy) => strategy.explain(&snapshot, &question, policy),
+        None => explain(&snapshot, &question, policy),
+    })
 }
 
 /// For each agent, why it could or could not run a task with these requirements.
@@ -95,7 +112,11 @@ pub fn explain_requirements(
     policy: &Policy,
 ) -> Explanation {
     let failed_on = |task: TaskId| failed_on(&view.state, task);
-    explain(&snapshot(view, &failed_on), requirements, failed, policy)
+    let question = Question {
+        failed_on: failed,
+        ..Question::about(requirements)
+    };
+    explain(&snapshot(view, &failed_on), &question, policy)
 }
 
 /// A node that is not connected gets nothing, whatever the log calls it.

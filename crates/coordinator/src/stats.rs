@@ -3,6 +3,12 @@
 /// Upper bounds of the commit duration buckets, milliseconds.
 pub const COMMIT_BUCKETS_MS: [u64; 10] = [1, 2, 5, 10, 25, 50, 100, 250, 1_000, 5_000];
 
+/// Upper bounds of the decision duration buckets, microseconds.
+pub const DECISION_BUCKETS_US: [u64; 18] = [
+    50, 100, 200, 500, 1_000, 2_000, 3_000, 5_000, 7_500, 10_000, 15_000, 20_000, 30_000, 50_000,
+    75_000, 100_000, 250_000, 1_000_000,
+];
+
 /// What happened since the start of the process. Counters only rise.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EngineStats {
@@ -14,6 +20,12 @@ pub struct EngineStats {
     pub commit_durations: [u64; COMMIT_BUCKETS_MS.len() + 1],
     /// Sum of all commit durations, milliseconds.
     pub commit_duration_ms_sum: u64,
+    /// Rounds in which ready tasks were compared with free agents.
+    pub decisions: u64,
+    /// Such rounds by duration, not cumulated; the last counts those above all bounds.
+    pub decision_durations: [u64; DECISION_BUCKETS_US.len() + 1],
+    /// Sum of all their durations, microseconds.
+    pub decision_duration_us_sum: u64,
     /// Proposals that wait for a commit.
     pub proposals_waiting: u64,
     /// Proposals that were turned away because too many waited.
@@ -38,5 +50,12 @@ impl EngineStats {
         self.commit_duration_ms_sum += ms;
         let bucket = COMMIT_BUCKETS_MS.iter().position(|bound| ms <= *bound);
         self.commit_durations[bucket.unwrap_or(COMMIT_BUCKETS_MS.len())] += 1;
+    }
+
+    pub(crate) fn decision_took(&mut self, us: u64) {
+        self.decisions += 1;
+        self.decision_duration_us_sum += us;
+        let bucket = DECISION_BUCKETS_US.iter().position(|bound| us <= *bound);
+        self.decision_durations[bucket.unwrap_or(DECISION_BUCKETS_US.len())] += 1;
     }
 }

@@ -9,6 +9,11 @@ const VANISH_PERMILLE: u64 = 100;
 /// Largest jump of the wall clock, milliseconds: ten hours.
 const CLOCK_JUMP_MS_MAX: u64 = 36_000_000;
 
+/// Of a thousand full disks, so many stay full for minutes.
+const DISK_FULL_LONG_PERMILLE: u64 = 400;
+/// Longest time for which a disk stays full, milliseconds.
+const DISK_FULL_MS_MAX: u64 = 360_000;
+
 impl World {
     pub(crate) fn plan_fault(&mut self) {
         if self.faults.every_ms > 0 && !self.healing {
@@ -30,15 +35,15 @@ impl World {
             2 | 3 => self.crash_node(node),
             4 | 5 => {
                 self.note("partition");
-                self.network.cut(node, Direction::ToNode, until);
-                self.network.cut(node, Direction::ToCoordinator, until);
+                self.cut(node, Direction::ToNode, until);
+                self.cut(node, Direction::ToCoordinator, until);
             }
             6 => {
                 self.note("one-way partition");
                 let direction = *self
                     .random
                     .pick(&[Direction::ToNode, Direction::ToCoordinator]);
-                self.network.cut(node, direction, until);
+                self.cut(node, direction, until);
             }
             7 => self.break_connection(node),
             10 if self.random.chance(VANISH_PERMILLE) => self.vanish(node),
@@ -46,11 +51,18 @@ impl World {
                 self.note("node paused");
                 self.nodes[node].was_paused = true;
                 self.nodes[node].paused_until = until;
+                self.nodes[node].disturb(until);
             }
             8 if self.faults.clock_jumps => {
                 self.note("clock jumped");
                 let jump = self.random.between(0, 2 * CLOCK_JUMP_MS_MAX);
                 self.wall_offset = jump.cast_signed() - CLOCK_JUMP_MS_MAX.cast_signed();
+            }
+            9 if self.faults.disk_fails && self.random.chance(DISK_FULL_LONG_PERMILLE) => {
+                self.note("disk full for minutes");
+                self.disk_full_until = self.now + self.random.between(60_000, DISK_FULL_MS_MAX);
+                // As if a proxy between them was started anew meanwhile.
+                self.break_connection(node);
             }
             9 if self.faults.disk_fails => {
                 self.note("disk full");
@@ -59,6 +71,11 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    fn cut(&mut self, node: usize, direction: Direction, until: u64) {
+        self.network.cut(node, direction, until);
+        self.nodes[node].disturb(until);
     }
 
     fn break_connection(&mut self, node: usize) {

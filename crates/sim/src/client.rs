@@ -72,6 +72,7 @@ impl World {
             labels: BTreeMap::new(),
             weight: 10,
             trace_parent: None,
+            strategy: None,
         });
         self.random = random;
         self.oracle.asked(&tasks);

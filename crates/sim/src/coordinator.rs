@@ -7,7 +7,7 @@ use skep_coordinator::{
     ConnectionId, Engine, EngineOptions, Input, LeaseTimers, Now, Output, Parts, TaskTokenKey,
 };
 use skep_scheduler::Policy;
-use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput};
+use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, FrameRef};
 use std::collections::BTreeMap;
 
 /// Events between two checkpoints: small, so that many seeds recover from one.
@@ -65,6 +65,7 @@ impl World {
         let engine = Engine::recover(recovered, options, parts, self.clock())
             .map_err(|error| format!("the log does not recover: {error}"))?;
         self.coordinator_generation += 1;
+        self.coordinator_started_at = self.now;
         let generation = self.coordinator_generation;
         {
             let view = engine.view();
@@ -98,7 +99,7 @@ impl World {
         self.note("coordinator crashed");
         let connections: Vec<_> = coordinator.ends.into_keys().collect();
         for connection in connections {
-            self.close_coordinator_end(connection);
+            self.break_coordinator_end(connection);
         }
         self.client_lost_coordinator();
         let back = self.now + self.random.between(100, 40_000);
@@ -265,7 +266,7 @@ impl World {
     pub(crate) fn frame_to_coordinator(
         &mut self,
         connection: u64,
-        text: &str,
+        frame: FrameRef<'_>,
     ) -> Result<(), String> {
         let now = self.now;
         let Some(coordinator) = &mut self.coordinator else {
@@ -274,15 +275,15 @@ impl World {
         let Some(end) = coordinator.ends.get_mut(&connection) else {
             return Ok(());
         };
-        let outputs = end.on_text(now, text);
+        let outputs = end.on_frame(now, frame);
         self.end_said(connection, outputs)
     }
 
     fn end_said(&mut self, connection: u64, outputs: Vec<CoordinatorOutput>) -> Result<(), String> {
         for output in outputs {
             match output {
-                CoordinatorOutput::Send(text) => {
-                    self.transmit(connection, Direction::ToNode, &text);
+                CoordinatorOutput::Send(frame) => {
+                    self.transmit(connection, Direction::ToNode, &frame);
                 }
                 CoordinatorOutput::Event(event) => {
                     self.feed(Input::Link(ConnectionId(connection), event))?;

@@ -23,6 +23,8 @@ pub(crate) struct Faults {
     pub(crate) clock_jumps: bool,
     /// Whether node processes may be stopped for a while and go on.
     pub(crate) pauses: bool,
+    /// Longest time an attempt takes, milliseconds.
+    pub(crate) attempt_ms_max: u64,
     /// Attempts that fail, of a thousand.
     pub(crate) attempt_failure_permille: u64,
 }
@@ -52,8 +54,14 @@ impl Faults {
             disk_fails: random.chance(300),
             clock_jumps: random.chance(200),
             pauses: random.chance(200),
+            attempt_ms_max: *random.pick(&[60_000, 60_000, 300_000]),
             attempt_failure_permille: *random.pick(&[0, 50, 300]),
         }
+    }
+
+    /// Whether every frame of an open connection arrives, once and in order.
+    pub(crate) const fn frames_arrive(&self) -> bool {
+        self.loss_permille == 0 && self.duplicate_permille == 0 && self.reorder_permille == 0
     }
 
     /// No faults: what is left heals and goes on.
@@ -68,6 +76,8 @@ impl Faults {
             disk_fails: false,
             clock_jumps: false,
             pauses: false,
+            // A lone node must get through the backlog.
+            attempt_ms_max: 500,
             attempt_failure_permille: 0,
         }
     }

@@ -153,7 +153,7 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 21] = [
+const SOMETIMES: [&str; 23] = [
     "node vanished",
     "attempt retried",
     "attempt revoked",
@@ -161,8 +161,10 @@ const SOMETIMES: [&str; 21] = [
     "connection broken",
     "coordinator crashed",
     "disk full",
+    "disk full for minutes",
     "late report refused",
     "node crashed",
+    "node fenced itself",
     "node lost",
     "node paused",
     "node suspect",

@@ -10,7 +10,7 @@ pub(crate) struct Connection {
     pub(crate) node: usize,
     /// Latest delivery planned per direction; without reordering nothing arrives before it.
     to_coordinator_at: u64,
-    to_node_at: u64,
+    pub(crate) to_node_at: u64,
     pub(crate) node_end_open: bool,
     pub(crate) coordinator_end_open: bool,
 }

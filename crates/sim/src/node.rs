@@ -6,10 +6,11 @@ use crate::world::{What, World};
 use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::node::NodeFacts;
+use skep_model::limits::{LEASE_MS, SELF_FENCE_PERCENT};
+use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
 use skep_wire::payload::{Assignment, AttemptKey};
-use skep_wire::{NodeEnd, NodeInput, NodeOptions, NodeOutput};
+use skep_wire::{KillReason, NodeEnd, NodeInput, NodeOptions, NodeOutput};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -33,6 +34,8 @@ pub(crate) struct Node {
     pub(crate) paused_until: u64,
     /// It was stopped at least once: its attempts may overlap with others.
     pub(crate) was_paused: bool,
+    /// Until then something but the coordinator's disk kept it from being heard.
+    disturbed_until: u64,
     /// It never comes back.
     pub(crate) gone: bool,
 }
@@ -51,7 +54,13 @@ impl Node {
             paused_until: 0,
             was_paused: false,
             gone: false,
+            disturbed_until: 0,
         }
+    }
+
+    /// Something keeps it from being heard until then.
+    pub(crate) fn disturb(&mut self, until: u64) {
+        self.disturbed_until = self.disturbed_until.max(until);
     }
 }
 
@@ -68,6 +77,7 @@ impl World {
         let options = NodeOptions {
             node: node.id,
             instance: InstanceId::from_u128(instance),
+            starts: node.generation,
             facts: facts(index, node.slots),
             slots: node.slots,
             jitter_seed,
@@ -166,13 +176,16 @@ impl World {
                     },
                 );
             }
-            NodeOutput::Send(text) => {
+            NodeOutput::Send(frame) => {
                 if let Some(connection) = self.nodes[index].connection {
-                    self.transmit(connection, Direction::ToCoordinator, &text);
+                    self.transmit(connection, Direction::ToCoordinator, &frame);
                 }
             }
             NodeOutput::Start(assignment) => return self.attempt_starts(index, &assignment),
-            NodeOutput::Kill { attempt, .. } => {
+            NodeOutput::Kill { attempt, reason } => {
+                if reason == KillReason::SelfFenced {
+                    self.had_reason_to_fence(index, attempt)?;
+                }
                 let at = self.now + self.random.between(0, KILL_TAKES_MS_MAX);
                 let outcome = Outcome::Killed;
                 self.schedule(
@@ -203,13 +216,29 @@ impl World {
                     self.nodes[index].spool.remove(&attempt);
                 }
             }
-            NodeOutput::Welcomed(_) | NodeOutput::Draining(_) => {}
+            NodeOutput::Welcomed(_) | NodeOutput::Draining(_) | NodeOutput::Answered { .. } => {}
             NodeOutput::CloseConnection { .. } => {
                 if let Some(connection) = self.nodes[index].connection.take() {
                     self.close_node_end(connection);
                 }
             }
             NodeOutput::Exit { .. } => self.crash_node(index),
+        }
+        Ok(())
+    }
+
+    /// I16: a node gives its work up only when it could not be heard: a full disk of the
+    /// coordinator is no reason.
+    fn had_reason_to_fence(&mut self, index: usize, attempt: AttemptKey) -> Result<(), String> {
+        self.note("node fenced itself");
+        let heard_since = self.nodes[index]
+            .disturbed_until
+            .max(self.coordinator_started_at);
+        let in_touch = self.coordinator.is_some() && self.every_frame_arrives;
+        if in_touch && self.now >= heard_since + LEASE_MS * SELF_FENCE_PERCENT / 100 {
+            return Err(format!(
+                "I16: n{index} stopped {attempt}, though nothing kept it from the coordinator since {heard_since} ms"
+            ));
         }
         Ok(())
     }
@@ -223,13 +252,10 @@ impl World {
         };
         self.oracle.starts(attempt.task, execution, frozen)?;
         self.nodes[index].running.insert(attempt);
-        // While healing they are short: a lone node must get through the backlog.
-        let durations: &[u64] = if self.healing {
-            &[5, 500]
-        } else {
-            &[5, 500, 5_000, 60_000]
-        };
-        let longest = *self.random.pick(durations);
+        let longest = *self
+            .random
+            .pick(&[5, 500, 5_000, self.faults.attempt_ms_max]);
+        let longest = longest.min(self.faults.attempt_ms_max);
         let at = self.now + self.random.between(0, longest);
         let outcome = if self.random.chance(self.faults.attempt_failure_permille) {
             match self.random.between(0, 2) {
@@ -350,5 +376,9 @@ fn facts(index: usize, slots: u32) -> NodeFacts {
         capabilities: BTreeMap::new(),
         isolation: IsolationLevel::S1,
         probes: Vec::new(),
+        class: NodeClass::Server,
+        region: None,
+        hardware: Hardware::default(),
+        models: Vec::new(),
     }
 }

@@ -11,7 +11,7 @@ use crate::random::Random;
 use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::ids::NodeId;
 use skep_model::time::UnixMillis;
-use skep_wire::NodeInput;
+use skep_wire::{Frame, NodeInput};
 use skep_wire::payload::AttemptKey;
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub(crate) enum What {
     Frame {
         connection: u64,
         direction: Direction,
-        text: String,
+        frame: Frame,
     },
     EndLost {
         connection: u64,
@@ -93,6 +93,9 @@ pub(crate) struct World {
     pub(crate) disk_full_until: u64,
     pub(crate) coordinator: Option<Coordinator>,
     pub(crate) coordinator_generation: u64,
+    pub(crate) coordinator_started_at: u64,
+    /// The network of this seed loses, doubles and reorders nothing, but for cuts.
+    pub(crate) every_frame_arrives: bool,
     pub(crate) nodes: Vec<Node>,
     pub(crate) network: Network,
     pub(crate) clients: Clients,
@@ -136,6 +139,7 @@ impl World {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let faults = Faults::draw(&mut random);
+        let every_frame_arrives = faults.frames_arrive();
         let nodes = (0..random.between(1, 5)).map(|index| {
             Node::new(
                 NodeId::from_u128(u128::from(index) + 1),
@@ -155,6 +159,8 @@ impl World {
             disk_full_until: 0,
             coordinator: None,
             coordinator_generation: 0,
+            coordinator_started_at: 0,
+            every_frame_arrives,
             nodes,
             network: Network::default(),
             clients: Clients::default(),
@@ -211,7 +217,10 @@ impl World {
     fn trace_step(&mut self, what: &What) {
         self.trace.update(&self.now.to_le_bytes());
         let text = match what {
-            What::Frame { text, .. } => text.clone(),
+            What::Frame { frame, .. } => match frame {
+                Frame::Text(text) => text.clone(),
+                Frame::Binary(bytes) => format!("{bytes:?}"),
+            },
             What::SpoolDone { node, batch, .. } => format!("spool {node} {batch}"),
             other => format!("{other:?}"),
         };
@@ -245,8 +254,8 @@ impl World {
             What::Frame {
                 connection,
                 direction,
-                text,
-            } => self.frame(connection, direction, text),
+                frame,
+            } => self.frame(connection, direction, frame),
             What::EndLost {
                 connection,
                 direction: Direction::ToNode,

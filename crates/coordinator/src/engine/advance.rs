@@ -96,8 +96,13 @@ impl Engine {
                 .dispatcher
                 .pause_until()
                 .is_some_and(|until| now.elapsed_ms >= until);
-            let grants = if std::mem::take(&mut self.decision_wanted) || pause_over {
-                self.dispatcher.decide(&view, now.elapsed_ms)
+            let wanted = std::mem::take(&mut self.decision_wanted) || pause_over;
+            let grants = if wanted && self.dispatcher.may_decide(&view.state, now.elapsed_ms) {
+                let (grants, took_us) = self.stopwatch.time(|| self.dispatcher.decide(&view));
+                took_us
+                    .into_iter()
+                    .for_each(|us| self.stats.decision_took(us));
+                grants
             } else {
                 Vec::new()
             };

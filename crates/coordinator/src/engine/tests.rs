@@ -1,6 +1,9 @@
 //! The engine from outside: what is answered when, and what a fault leads to.
 
+mod nodes;
+
 use super::*;
+use crate::links::ToNode;
 use crate::liveness::LeaseTimers;
 use crate::ports::Checkpoint;
 use crate::task_token::TaskTokenKey;
@@ -63,6 +66,7 @@ fn submit(number: u128) -> Command {
         labels: BTreeMap::new(),
         weight: 10,
         trace_parent: None,
+        strategy: None,
     };
     let task = NewTask {
         id: TaskId::from_u128(number),

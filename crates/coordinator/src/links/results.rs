@@ -5,8 +5,27 @@ use crate::applier::Reaction;
 use crate::engine::Output;
 use skep_model::event::Event;
 use skep_wire::coordinator_end::ReplyId;
-use skep_wire::payload::{AttemptKey, ResultAnswer, ResultAnswers, ResultVerdict};
+use skep_wire::payload::{AttemptKey, EndCode, ResultAnswer, ResultAnswers, ResultVerdict};
 use std::collections::BTreeSet;
+
+/// The disk is full: nothing of the batch is stored, the node keeps all of it and sends it again.
+pub(crate) fn results_not_stored(
+    connection: ConnectionId,
+    request: ReplyId,
+    keys: Vec<AttemptKey>,
+) -> Output {
+    let answer = |key| {
+        let reason = format!(
+            "{}: the coordinator's disk is full, send it again later",
+            EndCode::StorageFull.as_str()
+        );
+        ResultAnswer::new(key, ResultVerdict::Refused { reason })
+    };
+    let answers = ResultAnswers {
+        items: keys.into_iter().map(answer).collect(),
+    };
+    Output::ToNode(connection, ToNode::Answers { request, answers })
+}
 
 /// A batch of reports was applied: each is committed, or refused with the reason.
 pub(crate) fn results_applied(

@@ -1,0 +1,345 @@
+//! The engine with a real node's end on a real session: connections that come and go, and a disk
+//! that is full meanwhile.
+
+use super::*;
+use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
+use skep_model::event::Event;
+use skep_model::ids::{InstanceId, NodeId};
+use skep_model::isolation::IsolationLevel;
+use skep_model::node::{Hardware, NodeClass, NodeFacts, NodeState};
+use skep_model::requirements::Resources;
+use skep_model::task::TaskState;
+use skep_wire::payload::{AttemptKey, EndCode, Hello};
+use skep_wire::{
+    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, KillReason, NodeEnd, NodeInput,
+    NodeOptions, NodeOutput,
+};
+
+const NODE: NodeId = NodeId::from_u128(9);
+const MINUTES: u64 = 60_000;
+
+fn facts() -> NodeFacts {
+    NodeFacts {
+        name: "bench".to_owned(),
+        version: "test".to_owned(),
+        system: "test".to_owned(),
+        resources: Resources::NONE,
+        slots: 1,
+        labels: BTreeMap::new(),
+        capabilities: BTreeMap::new(),
+        isolation: IsolationLevel::S1,
+        probes: Vec::new(),
+        class: NodeClass::Server,
+        region: None,
+        hardware: Hardware::default(),
+        models: Vec::new(),
+    }
+}
+
+fn disk_full() -> JournalError {
+    JournalError::DiskFull {
+        detail: "test".to_owned(),
+    }
+}
+
+/// One coordinator and one node, on a clock that the test moves.
+struct Swarm {
+    engine: Engine,
+    node: NodeEnd,
+    now: u64,
+    disk_is_full: bool,
+    reachable: bool,
+    /// The node's newest connection, and whether the node believes in it.
+    connection: u64,
+    is_connected: bool,
+    ends: BTreeMap<u64, CoordinatorEnd>,
+    started: Vec<AttemptKey>,
+    killed: Vec<KillReason>,
+    /// How the task ended, as subscribers hear it.
+    ended: Option<TaskState>,
+}
+
+impl Swarm {
+    /// A swarm in which the node runs one attempt.
+    fn at_work() -> Self {
+        let options = NodeOptions {
+            node: NODE,
+            instance: InstanceId::from_u128(1),
+            starts: 1,
+            facts: facts(),
+            slots: 1,
+            jitter_seed: 5,
+        };
+        let mut swarm = Self {
+            engine: engine(nothing()).unwrap(),
+            node: NodeEnd::new(options, Vec::new()),
+            now: 0,
+            disk_is_full: false,
+            reachable: true,
+            connection: 0,
+            is_connected: false,
+            ends: BTreeMap::new(),
+            started: Vec::new(),
+            killed: Vec::new(),
+            ended: None,
+        };
+        swarm.engine(propose(1));
+        swarm.pass(1_000);
+        assert_eq!(swarm.started.len(), 1);
+        swarm
+    }
+
+    fn pass(&mut self, ms: u64) {
+        let end = self.now + ms;
+        while self.now < end {
+            self.now += 100;
+            self.node(NodeInput::Tick);
+            self.engine(Input::Tick);
+            let now = self.now;
+            let due: Vec<_> = self
+                .ends
+                .iter_mut()
+                .map(|(connection, end)| (*connection, end.on_tick(now)))
+                .collect();
+            for (connection, outputs) in due {
+                self.end_said(connection, outputs);
+            }
+        }
+    }
+
+    fn engine(&mut self, input: Input) {
+        for output in self.engine.handle(at(self.now), input) {
+            match output {
+                Output::Commit(commit) => {
+                    let result = if self.disk_is_full {
+                        Err(disk_full())
+                    } else {
+                        Ok(())
+                    };
+                    self.engine(committed(commit, result));
+                }
+                Output::ToNode(connection, message) => {
+                    let end = self.ends.get_mut(&connection.0);
+                    let outputs = end.map(|end| message.through(end)).unwrap_or_default();
+                    self.end_said(connection.0, outputs);
+                }
+                Output::Halt(error) => panic!("{error}"),
+                Output::Publish(entry) => {
+                    let ended = entry.events.iter().find_map(|event| match event {
+                        Event::TaskFinished { state, .. } => Some(*state),
+                        _ => None,
+                    });
+                    self.ended = self.ended.or(ended);
+                }
+                Output::Answer(..) | Output::Stopped => {}
+            }
+        }
+    }
+
+    fn end_said(&mut self, connection: u64, outputs: Vec<CoordinatorOutput>) {
+        for output in outputs {
+            let is_heard = self.is_connected && connection == self.connection;
+            match output {
+                CoordinatorOutput::Send(frame) if is_heard => self.node(frame.into()),
+                CoordinatorOutput::Send(_) => {}
+                CoordinatorOutput::Event(event) => {
+                    self.engine(Input::Link(ConnectionId(connection), event));
+                }
+                CoordinatorOutput::Close { .. } => {
+                    self.link_closed(connection);
+                    if is_heard {
+                        self.is_connected = false;
+                        self.node(NodeInput::Disconnected);
+                    }
+                }
+            }
+        }
+    }
+
+    fn node(&mut self, input: NodeInput) {
+        for output in self.node.handle(self.now, input) {
+            match output {
+                NodeOutput::Connect if self.reachable => {
+                    self.connection += 1;
+                    self.is_connected = true;
+                    let end = CoordinatorEnd::new(CoordinatorOptions::default(), self.now);
+                    self.ends.insert(self.connection, end);
+                    self.engine(Input::LinkOpened(ConnectionId(self.connection)));
+                    self.node(NodeInput::Connected);
+                }
+                NodeOutput::Connect => self.node(NodeInput::Disconnected),
+                NodeOutput::Send(frame) => {
+                    let end = self.ends.get_mut(&self.connection);
+                    let outputs = end.map(|end| end.on_frame(self.now, frame.as_ref()));
+                    self.end_said(self.connection, outputs.unwrap_or_default());
+                }
+                NodeOutput::Start(assignment) => {
+                    self.started.push(assignment.key());
+                    self.node(NodeInput::Started(assignment.key()));
+                }
+                NodeOutput::Kill { reason, .. } => self.killed.push(reason),
+                NodeOutput::Spool { batch, .. } => self.node(NodeInput::Spooled { batch }),
+                NodeOutput::CloseConnection { .. } => {
+                    self.is_connected = false;
+                    self.link_closed(self.connection);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The coordinator learns that a connection is gone.
+    fn link_closed(&mut self, connection: u64) {
+        self.ends.remove(&connection);
+        self.engine(Input::LinkClosed(ConnectionId(connection)));
+    }
+
+    /// The node learns that its connection is gone; the coordinator does not. Says which it was.
+    fn lose_connection(&mut self) -> u64 {
+        self.is_connected = false;
+        self.node(NodeInput::Disconnected);
+        self.connection
+    }
+
+    fn finish_work(&mut self) {
+        let key = self.started[0];
+        let report = AttemptReport {
+            task: key.task,
+            fence: key.fence,
+            outcome: Outcome::Completed,
+            exit_code: Some(0),
+            duration_ms: 5,
+            usage: ResourceUse::default(),
+            isolation: None,
+            artifacts: Vec::new(),
+            gates: Vec::new(),
+        };
+        self.node(NodeInput::Finished(Box::new(report)));
+    }
+
+    fn node_state(&self) -> NodeState {
+        self.engine.view().read().state.node(NODE).unwrap().state
+    }
+}
+
+#[test]
+fn a_node_that_loses_its_connection_while_the_disk_is_full_goes_on_working() {
+    let mut swarm = Swarm::at_work();
+    swarm.disk_is_full = true;
+    let lost = swarm.lose_connection();
+    swarm.link_closed(lost);
+    swarm.pass(5 * MINUTES);
+    assert_eq!(swarm.killed, []);
+    assert!(!swarm.node.is_live(), "a session needs the log");
+    assert_ne!(swarm.node_state(), NodeState::Lost);
+    swarm.disk_is_full = false;
+    swarm.pass(10_000);
+    assert!(swarm.node.is_live());
+    swarm.finish_work();
+    swarm.pass(1_000);
+    assert_eq!(swarm.ended, Some(TaskState::Succeeded));
+    assert_eq!(swarm.started.len(), 1, "nothing ran twice");
+}
+
+#[test]
+fn a_result_waits_at_its_node_while_the_disk_is_full_and_the_session_goes_on() {
+    let mut swarm = Swarm::at_work();
+    swarm.disk_is_full = true;
+    swarm.finish_work();
+    swarm.pass(5 * MINUTES);
+    assert_eq!(swarm.connection, 1, "the first connection still stands");
+    assert!(swarm.node.is_live());
+    assert_eq!(swarm.ended, None);
+    swarm.disk_is_full = false;
+    swarm.pass(10_000);
+    assert_eq!(swarm.ended, Some(TaskState::Succeeded));
+}
+
+#[test]
+fn a_silent_node_is_given_up_a_whole_lease_after_the_disk_has_space_again() {
+    let timers = LeaseTimers::default();
+    let mut swarm = Swarm::at_work();
+    swarm.reachable = false;
+    swarm.disk_is_full = true;
+    let lost = swarm.lose_connection();
+    swarm.link_closed(lost);
+    swarm.pass(5 * MINUTES);
+    assert_eq!(swarm.killed, [KillReason::SelfFenced]);
+    swarm.disk_is_full = false;
+    swarm.pass(timers.lease_ms + timers.grace_ms - 5_000);
+    assert_eq!(swarm.node_state(), NodeState::Suspect);
+    swarm.pass(10_000);
+    assert_eq!(swarm.node_state(), NodeState::Lost);
+}
+
+#[test]
+fn the_late_end_of_a_replaced_connection_does_not_disconnect_the_node() {
+    let mut swarm = Swarm::at_work();
+    let old = swarm.lose_connection();
+    swarm.pass(10_000);
+    assert!(swarm.node.is_live() && swarm.connection > old);
+    swarm.link_closed(old);
+    swarm.pass(100);
+    assert!(swarm.engine.view().read().connected.contains(&NODE));
+    assert_eq!(swarm.engine.stats().links, 1);
+}
+
+fn hello(instance: u64) -> FromNode {
+    FromNode::Hello(Box::new(Hello {
+        protocol: "1.0".to_owned(),
+        node: NODE,
+        instance: InstanceId::from_u128(u128::from(instance)),
+        starts: instance,
+        facts: facts(),
+        resume: None,
+        meta: None,
+    }))
+}
+
+/// The commit that a hello on a new connection leads to.
+fn commit_of_hello(engine: &mut Engine, now: Now, connection: u64, instance: u64) -> Commit {
+    let id = ConnectionId(connection);
+    engine.feed(now, Input::LinkOpened(id), &mut Vec::new());
+    commit_of(engine.handle(now, Input::Link(id, hello(instance))))
+}
+
+/// How a hello on this connection is refused while the disk is full.
+fn refused_hello(engine: &mut Engine, connection: u64, instance: u64) -> EndCode {
+    let id = ConnectionId(connection);
+    let now = at(connection * 2 * DISK_FULL_RETRY_MS);
+    let commit = commit_of_hello(engine, now, connection, instance);
+    let outputs = engine.handle(now, committed(commit, Err(disk_full())));
+    let ended = outputs.into_iter().find_map(|output| match output {
+        Output::ToNode(to, ToNode::End { code, .. }) if to == id => Some(code),
+        _ => None,
+    });
+    ended.expect("the hello is refused")
+}
+
+#[test]
+fn only_the_process_to_which_the_log_gives_its_work_is_told_to_keep_it() {
+    let mut engine = engine(nothing()).unwrap();
+    assert_eq!(refused_hello(&mut engine, 1, 1), EndCode::Shutdown, "new");
+    let commit = commit_of_hello(&mut engine, at(3_000), 2, 1);
+    engine.handle(at(3_000), committed(commit, Ok(())));
+    assert_eq!(refused_hello(&mut engine, 3, 1), EndCode::StorageFull);
+    assert_eq!(refused_hello(&mut engine, 4, 2), EndCode::Shutdown, "other");
+}
+
+#[test]
+fn what_a_gone_connection_proposed_does_not_wait_for_space() {
+    let mut engine = engine(nothing()).unwrap();
+    let commit = commit_of_hello(&mut engine, at(1), 1, 1);
+    engine.handle(at(1), Input::LinkClosed(ConnectionId(1)));
+    let outputs = engine.handle(at(2), committed(commit, Err(disk_full())));
+    let told = outputs
+        .iter()
+        .any(|output| matches!(output, Output::ToNode(..)));
+    assert!(!told, "{outputs:?}");
+    assert_eq!(engine.stats().proposals_waiting, 0);
+    let later = engine.handle(at(5_000), Input::Tick);
+    let writes = later
+        .iter()
+        .any(|output| matches!(output, Output::Commit(commit) if !commit.entries.is_empty()));
+    assert!(!writes, "{later:?}");
+}
