@@ -5,9 +5,11 @@ use http::Uri;
 use http::uri::Scheme;
 use std::fmt;
 
-/// Where a coordinator listens: `http://HOST[:PORT][/PREFIX]`. `ws://` names the same place.
+/// Where a coordinator listens: `http://HOST[:PORT][/PREFIX]`, or `https://`. `ws://` and `wss://`
+/// name the same places.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BaseUrl {
+    is_secure: bool,
     authority: String,
     host: String,
     port: u16,
@@ -15,6 +17,7 @@ pub struct BaseUrl {
 }
 
 const HTTP_PORT: u16 = 80;
+const HTTPS_PORT: u16 = 443;
 
 impl BaseUrl {
     /// Reads an address.
@@ -27,15 +30,11 @@ impl BaseUrl {
         let scheme = uri
             .scheme()
             .ok_or_else(|| bad("it should start with `http://`"))?;
-        match scheme.as_str() {
-            "https" | "wss" => {
-                return Err(ClientError::TlsUnsupported {
-                    address: text.to_owned(),
-                });
-            }
-            "http" | "ws" => {}
-            _ => return Err(bad("it should start with `http://`")),
-        }
+        let is_secure = match scheme.as_str() {
+            "https" | "wss" => true,
+            "http" | "ws" => false,
+            _ => return Err(bad("it should start with `http://` or `https://`")),
+        };
         let authority = uri.authority().ok_or_else(|| bad("it names no host"))?;
         if authority.as_str().contains('@') {
             return Err(bad("it should not hold a user name or password"));
@@ -45,10 +44,12 @@ impl BaseUrl {
         }
         let port = match (authority.port_u16(), authority.port()) {
             (Some(port), _) => port,
+            (None, None) if authority.as_str() == authority.host() && is_secure => HTTPS_PORT,
             (None, None) if authority.as_str() == authority.host() => HTTP_PORT,
             (None, _) => return Err(bad("its port is not a number up to 65535")),
         };
         Ok(Self {
+            is_secure,
             authority: authority.as_str().to_owned(),
             host: authority.host().trim_matches(['[', ']']).to_owned(),
             port,
@@ -61,15 +62,29 @@ impl BaseUrl {
         &self.host
     }
 
-    /// Port; 80 when the address names none.
+    /// Host and port as they were given.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    /// Whether connections are encrypted.
+    pub const fn is_secure(&self) -> bool {
+        self.is_secure
+    }
+
+    /// Port; 80, or 443 when it is encrypted, when the address names none.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// The `http` address of a path that starts with `/`.
+    /// The `http` or `https` address of a path that starts with `/`.
     pub(crate) fn join(&self, path: &str) -> Result<Uri, ClientError> {
         Uri::builder()
-            .scheme(Scheme::HTTP)
+            .scheme(if self.is_secure {
+                Scheme::HTTPS
+            } else {
+                Scheme::HTTP
+            })
             .authority(self.authority.as_str())
             .path_and_query(format!("{}{path}", self.prefix))
             .build()
@@ -79,15 +94,17 @@ impl BaseUrl {
             })
     }
 
-    /// The `ws` address of a path that starts with `/`.
+    /// The `ws` or `wss` address of a path that starts with `/`.
     pub fn websocket(&self, path: &str) -> String {
-        format!("ws://{}{}{path}", self.authority, self.prefix)
+        let scheme = if self.is_secure { "wss" } else { "ws" };
+        format!("{scheme}://{}{}{path}", self.authority, self.prefix)
     }
 }
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}{}", self.authority, self.prefix)
+        let scheme = if self.is_secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}{}", self.authority, self.prefix)
     }
 }
 
@@ -119,6 +136,7 @@ mod tests {
                 "http://hive.example",
             ),
             ("http://[::1]:9/deep/", "::1", 9, "http://[::1]:9/deep"),
+            ("wss://h", "h", 443, "https://h"),
         ] {
             let url = BaseUrl::parse(text).unwrap();
             assert_eq!(
@@ -137,8 +155,6 @@ mod tests {
     #[test]
     fn an_address_that_cannot_be_used_is_refused_with_the_reason() {
         for (text, words) in [
-            ("https://h", "no TLS yet"),
-            ("wss://h", "no TLS yet"),
             ("h:8600", "http://"),
             ("ftp://h", "http://"),
             ("http://", "URL"),

@@ -1,11 +1,13 @@
 //! The client: an address, a token and a pool of connections.
 
 use crate::base_url::BaseUrl;
+use crate::dial::{Dial, Stream};
 use crate::error::ClientError;
 use crate::request::Request;
 use crate::transport::Transport;
 use http::Method;
 use http::header::HeaderValue;
+use parking_lot::RwLock;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -15,7 +17,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Client {
     pub(crate) transport: Arc<Transport>,
-    pub(crate) authorization: Option<HeaderValue>,
+    /// Shared by clones, so that a token can be renewed under all of them.
+    authorization: Arc<RwLock<Option<HeaderValue>>>,
 }
 
 impl fmt::Debug for Client {
@@ -25,13 +28,23 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// A client of the coordinator at this address. Opens no connection yet.
+    /// A client of the coordinator at this plain address. Opens no connection yet.
     pub fn new(address: &str, token: Option<String>) -> Result<Self, ClientError> {
-        let transport = Arc::new(Transport::new(BaseUrl::parse(address)?));
+        Self::dialling(Dial::new(BaseUrl::parse(address)?, None), token)
+    }
+
+    /// A client whose connections are opened like this. Opens none yet.
+    pub fn dialling(dial: Dial, token: Option<String>) -> Result<Self, ClientError> {
+        if dial.is_without_trust() {
+            return Err(ClientError::TrustMissing {
+                address: dial.base().to_string(),
+            });
+        }
+        let transport = Arc::new(Transport::new(dial));
         let authorization = token.map(|token| bearer(&token)).transpose()?;
         Ok(Self {
             transport,
-            authorization,
+            authorization: Arc::new(RwLock::new(authorization)),
         })
     }
 
@@ -39,8 +52,33 @@ impl Client {
     pub fn with_token(&self, token: &str) -> Result<Self, ClientError> {
         Ok(Self {
             transport: Arc::clone(&self.transport),
-            authorization: Some(bearer(token)?),
+            authorization: Arc::new(RwLock::new(Some(bearer(token)?))),
         })
+    }
+
+    /// A client that shows no token, over the same connections.
+    #[must_use]
+    pub fn without_token(&self) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            authorization: Arc::default(),
+        }
+    }
+
+    /// Shows another token from now on, as all clones of this client do.
+    pub fn show_token(&self, token: &str) -> Result<(), ClientError> {
+        *self.authorization.write() = Some(bearer(token)?);
+        Ok(())
+    }
+
+    /// What it shows, for a request that is sent by other means.
+    pub fn authorization(&self) -> Option<HeaderValue> {
+        self.authorization.read().clone()
+    }
+
+    /// Opens a connection to the coordinator that belongs to the caller.
+    pub async fn connect(&self) -> Result<Stream, ClientError> {
+        self.transport.connect().await
     }
 
     /// The coordinator's address.

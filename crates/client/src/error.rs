@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde::Deserialize;
+use skep_identity::TlsFailure;
 use skep_model::attempt::ArtifactHash;
 use std::path::PathBuf;
 
@@ -21,11 +22,19 @@ pub enum ClientError {
         /// What is wrong.
         detail: String,
     },
-    /// The address asks for TLS.
-    #[error("`{address}` asks for TLS, and this version has no TLS yet: use an `http://` address")]
-    TlsUnsupported {
+    /// The address asks for TLS, and nothing says whom to trust there.
+    #[error("`{address}` is encrypted, and nothing says whom to trust there")]
+    TrustMissing {
         /// What was given.
         address: String,
+    },
+    /// Somebody answers there who is not the coordinator that is trusted.
+    #[error("`{url}` is not the coordinator that is trusted: {failure}")]
+    Untrusted {
+        /// What was called.
+        url: String,
+        /// Why.
+        failure: TlsFailure,
     },
     /// The token holds characters that no header may hold.
     #[error("the token holds characters that a token never has: copy it again")]

@@ -5,11 +5,12 @@
 //! may help. What the coordinator refuses comes back as [`ClientError::Problem`], word for word.
 //!
 //! This crate may not: decide anything, print, keep state beyond its connections, or spawn tasks.
-//! It speaks plain HTTP only and refuses `https` and `wss` addresses.
+//! Encrypted addresses are spoken to only when the coordinator's authority is pinned.
 
 mod artifacts;
 mod base_url;
 mod client;
+mod dial;
 mod error;
 mod events;
 mod log_append;
@@ -21,6 +22,7 @@ mod transport;
 
 pub use base_url::BaseUrl;
 pub use client::Client;
+pub use dial::{Dial, Stream};
 pub use error::{ClientError, Problem};
 pub use events::{EventStream, StreamedEvent};
 pub use log_append::LogAppended;

@@ -113,6 +113,11 @@ impl<'a> Request<'a> {
         Ok(self.exchange().await?.body)
     }
 
+    /// Sends it and gives the headers of the answer.
+    pub async fn send_for_headers(self) -> Result<HeaderMap, ClientError> {
+        Ok(self.exchange().await?.headers)
+    }
+
     /// Sends it once and gives the body as it comes, e.g. a log that is followed. A body on which
     /// nothing comes for `REQUEST_TIMEOUT_MS` ends with [`ClientError::TimedOut`].
     pub async fn send_for_stream(
@@ -125,14 +130,14 @@ impl<'a> Request<'a> {
 
     /// Sends it and gives the answer, trying again as far as that does no harm.
     pub(crate) async fn exchange(self) -> Result<Answer, ClientError> {
-        let authorization = self.client.authorization.as_ref();
+        let authorization = self.client.authorization();
         let mut tries = 0;
         loop {
             tries += 1;
             let error = match self
                 .client
                 .transport
-                .exchange(&self.outgoing, authorization)
+                .exchange(&self.outgoing, authorization.as_ref())
                 .await
             {
                 Ok(answer) => return Ok(answer),
@@ -147,10 +152,10 @@ impl<'a> Request<'a> {
 
     /// Sends it once and gives the answer as soon as its head is there.
     pub(crate) async fn open(self) -> Result<http::Response<hyper::body::Incoming>, ClientError> {
-        let authorization = self.client.authorization.as_ref();
+        let authorization = self.client.authorization();
         self.client
             .transport
-            .open(&self.outgoing, authorization)
+            .open(&self.outgoing, authorization.as_ref())
             .await
     }
 }

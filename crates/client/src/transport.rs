@@ -1,6 +1,7 @@
 //! One exchange over HTTP/1.1: a request out, an answer in.
 
 use crate::base_url::BaseUrl;
+use crate::dial::{Connector, Dial, Stream};
 use crate::error::{ClientError, Problem};
 use crate::{CONNECT_TIMEOUT_MS, IDLE_CONNECTION_MS, IDLE_CONNECTIONS_MAX};
 use bytes::Bytes;
@@ -9,7 +10,6 @@ use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use skep_model::limits::BODY_BYTES_MAX;
 use std::time::Duration;
@@ -35,21 +35,36 @@ pub(crate) struct Answer {
 /// The shared part of all clones of a client.
 #[derive(Debug)]
 pub(crate) struct Transport {
-    pool: legacy::Client<HttpConnector, Full<Bytes>>,
+    pool: legacy::Client<Connector, Full<Bytes>>,
+    connector: Connector,
+    /// Names the coordinator in requests and errors, whichever of its addresses answers.
     pub(crate) base: BaseUrl,
 }
 
 impl Transport {
-    pub(crate) fn new(base: BaseUrl) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(Duration::from_millis(CONNECT_TIMEOUT_MS)));
-        connector.set_nodelay(true);
+    pub(crate) fn new(dial: Dial) -> Self {
+        let base = dial.base().clone();
+        let connector = Connector {
+            dial,
+            patience: Duration::from_millis(CONNECT_TIMEOUT_MS),
+        };
         let pool = legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_millis(IDLE_CONNECTION_MS))
             .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
-            .build(connector);
-        Self { pool, base }
+            .build(connector.clone());
+        Self {
+            pool,
+            connector,
+            base,
+        }
+    }
+
+    /// Opens a connection outside the pool.
+    pub(crate) async fn connect(&self) -> Result<Stream, ClientError> {
+        let Connector { dial, patience } = &self.connector;
+        let opened = dial.open(*patience).await;
+        opened.map_err(|error| unreachable_by(self.base.to_string(), true, error))
     }
 
     /// Sends and reads the whole answer; refusals are errors.
@@ -108,14 +123,26 @@ impl Transport {
         if let Some(value) = authorization {
             request.headers_mut().insert(AUTHORIZATION, value.clone());
         }
-        self.pool
-            .request(request)
-            .await
-            .map_err(|error| ClientError::Unreachable {
-                url: self.url_of(outgoing),
-                never_sent: error.is_connect(),
-                source: Box::new(error),
-            })
+        self.pool.request(request).await.map_err(|error| {
+            let never_sent = error.is_connect();
+            unreachable_by(self.url_of(outgoing), never_sent, error)
+        })
+    }
+}
+
+/// The coordinator could not be reached, or is not the one that is trusted.
+fn unreachable_by(
+    url: String,
+    never_sent: bool,
+    error: impl std::error::Error + Send + Sync + 'static,
+) -> ClientError {
+    match skep_identity::explain_tls_error(&error) {
+        Some(failure) => ClientError::Untrusted { url, failure },
+        None => ClientError::Unreachable {
+            url,
+            never_sent,
+            source: Box::new(error),
+        },
     }
 }
 

@@ -1,18 +1,28 @@
-//! The variables that tell an attempt who it is and where the coordinator listens.
+//! The variables that tell an attempt who it is, where the coordinator listens, and where `skep`
+//! lies.
 
 use skep_wire::payload::Assignment;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 const SPAN_ID_BYTES: usize = 8;
 
-/// The variables of one attempt.
-pub(crate) fn variables(assignment: &Assignment, coordinator: &str) -> BTreeMap<String, String> {
+/// The variables of one attempt. A program whose path is not UTF-8 is not named: half a path would
+/// be worse.
+pub(crate) fn variables(
+    assignment: &Assignment,
+    coordinator: &str,
+    program: &Path,
+) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     let mut set = |name: &str, value: String| {
         variables.insert(name.to_owned(), value);
     };
     set("SKEP_URL", coordinator.to_owned());
     set("SKEP_TOKEN", assignment.token.reveal().to_owned());
+    if let Some(program) = program.to_str() {
+        set("SKEP_BIN", program.to_owned());
+    }
     set("SKEP_TASK_ID", assignment.task.to_string());
     set("SKEP_TASK_NAME", assignment.name.clone());
     set("SKEP_ATTEMPT", assignment.attempt.to_string());

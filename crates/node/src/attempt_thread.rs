@@ -148,7 +148,11 @@ impl AttemptJob {
             attempt: assignment.attempt,
             fence: assignment.fence,
             work: *work,
-            env: variables(&assignment, &workshop.client.base_url().to_string()),
+            env: variables(
+                &assignment,
+                &workshop.client.base_url().to_string(),
+                workshop.runner.program(),
+            ),
             isolation: assignment.isolation,
             memory_bytes: (memory_bytes > 0).then_some(memory_bytes),
         };

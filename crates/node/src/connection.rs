@@ -1,22 +1,26 @@
 //! The WebSocket to the coordinator: none, being opened, or open.
 
+use crate::error::chain;
+use crate::login::Credentials;
 use crate::{CLOSE_TIMEOUT_MS, CONNECT_TIMEOUT_MS};
 use futures_util::{Sink, SinkExt, Stream, StreamExt};
-use skep_client::BaseUrl;
+use skep_client::{ClientError, Stream as Socket};
 use skep_model::limits::FRAME_BYTES_MAX;
+use skep_wire::Frame;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderValue};
+use tokio_tungstenite::tungstenite::http::StatusCode;
+use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
 const ENDPOINT: &str = "/mcpx";
+const UNAUTHORIZED: StatusCode = StatusCode::UNAUTHORIZED;
 /// Bytes read at a time. The library's own default would cost 128 KiB for each connection.
 const READ_BUFFER_BYTES: usize = 16 << 10;
 /// Bytes gathered before they go to the socket.
@@ -24,8 +28,8 @@ const WRITE_BUFFER_BYTES: usize = 64 << 10;
 /// Bytes that wait for a slow coordinator; beyond it the connection is given up.
 const WRITE_BUFFER_BYTES_MAX: usize = 4 * FRAME_BYTES_MAX;
 
-type Socket = WebSocketStream<TcpStream>;
-type Opening = Pin<Box<dyn Future<Output = Result<Socket, Refusal>> + Send>>;
+type Opened = WebSocketStream<Socket>;
+type Opening = Pin<Box<dyn Future<Output = Result<Opened, Refusal>> + Send>>;
 
 /// What a connection says.
 #[derive(Debug)]
@@ -34,30 +38,30 @@ pub(crate) enum ConnectionEvent {
     Opened,
     /// The coordinator answered with this status instead of opening it.
     Refused(u16),
+    /// Somebody answers there who is not the coordinator that this node joined.
+    Untrusted(String),
     /// It could not be opened, or it broke; for logs.
     Lost(String),
-    /// A text frame came in.
-    Text(String),
+    /// A frame came in.
+    Frame(Frame),
 }
 
 #[derive(Debug)]
 enum Refusal {
     Status(u16),
+    Untrusted(String),
     Other(String),
 }
 
 enum State {
     None,
     Opening(Opening),
-    Open(Box<Socket>),
+    Open(Box<Opened>),
 }
 
 /// At most one connection.
 pub(crate) struct Connection {
-    address: String,
-    host: String,
-    port: u16,
-    authorization: HeaderValue,
+    credentials: Credentials,
     state: State,
     /// Something was written that may not be in the socket yet.
     is_unflushed: bool,
@@ -70,32 +74,23 @@ impl fmt::Debug for Connection {
             State::Opening(_) => "opening",
             State::Open(_) => "open",
         };
-        write!(f, "Connection({}, {state})", self.address)
+        write!(f, "Connection({:?}, {state})", self.credentials.client())
     }
 }
 
 impl Connection {
-    /// None yet. Fails when the token holds characters that no header can hold.
-    pub(crate) fn new(coordinator: &BaseUrl, token: &str) -> Option<Self> {
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {token}")).ok()?;
-        authorization.set_sensitive(true);
-        Some(Self {
-            address: coordinator.websocket(ENDPOINT),
-            host: coordinator.host().to_owned(),
-            port: coordinator.port(),
-            authorization,
+    /// None yet.
+    pub(crate) const fn new(credentials: Credentials) -> Self {
+        Self {
+            credentials,
             state: State::None,
             is_unflushed: false,
-        })
+        }
     }
 
     /// Begins to open one.
     pub(crate) fn open(&mut self) {
-        let opening = open(
-            self.address.clone(),
-            (self.host.clone(), self.port),
-            self.authorization.clone(),
-        );
+        let opening = open(self.credentials.clone());
         self.state = State::Opening(Box::pin(async move {
             let patience = Duration::from_millis(CONNECT_TIMEOUT_MS);
             let too_late = || Refusal::Other("no connection in time".to_owned());
@@ -105,14 +100,18 @@ impl Connection {
         }));
     }
 
-    /// Writes a text frame; it leaves with the next [`Self::next`]. An error gives the connection
+    /// Writes a frame; it leaves with the next [`Self::next`]. An error gives the connection
     /// up.
-    pub(crate) fn send(&mut self, text: String) -> Result<(), String> {
+    pub(crate) fn send(&mut self, frame: Frame) -> Result<(), String> {
         let State::Open(socket) = &mut self.state else {
             return Ok(());
         };
         let socket = Pin::new(&mut **socket);
-        if let Err(error) = Sink::start_send(socket, Message::text(text)) {
+        let message = match frame {
+            Frame::Text(text) => Message::text(text),
+            Frame::Binary(bytes) => Message::binary(bytes),
+        };
+        if let Err(error) = Sink::start_send(socket, message) {
             self.state = State::None;
             return Err(error.to_string());
         }
@@ -154,6 +153,7 @@ impl Connection {
                         ConnectionEvent::Opened
                     }
                     Err(Refusal::Status(status)) => ConnectionEvent::Refused(status),
+                    Err(Refusal::Untrusted(reason)) => ConnectionEvent::Untrusted(reason),
                     Err(Refusal::Other(reason)) => ConnectionEvent::Lost(reason),
                 })
             }
@@ -184,14 +184,19 @@ impl Connection {
             }
             let lost = match ready!(socket.as_mut().poll_next(context)) {
                 Some(Ok(Message::Text(text))) => {
-                    return Poll::Ready(ConnectionEvent::Text(text.as_str().to_owned()));
+                    let frame = Frame::Text(text.as_str().to_owned());
+                    return Poll::Ready(ConnectionEvent::Frame(frame));
+                }
+                Some(Ok(Message::Binary(bytes))) => {
+                    let frame = Frame::Binary(bytes.into());
+                    return Poll::Ready(ConnectionEvent::Frame(frame));
                 }
                 // The library has queued the pong.
                 Some(Ok(Message::Ping(_))) => {
                     self.is_unflushed = true;
                     continue;
                 }
-                Some(Ok(Message::Pong(_) | Message::Binary(_) | Message::Frame(_))) => continue,
+                Some(Ok(Message::Pong(_) | Message::Frame(_))) => continue,
                 Some(Ok(Message::Close(frame))) => {
                     frame.map_or_else(|| "closed".to_owned(), |frame| frame.to_string())
                 }
@@ -203,22 +208,22 @@ impl Connection {
     }
 }
 
-async fn open(
-    address: String,
-    place: (String, u16),
-    authorization: HeaderValue,
-) -> Result<Socket, Refusal> {
-    let other = |error: String| Refusal::Other(error);
-    let mut request = address
-        .into_client_request()
-        .map_err(|error| other(error.to_string()))?;
-    request.headers_mut().insert(AUTHORIZATION, authorization);
-    let stream = TcpStream::connect(place)
+async fn open(credentials: Credentials) -> Result<Opened, Refusal> {
+    let other = |error: &dyn std::error::Error| Refusal::Other(chain(error));
+    credentials
+        .refresh()
         .await
-        .map_err(|error| other(error.to_string()))?;
-    stream
-        .set_nodelay(true)
-        .map_err(|error| other(error.to_string()))?;
+        .map_err(|error| refusal(&error))?;
+    let client = credentials.client();
+    let stream = client.connect().await.map_err(|error| refusal(&error))?;
+    let mut request = client
+        .base_url()
+        .websocket(ENDPOINT)
+        .into_client_request()
+        .map_err(|error| other(&error))?;
+    if let Some(authorization) = client.authorization() {
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+    }
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER_BYTES)
         .write_buffer_size(WRITE_BUFFER_BYTES)
@@ -227,7 +232,25 @@ async fn open(
         .max_frame_size(Some(FRAME_BYTES_MAX));
     match client_async_with_config(request, stream, Some(config)).await {
         Ok((socket, _)) => Ok(socket),
+        // The session may be over or forgotten: the next login says whether the node is welcome.
+        Err(Error::Http(response))
+            if response.status() == UNAUTHORIZED && credentials.can_log_in() =>
+        {
+            credentials.forget();
+            Err(Refusal::Other("the session is over".to_owned()))
+        }
         Err(Error::Http(response)) => Err(Refusal::Status(response.status().as_u16())),
-        Err(error) => Err(other(error.to_string())),
+        Err(error) => Err(other(&error)),
+    }
+}
+
+/// Only what waiting cannot mend is a refusal; a node that waits for approval comes back.
+fn refusal(error: &ClientError) -> Refusal {
+    match error {
+        ClientError::Problem(problem) if problem.status == UNAUTHORIZED.as_u16() => {
+            Refusal::Status(problem.status)
+        }
+        ClientError::Untrusted { .. } => Refusal::Untrusted(chain(error)),
+        _ => Refusal::Other(chain(error)),
     }
 }

@@ -45,6 +45,17 @@ pub enum NodeError {
         /// What is wrong.
         detail: String,
     },
+    /// The membership file cannot be used.
+    #[error(
+        "`{path}` does not say which swarm this machine joined ({detail}): restore it, or empty the \
+         directory and join anew"
+    )]
+    MembershipDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
     /// The spool cannot be read.
     #[error(transparent)]
     Spool(#[from] SpoolError),

@@ -51,6 +51,8 @@ pub(crate) struct EventLoop {
     inputs: VecDeque<NodeInput>,
     exit: Option<NodeExit>,
     is_stopping: bool,
+    /// Whether the coordinator took this process in before.
+    was_welcomed: bool,
     /// Owns connections that say goodbye.
     closing: TaskTracker,
 }
@@ -62,6 +64,7 @@ impl EventLoop {
             inputs: VecDeque::new(),
             exit: None,
             is_stopping: false,
+            was_welcomed: false,
             closing: TaskTracker::new(),
         }
     }
@@ -137,10 +140,19 @@ impl EventLoop {
     fn on_connection(&mut self, event: ConnectionEvent) {
         let input = match event {
             ConnectionEvent::Opened => NodeInput::Connected,
-            ConnectionEvent::Text(text) => NodeInput::Text(text),
+            ConnectionEvent::Frame(frame) => frame.into(),
             ConnectionEvent::Refused(status) => {
                 tracing::warn!(status, "the coordinator refused the connection");
                 NodeInput::ConnectRefused { status }
+            }
+            ConnectionEvent::Untrusted(reason) => {
+                tracing::error!(reason, "somebody else answers at the coordinator's address");
+                if !self.was_welcomed {
+                    self.exit = Some(NodeExit::Untrusted { reason });
+                    return;
+                }
+                // A foreign network may have come in between: the swarm is found again later.
+                NodeInput::Disconnected
             }
             ConnectionEvent::Lost(reason) => {
                 tracing::warn!(reason, "no connection to the coordinator");
@@ -156,6 +168,9 @@ impl EventLoop {
                 Note::Started(key) => self.inputs.push_back(NodeInput::Started(key)),
                 Note::Verifying(key) => self.inputs.push_back(NodeInput::Verifying(key)),
                 Note::Spooled(batch) => self.inputs.push_back(NodeInput::Spooled { batch }),
+                Note::SpoolStalled(batch) => {
+                    self.inputs.push_back(NodeInput::SpoolStalled { batch });
+                }
                 Note::Finished(report) => {
                     self.parts.attempts.finished(&report);
                     self.inputs.push_back(NodeInput::Finished(report));
@@ -192,8 +207,8 @@ impl EventLoop {
     fn perform(&mut self, output: NodeOutput) {
         match output {
             NodeOutput::Connect => self.parts.connection.open(),
-            NodeOutput::Send(text) => {
-                if let Err(reason) = self.parts.connection.send(text) {
+            NodeOutput::Send(frame) => {
+                if let Err(reason) = self.parts.connection.send(frame) {
                     tracing::warn!(reason, "the connection to the coordinator broke");
                     self.inputs.push_back(NodeInput::Disconnected);
                 }
@@ -212,8 +227,11 @@ impl EventLoop {
             }
             NodeOutput::Welcomed(welcome) => {
                 tracing::info!(session = welcome.session, "joined the coordinator");
+                self.was_welcomed = true;
                 self.parts.session.notify_one();
             }
+            // Attempts ask through the API; nobody in this process asks the brain.
+            NodeOutput::Answered { .. } => {}
             NodeOutput::Draining(draining) => {
                 tracing::info!(draining, "the coordinator changed what it gives this node");
             }

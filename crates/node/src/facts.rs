@@ -1,8 +1,9 @@
 //! What this machine has, measured.
 
 use crate::error::FactsError;
+use crate::hardware::hardware;
 use crate::options::NodeOptions;
-use skep_model::node::NodeFacts;
+use skep_model::node::{Hardware, NodeFacts};
 use skep_model::requirements::Resources;
 use skep_runner::MeasuredIsolation;
 use std::path::Path;
@@ -16,9 +17,10 @@ pub(crate) fn facts(
     measured: MeasuredIsolation,
     state_dir: &Path,
 ) -> Result<NodeFacts, FactsError> {
+    let hardware = hardware(memory_bytes()?);
     let resources = match options.resources {
         Some(resources) => resources,
-        None => resources_of_machine(state_dir)?,
+        None => resources_of_machine(state_dir, &hardware)?,
     };
     Ok(NodeFacts {
         name: options.name.clone(),
@@ -30,22 +32,25 @@ pub(crate) fn facts(
         capabilities: options.capabilities.clone(),
         isolation: measured.level,
         probes: measured.probes,
+        class: options.class,
+        region: options.region.clone(),
+        hardware,
+        models: options.models.clone(),
     })
 }
 
-fn resources_of_machine(state_dir: &Path) -> Result<Resources, FactsError> {
+fn resources_of_machine(state_dir: &Path, hardware: &Hardware) -> Result<Resources, FactsError> {
     // Respects the affinity of the process and the quota of its cgroup.
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     Ok(Resources {
         cpu_millis: processors as u64 * MILLIS_PER_PROCESSOR,
-        memory_bytes: memory_bytes()?,
-        // No GPU is looked for in this version; claiming none is the honest answer.
-        gpu_memory_bytes: 0,
+        memory_bytes: hardware.memory_bytes,
+        gpu_memory_bytes: hardware.gpus.iter().map(|gpu| gpu.memory_bytes).sum(),
         disk_bytes: free_disk_bytes(state_dir)?,
     })
 }
 
-fn memory_bytes() -> Result<u64, FactsError> {
+pub(crate) fn memory_bytes() -> Result<u64, FactsError> {
     let memory = RefreshKind::nothing().with_memory(MemoryRefreshKind::nothing().with_ram());
     let system = System::new_with_specifics(memory)
         .map_err(|error| FactsError::Memory(error.to_string()))?;
@@ -89,7 +94,7 @@ mod tests {
 
     #[test]
     fn the_machine_has_a_processor_memory_and_a_disk() {
-        let resources = resources_of_machine(Path::new("/")).unwrap();
+        let resources = resources_of_machine(Path::new("/"), &hardware(1 << 30)).unwrap();
         assert!(resources.cpu_millis >= 1_000 && resources.cpu_millis.is_multiple_of(1_000));
         assert!(resources.memory_bytes > 16 << 20, "{resources:?}");
         assert!(resources.disk_bytes > 0, "{resources:?}");

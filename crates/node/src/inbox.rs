@@ -16,12 +16,14 @@ pub(crate) enum Note {
     Finished(Box<AttemptReport>),
     /// This batch of results, and all before it, is on disk.
     Spooled(u64),
+    /// The disk is full: this batch, and all after it, waits for space.
+    SpoolStalled(u64),
     /// Results cannot be made durable any more.
     SpoolBroken(String),
 }
 
 /// Takes notes from everywhere and wakes the loop. Bounded by what is under way: three notes for
-/// each slot, and one for each batch, of which there is one at a time.
+/// each slot, and two for each batch, of which there is one at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     notes: Mutex<Vec<Note>>,
@@ -44,12 +46,5 @@ impl Inbox {
             }
             self.arrived.notified().await;
         }
-    }
-}
-
-#[cfg(test)]
-impl Inbox {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.notes.lock().is_empty()
     }
 }

@@ -29,11 +29,14 @@ mod error;
 mod event_loop;
 mod facts;
 mod files;
+mod hardware;
 mod inbox;
 mod input_cache;
 mod load;
 mod log_plan;
 mod log_shipper;
+mod login;
+mod membership;
 mod node;
 mod options;
 mod spool;
@@ -41,6 +44,8 @@ mod staging;
 mod state_dir;
 
 pub use error::{FactsError, NodeError, SpoolError};
+pub use hardware::measured_hardware;
+pub use membership::{Access, Membership};
 pub use node::{Node, NodeExit, Shutdown};
 pub use options::NodeOptions;
 

@@ -11,11 +11,12 @@ use crate::facts::facts;
 use crate::inbox::Inbox;
 use crate::input_cache::InputCache;
 use crate::load::LoadMeter;
+use crate::login::{Credentials, Process};
+use crate::membership::Access;
 use crate::options::NodeOptions;
 use crate::spool::{SpoolFile, SpoolQueue, SpoolWriter};
 use crate::staging::Staging;
 use crate::state_dir::StateDir;
-use skep_client::Client;
 use skep_model::attempt::AttemptReport;
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::limits::{NAME_LENGTH_MAX, SLOTS_MAX};
@@ -67,6 +68,11 @@ pub enum NodeExit {
     },
     /// It was told to leave at once.
     StoppedAtOnce,
+    /// Somebody answers at the coordinator's address who is not the coordinator it joined.
+    Untrusted {
+        /// What was wrong.
+        reason: String,
+    },
     /// Results cannot be made durable any more, so nothing it said later could be relied on.
     SpoolBroken {
         /// What the disk said.
@@ -99,6 +105,7 @@ impl std::fmt::Display for NodeExit {
                 "the token was refused: {reason}; give the node a token that has the scope `node`"
             ),
             Self::Session { reason, .. } => f.write_str(reason),
+            Self::Untrusted { reason } => f.write_str(reason),
             Self::StoppedAtOnce => f.write_str("the node was told to stop at once"),
             Self::SpoolBroken { reason } => {
                 write!(f, "results can no longer be made durable: {reason}")
@@ -112,7 +119,7 @@ impl std::fmt::Display for NodeExit {
 pub struct Node {
     options: NodeOptions,
     id: NodeId,
-    instance: InstanceId,
+    process: Process,
     facts: NodeFacts,
     state: StateDir,
     runner: Arc<Runner>,
@@ -121,8 +128,7 @@ pub struct Node {
     staging: Staging,
     cache: InputCache,
     left_logs: Vec<LeftLog>,
-    connection: Connection,
-    client: Client,
+    credentials: Credentials,
     jitter_seed: u64,
 }
 
@@ -131,14 +137,16 @@ impl Node {
     /// the machine. Blocks for about as long as the isolation probe takes.
     pub fn start(options: NodeOptions) -> Result<Self, NodeError> {
         check(&options)?;
-        let client = Client::new(
-            &options.coordinator.to_string(),
-            Some(options.token.clone()),
-        )?;
-        let connection = Connection::new(&options.coordinator, &options.token)
-            .ok_or(skep_client::ClientError::TokenMalformed)?;
         let state = StateDir::open(&options.state_dir)?;
-        let id = state.identity()?;
+        let id = match &options.access {
+            Access::Token { .. } => state.identity()?,
+            Access::Key { membership, .. } => membership.node,
+        };
+        let process = Process {
+            instance: InstanceId::from_u128(Uuid::now_v7().as_u128()),
+            starts: state.count_start()?,
+        };
+        let credentials = Credentials::new(&options.access, process)?;
         let (spool, recovered) = SpoolFile::open(&state.spool())?;
         let unanswered = recovered.iter().map(AttemptKey::from).collect();
         let staging = Staging::open(state.staging(), &unanswered)
@@ -154,7 +162,7 @@ impl Node {
         Ok(Self {
             options,
             id,
-            instance: InstanceId::from_u128(Uuid::now_v7().as_u128()),
+            process,
             facts,
             state,
             runner: Arc::new(runner),
@@ -163,8 +171,7 @@ impl Node {
             staging,
             cache,
             left_logs,
-            connection,
-            client,
+            credentials,
             jitter_seed: getrandom::u64().map_err(NodeError::Random)?,
         })
     }
@@ -176,7 +183,7 @@ impl Node {
 
     /// This start of its process.
     pub const fn instance(&self) -> InstanceId {
-        self.instance
+        self.process.instance
     }
 
     /// What it says about itself.
@@ -191,7 +198,7 @@ impl Node {
         let spool_thread = SpoolWriter::start(self.spool, Arc::clone(&queue), Arc::clone(&inbox))?;
         let workshop = Arc::new(Workshop {
             runner: self.runner,
-            client: self.client,
+            client: self.credentials.client().clone(),
             cache: self.cache,
             staging: self.staging,
             inbox: Arc::clone(&inbox),
@@ -206,16 +213,19 @@ impl Node {
             session: Arc::clone(&session),
         };
         workshop.spawn(custodian.run());
+        let sessions = self.credentials.clone();
+        workshop.spawn(sessions.keep_fresh(workshop.stop.clone()));
         let brain_options = skep_wire::NodeOptions {
             node: self.id,
-            instance: self.instance,
+            instance: self.process.instance,
+            starts: self.process.starts,
             facts: self.facts,
             slots: self.options.slots,
             jitter_seed: self.jitter_seed,
         };
         let event_loop = EventLoop::new(Parts {
             brain: NodeEnd::new(brain_options, self.recovered),
-            connection: self.connection,
+            connection: Connection::new(self.credentials),
             inbox,
             queue,
             attempts: Attempts::new(Arc::clone(&workshop)),

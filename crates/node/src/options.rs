@@ -1,6 +1,8 @@
 //! What a node's owner decides.
 
+use crate::membership::Access;
 use skep_client::BaseUrl;
+use skep_model::node::NodeClass;
 use skep_model::requirements::{Proficiency, Resources};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,12 +14,16 @@ const SLOTS_MIN: u32 = 2;
 /// What a node's owner decides. Make it with [`NodeOptions::new`] and change what differs.
 #[derive(Clone)]
 pub struct NodeOptions {
-    /// Where the coordinator listens.
-    pub coordinator: BaseUrl,
-    /// Proof that this node may join.
-    pub token: String,
+    /// Where the coordinator listens, and by what it lets this node in.
+    pub access: Access,
     /// Name for people.
     pub name: String,
+    /// How patient the coordinator is to be with it.
+    pub class: NodeClass,
+    /// Where the machine stands, in its owner's words.
+    pub region: Option<String>,
+    /// Models that it could serve.
+    pub models: Vec<String>,
     /// Words for affinity rules.
     pub labels: BTreeMap<String, String>,
     /// What the node's own agent can do.
@@ -37,16 +43,30 @@ pub struct NodeOptions {
 }
 
 impl NodeOptions {
-    /// A node without labels and capabilities, with a slot for each processor.
+    /// A node on the coordinator's machine, without labels and capabilities, with a slot for each
+    /// processor.
     pub fn new(
         coordinator: BaseUrl,
         token: impl Into<String>,
         state_dir: impl Into<PathBuf>,
         supervisor_exe: impl Into<PathBuf>,
     ) -> Self {
+        let token = token.into();
+        let access = Access::Token { coordinator, token };
+        Self::with_access(access, state_dir, supervisor_exe)
+    }
+
+    /// A node without labels and capabilities, with a slot for each processor.
+    pub fn with_access(
+        access: Access,
+        state_dir: impl Into<PathBuf>,
+        supervisor_exe: impl Into<PathBuf>,
+    ) -> Self {
         Self {
-            coordinator,
-            token: token.into(),
+            access,
+            class: NodeClass::default(),
+            region: None,
+            models: Vec::new(),
             name: default_name(),
             labels: BTreeMap::new(),
             capabilities: BTreeMap::new(),
@@ -63,7 +83,7 @@ impl NodeOptions {
 impl fmt::Debug for NodeOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("NodeOptions")
-            .field("coordinator", &self.coordinator)
+            .field("access", &self.access)
             .field("name", &self.name)
             .field("slots", &self.slots)
             .field("state_dir", &self.state_dir)

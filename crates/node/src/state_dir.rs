@@ -64,6 +64,24 @@ impl StateDir {
         Ok(identity.node)
     }
 
+    /// Counts this start of the node, durably: by the count the coordinator tells an old process
+    /// and a copy of the directory from the node itself.
+    pub(crate) fn count_start(&self) -> Result<u64, NodeError> {
+        let path = self.root.join("starts");
+        let before = match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse().map_err(|_| NodeError::Identity {
+                path: path.clone(),
+                detail: format!("`{}` is no count of starts", text.trim()),
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(NodeError::file("read", &path)(error)),
+        };
+        let starts = u64::saturating_add(before, 1);
+        let text = starts.to_string();
+        replace_file(&path, text.as_bytes()).map_err(NodeError::file("write", &path))?;
+        Ok(starts)
+    }
+
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
@@ -120,6 +138,21 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn each_start_is_counted_over_all_processes() {
+        let directory = tempfile::tempdir().unwrap();
+        for expected in 1..=3 {
+            let state = StateDir::open(directory.path()).unwrap();
+            assert_eq!(state.count_start().unwrap(), expected);
+        }
+        fs::write(directory.path().join("starts"), b"many").unwrap();
+        let state = StateDir::open(directory.path()).unwrap();
+        assert!(
+            state.count_start().is_err(),
+            "a damaged count is not begun anew"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Takes the files that an attempt hands in: found, hashed while they are copied, handed over.
 
-use crate::confined_dir::ConfinedDir;
+use crate::confined_dir::{ConfinedDir, WalkEntry};
 use crate::error::AttemptError;
 use crate::glob::Glob;
 use crate::spec::ArtifactSink;
@@ -62,6 +62,7 @@ pub(crate) fn select(
         };
         let name = patterns[first].name.clone();
         if entry.is_regular {
+            check_name(&name, &entry)?;
             for index in hits {
                 is_matched[index] = true;
             }
@@ -81,6 +82,22 @@ pub(crate) fn select(
         count if count > ARTIFACTS_PER_ATTEMPT_MAX => Err(AttemptError::TooManyArtifacts { count }),
         _ => Ok(selection),
     }
+}
+
+/// A file that was asked for and cannot be named must not be passed over in silence: the attempt
+/// would look complete. So it fails, whether or not its pattern is required.
+fn check_name(name: &str, entry: &WalkEntry) -> Result<(), AttemptError> {
+    let name = name.to_owned();
+    let path = &entry.path;
+    if !entry.is_utf8 {
+        let path = path.escape_debug().to_string();
+        return Err(AttemptError::ArtifactNameNotUtf8 { name, path });
+    }
+    if path.chars().any(char::is_control) {
+        let path = path.escape_debug().to_string();
+        return Err(AttemptError::ArtifactNameControl { name, path });
+    }
+    Ok(())
 }
 
 fn parse(patterns: &[ArtifactPattern]) -> Result<Vec<Glob>, AttemptError> {

@@ -207,6 +207,7 @@ impl<'a> Attempt<'a> {
                     level: self.spec.isolation,
                     read,
                     hidden: self.runner.hidden(),
+                    program: Some(self.runner.program().to_owned()),
                     write,
                     memory_bytes: self.spec.memory_bytes,
                 },

@@ -7,10 +7,14 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat2, unlinkat,
 };
 use rustix::io::Errno;
+use rustix::path::Arg;
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// Entries one walk may see; a workspace with more is refused instead of walked for minutes.
 pub(crate) const WALK_ENTRIES_MAX: usize = 2_000_000;
@@ -24,10 +28,12 @@ pub(crate) struct ConfinedDir {
 /// A file below a confined directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WalkEntry {
-    /// Relative, `/` between parts.
+    /// Relative, `/` between parts; what is not UTF-8 in it is replaced.
     pub(crate) path: String,
     /// Whether it is a regular file, and not a symlink, device, pipe or socket.
     pub(crate) is_regular: bool,
+    /// Whether `path` is the true one.
+    pub(crate) is_utf8: bool,
 }
 
 impl ConfinedDir {
@@ -78,11 +84,11 @@ impl ConfinedDir {
         }
     }
 
-    fn open_directory(&self, path: &str) -> io::Result<OwnedFd> {
+    fn open_directory(&self, path: impl Arg + Copy) -> io::Result<OwnedFd> {
         self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
     }
 
-    fn resolve(&self, path: &str, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    fn resolve(&self, path: impl Arg + Copy, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
         let walls = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let flags = flags | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         loop {
@@ -95,36 +101,36 @@ impl ConfinedDir {
     }
 
     /// Lists what is below, in order, without following symlinks. Directories for which `enter`
-    /// says no are left out. Names that are not UTF-8 are listed as not regular.
+    /// says no are left out.
     pub(crate) fn walk(&self, enter: impl Fn(&str) -> bool) -> io::Result<Vec<WalkEntry>> {
         let mut found = Vec::new();
-        let mut to_visit = vec![String::new()];
+        let mut to_visit = vec![PathBuf::new()];
         let mut seen = 0;
         while let Some(directory) = to_visit.pop() {
-            let place = if directory.is_empty() {
-                "."
+            let place = if directory.as_os_str().is_empty() {
+                Path::new(".")
             } else {
                 &directory
             };
             for entry in Dir::new(self.open_directory(place)?)? {
                 let entry = entry?;
-                let Some(name) = child_name(entry.file_name()) else {
+                let name = OsStr::from_bytes(entry.file_name().to_bytes());
+                if name == "." || name == ".." {
                     continue;
-                };
+                }
                 seen += 1;
                 if seen > WALK_ENTRIES_MAX {
                     let text = format!("there are more than {WALK_ENTRIES_MAX} entries");
                     return Err(io::Error::other(text));
                 }
-                let path = match directory.as_str() {
-                    "" => name.into_owned(),
-                    parent => format!("{parent}/{name}"),
-                };
+                let path = directory.join(name);
+                let shown = path.to_string_lossy();
                 match self.kind(&entry, &path) {
-                    FileType::Directory if enter(&path) => to_visit.push(path),
+                    FileType::Directory if enter(&shown) => to_visit.push(path),
                     FileType::Directory => {}
                     kind => found.push(WalkEntry {
-                        path,
+                        is_utf8: matches!(shown, Cow::Borrowed(_)),
+                        path: shown.into_owned(),
                         is_regular: kind == FileType::RegularFile,
                     }),
                 }
@@ -135,10 +141,7 @@ impl ConfinedDir {
     }
 
     /// Some file systems do not say the type in the listing.
-    fn kind(&self, entry: &rustix::fs::DirEntry, path: &str) -> FileType {
-        if entry.file_name().to_str().is_err() {
-            return FileType::Unknown;
-        }
+    fn kind(&self, entry: &rustix::fs::DirEntry, path: &Path) -> FileType {
         match entry.file_type() {
             FileType::Unknown => self
                 .resolve(path, OFlags::PATH, Mode::empty())
@@ -149,12 +152,6 @@ impl ConfinedDir {
             known => known,
         }
     }
-}
-
-/// The name, with a replacement for what is not UTF-8; none for `.` and `..`.
-fn child_name(name: &std::ffi::CStr) -> Option<std::borrow::Cow<'_, str>> {
-    let name = name.to_string_lossy();
-    (name != "." && name != "..").then_some(name)
 }
 
 #[cfg(test)]

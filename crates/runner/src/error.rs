@@ -87,6 +87,28 @@ pub enum AttemptError {
         /// The path.
         path: String,
     },
+    /// A file that matches cannot be named in a report.
+    #[error(
+        "artifact `{name}`: the name of `{path}` is not UTF-8 and cannot be reported: rename the \
+         file, or narrow the pattern"
+    )]
+    ArtifactNameNotUtf8 {
+        /// Name of the pattern.
+        name: String,
+        /// The path, with replacements for what is not UTF-8.
+        path: String,
+    },
+    /// A file that matches has a name that would garble every listing.
+    #[error(
+        "artifact `{name}`: the name of `{path}` has a control character: rename the file, or \
+         narrow the pattern"
+    )]
+    ArtifactNameControl {
+        /// Name of the pattern.
+        name: String,
+        /// The path, escaped.
+        path: String,
+    },
     /// Too many files match.
     #[error(
         "{count} artifacts match, the limit is {max} (`ARTIFACTS_PER_ATTEMPT_MAX`): \
@@ -137,7 +159,10 @@ impl AttemptError {
             Self::Command(SupervisedError::Launch(_)) => "launch_failed",
             Self::Command(_) => "supervisor_failed",
             Self::Survivors(_) => "processes_left",
-            Self::ArtifactPattern { .. } | Self::ArtifactRefused { .. } => "artifact_refused",
+            Self::ArtifactPattern { .. }
+            | Self::ArtifactRefused { .. }
+            | Self::ArtifactNameControl { .. } => "artifact_refused",
+            Self::ArtifactNameNotUtf8 { .. } => "artifact_name_not_utf8",
             Self::ArtifactMissing { .. } => "artifact_missing",
             Self::TooManyArtifacts { .. } | Self::ArtifactTooLarge { .. } => "artifact_limit",
             Self::ArtifactRead { .. } | Self::ArtifactPut { .. } => "artifact_failed",

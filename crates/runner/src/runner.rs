@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 pub struct RunnerOptions {
     /// Where attempts, logs and clean copies lie. Absolute, and of one runner alone.
     pub state_dir: PathBuf,
-    /// The binary whose `main` calls [`crate::internal_main`] first.
+    /// The binary whose `main` calls [`crate::internal_main`] first. Attempts may start it, too.
     pub supervisor_exe: PathBuf,
     /// The arguments that make it a supervisor.
     pub supervisor_args: Vec<String>,
@@ -61,6 +61,8 @@ impl RunnerOptions {
 #[derive(Debug)]
 pub struct Runner {
     options: RunnerOptions,
+    /// The supervisor program, with links resolved.
+    program: PathBuf,
     stages: Stages,
     locks: RepositoryLocks,
     /// Attempts that run, with their logs.
@@ -74,7 +76,9 @@ impl Runner {
         fs::create_dir_all(attempts_directory(&options.state_dir))?;
         // Sandboxes and git compare real paths.
         options.state_dir = options.state_dir.canonicalize()?;
+        let program = options.supervisor_exe.canonicalize()?;
         Ok(Self {
+            program,
             stages: Stages::new(
                 options.supervisor_exe.clone(),
                 options.supervisor_args.clone(),
@@ -224,6 +228,12 @@ impl Runner {
         let own = std::iter::once(&self.options.state_dir);
         let all = own.chain(&self.options.hidden_paths);
         all.filter_map(|path| path.canonicalize().ok()).collect()
+    }
+
+    /// The supervisor program, absolute and with links resolved. Attempts may read and start it,
+    /// wherever it lies.
+    pub fn program(&self) -> &Path {
+        &self.program
     }
 
     /// The directory that this runner keeps everything in.

@@ -53,6 +53,15 @@ async fn a_call_carries_token_key_and_json_and_reads_json() {
 }
 
 #[tokio::test]
+async fn the_headers_of_an_answer_can_be_asked_for() {
+    let date = "Sat, 21 Nov 2026 13:24:18 GMT";
+    let server = Server::start(move |_| Reply::of(200, &format!("date: {date}\r\n"), "")).await;
+    let client = client(&server);
+    let request = client.request(Method::GET, "/livez");
+    assert_eq!(request.send_for_headers().await.unwrap()["date"], date);
+}
+
+#[tokio::test]
 async fn an_empty_answer_reads_as_nothing() {
     let server = Server::start(|_| Reply::of(204, "", "")).await;
     client(&server).delete::<()>("/x").await.unwrap();

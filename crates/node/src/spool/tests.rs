@@ -144,8 +144,8 @@ async fn a_batch_is_on_disk_when_the_event_loop_hears_of_it() {
     assert_eq!(recovered(directory.path()), [2]);
 }
 
-#[test]
-fn a_full_disk_is_waited_for_and_never_called_durable() {
+#[tokio::test]
+async fn a_full_disk_is_waited_for_and_never_called_durable() {
     let directory = tempfile::tempdir().unwrap();
     let (mut spool, _) = SpoolFile::open(directory.path()).unwrap();
     spool.fill_disk();
@@ -156,9 +156,10 @@ fn a_full_disk_is_waited_for_and_never_called_durable() {
     queue.write(1, vec![report(1)]);
     queue.close();
     thread.join().unwrap();
+    let notes = inbox.take().await;
     assert!(
-        inbox.is_empty(),
-        "nothing may be said about results that are not on disk"
+        matches!(*notes, [Note::SpoolStalled(1)]),
+        "nothing may be called durable that is not on disk: {notes:?}"
     );
 }
 

@@ -5,6 +5,7 @@ use super::spool_file::SpoolFile;
 use crate::DISK_FULL_RETRY_MS;
 use crate::error::{NodeError, SpoolError, chain};
 use crate::inbox::{Inbox, Note};
+use skep_model::attempt::AttemptReport;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl SpoolWriter {
 
     fn perform(&mut self, orders: &SpoolOrders) -> Result<(), SpoolError> {
         if let Some(batch) = orders.batch {
-            if !self.append_patiently(orders)? {
+            if !self.append_patiently(batch, &orders.reports)? {
                 return Ok(());
             }
             self.file.sync()?;
@@ -67,17 +68,22 @@ impl SpoolWriter {
     }
 
     /// Writes, and waits while the disk is full. False when the node ended meanwhile.
-    fn append_patiently(&mut self, orders: &SpoolOrders) -> Result<bool, SpoolError> {
+    fn append_patiently(
+        &mut self,
+        batch: u64,
+        reports: &[Arc<AttemptReport>],
+    ) -> Result<bool, SpoolError> {
         let mut was_full = false;
         loop {
-            match self.file.append(&orders.reports) {
+            match self.file.append(reports) {
                 Err(error) if error.is_disk_full() => {
                     if !was_full {
                         tracing::error!(
-                            results = orders.reports.len(),
-                            "the node's disk is full: results wait in memory and are not handed \
-                             in until there is space again"
+                            results = reports.len(),
+                            "the node's disk is full: results are kept and handed in from memory \
+                             until there is space again"
                         );
+                        self.inbox.push(Note::SpoolStalled(batch));
                     }
                     was_full = true;
                 }
@@ -93,8 +99,9 @@ impl SpoolWriter {
                 .is_closed_within(Duration::from_millis(DISK_FULL_RETRY_MS))
             {
                 tracing::error!(
-                    results = orders.reports.len(),
-                    "the node ends while its disk is full: these results are lost"
+                    results = reports.len(),
+                    "the node ends while its disk is full: of these results, those that the \
+                     coordinator has not answered are lost"
                 );
                 return Ok(false);
             }

@@ -64,6 +64,8 @@ async fn a_command_knows_who_it_is_and_its_output_arrives_before_its_result() {
     assert_eq!(report.isolation, Some(IsolationLevel::S0));
     let log = String::from_utf8(coordinator.state.lock().logs[&log_name(&offered)].clone());
     let log = log.unwrap();
+    let program = coordinator.options(directory.path()).supervisor_exe;
+    let real_program = program.canonicalize().unwrap();
     for line in [
         &format!("SKEP_TASK_ID={}", offered.task),
         "SKEP_TASK_NAME=greet",
@@ -72,6 +74,7 @@ async fn a_command_knows_who_it_is_and_its_output_arrives_before_its_result() {
         "SKEP_IDEMPOTENCY_KEY=key-7",
         "SKEP_TOKEN=task-secret-7",
         "SKEP_URL=http://127.0.0.1:",
+        &format!("SKEP_BIN={}\n", real_program.display()),
         "TRACEPARENT=00-0af7651916cd43dd8448eb211c80319c-",
         "done\n",
     ] {

@@ -11,7 +11,9 @@ use skep_wire::payload::{
     AttemptKey, Hello, Offer, ResultAnswer, ResultAnswers, ResultVerdict, SyncReport, SyncVerdicts,
     TaskToken, Welcome,
 };
-use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, FromNode};
+use skep_wire::{
+    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, FrameRef, FromNode,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -290,6 +292,10 @@ async fn serve_session(stream: TcpStream, state: &Mutex<State>, changed: &watch:
                 Some(Ok(Message::Text(text))) => {
                     outputs = end.on_text(began.elapsed().as_millis() as u64, text.as_str());
                 }
+                Some(Ok(Message::Binary(bytes))) => {
+                    let now = began.elapsed().as_millis() as u64;
+                    outputs = end.on_frame(now, FrameRef::Binary(&bytes));
+                }
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                 _ => return,
             },
@@ -334,8 +340,12 @@ async fn perform(
     let mut outputs = std::collections::VecDeque::from(outputs);
     while let Some(output) = outputs.pop_front() {
         match output {
-            CoordinatorOutput::Send(text) => {
-                if socket.send(Message::text(text)).await.is_err() {
+            CoordinatorOutput::Send(frame) => {
+                let message = match frame {
+                    Frame::Text(text) => Message::text(text),
+                    Frame::Binary(bytes) => Message::binary(bytes),
+                };
+                if socket.send(message).await.is_err() {
                     return false;
                 }
             }
@@ -389,6 +399,10 @@ fn on_event(
         FromNode::Heartbeat { .. }
         | FromNode::Progress(_)
         | FromNode::Metrics(_)
-        | FromNode::Assigned(_) => Vec::new(),
+        | FromNode::Assigned(_)
+        | FromNode::Groups { .. }
+        | FromNode::Ask { .. }
+        | FromNode::Load(_)
+        | FromNode::GaveBack { .. } => Vec::new(),
     }
 }

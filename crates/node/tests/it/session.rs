@@ -3,7 +3,7 @@
 use crate::coordinator::{Coordinator, RunningNode, offer};
 use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::task::TaskSpec;
-use skep_node::{Node, NodeError, NodeExit};
+use skep_node::{Access, Node, NodeError, NodeExit};
 use skep_wire::ExitCode;
 
 fn numbers(reports: &[AttemptReport]) -> Vec<u64> {
@@ -130,7 +130,10 @@ async fn a_refused_token_ends_the_node_with_a_sentence() {
     let coordinator = Coordinator::start().await;
     let directory = tempfile::tempdir().unwrap();
     let mut options = coordinator.options(directory.path());
-    options.token = "wrong".to_owned();
+    let Access::Token { token, .. } = &mut options.access else {
+        panic!("the options of a local node");
+    };
+    "wrong".clone_into(token);
     let exit = RunningNode::start(options).await.ended().await;
     assert!(
         matches!(

@@ -5,6 +5,7 @@ use landlock::{
     ABI, Access, AccessFs, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, PathFdError,
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, Scope,
 };
+use rustix::fs::FileType;
 use std::path::{Path, PathBuf};
 
 /// The first version with every right that S1 promises (signal scoping came last).
@@ -84,6 +85,9 @@ pub(super) fn restrict(confinement: &Confinement) -> Result<(), ConfineError> {
     }
     for path in &confinement.read {
         ruleset = allow_around(ruleset, path, &confinement.hidden)?;
+    }
+    if let Some(path) = &confinement.program {
+        ruleset = allow_program(ruleset, path)?;
     }
     for path in &confinement.write {
         ruleset = allow(ruleset, open(path)?, path.is_dir(), changing())?;
@@ -170,6 +174,18 @@ fn allow_around(
         ruleset = allow_around(ruleset, &entry.path(), hidden)?;
     }
     Ok(ruleset)
+}
+
+/// Allows one file and nothing around it: a rule holds for what was opened, whatever the path
+/// means later. The directories above stay closed, which forbids to list them, not to pass.
+fn allow_program(ruleset: RulesetCreated, path: &Path) -> Result<RulesetCreated, ConfineError> {
+    let handle = open(path)?;
+    let kind = rustix::fs::fstat(&handle).map(|stat| FileType::from_raw_mode(stat.st_mode));
+    if kind != Ok(FileType::RegularFile) {
+        let path = path.to_owned();
+        return Err(ConfineError::NotAProgram { path });
+    }
+    allow(ruleset, handle, false, reading())
 }
 
 fn allow(

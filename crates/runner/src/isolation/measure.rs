@@ -3,6 +3,7 @@
 
 use super::Confinement;
 use super::probe::ProbeTargets;
+use super::socket_address;
 use crate::cancel::CancelHandle;
 use crate::order::{LaunchOrder, PROBE_STAGE, ProgramOrder};
 use crate::supervised::{Stages, SupervisedError, TailBuffer};
@@ -59,10 +60,10 @@ pub(crate) fn measure(stages: &Stages, directory: &Path) -> Result<MeasuredIsola
     }
     let canary = outside.join("canary");
     std::fs::write(&canary, b"no attempt may read this\n").map_err(prepare)?;
-    // Not below `directory`: the path of a socket is limited to 107 bytes.
-    let socket_home = tempfile::tempdir().map_err(prepare)?;
-    let socket = socket_home.path().join("socket");
-    let _listener = UnixListener::bind(&socket).map_err(prepare)?;
+    let socket = outside.join("socket");
+    let _listener = socket_address::of(&socket)
+        .and_then(|address| UnixListener::bind(address.path()))
+        .map_err(prepare)?;
     let bystander = Bystander::start().map_err(prepare)?;
     let targets = ProbeTargets {
         canary,
@@ -122,6 +123,7 @@ fn probe_order(
                 level: IsolationLevel::S1,
                 read: vec![program.to_owned()],
                 hidden: Vec::new(),
+                program: None,
                 write: vec![workspace],
                 memory_bytes: None,
             },

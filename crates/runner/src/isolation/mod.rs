@@ -11,6 +11,7 @@ mod filesystem;
 mod measure;
 mod probe;
 mod resources;
+mod socket_address;
 mod system_calls;
 
 pub use measure::{MeasuredIsolation, ProbeError};
@@ -31,6 +32,8 @@ pub(crate) struct Confinement {
     pub(crate) read: Vec<PathBuf>,
     /// Files and directories it never sees, also where `read` would show them. Resolved.
     pub(crate) hidden: Vec<PathBuf>,
+    /// A program it may read and start wherever it lies, also where all else is hidden.
+    pub(crate) program: Option<PathBuf>,
     /// Directories it may also change.
     pub(crate) write: Vec<PathBuf>,
     /// Private memory of one process.
@@ -63,6 +66,12 @@ pub enum ConfineError {
         /// Why not.
         #[source]
         source: std::io::Error,
+    },
+    /// What should be a program is a directory or the like.
+    #[error("`{path}` is not a file: only a program can be allowed there")]
+    NotAProgram {
+        /// The path.
+        path: PathBuf,
     },
     /// The system call filter could not be made.
     #[error("compile the system call filter")]

@@ -1,5 +1,6 @@
 //! The probe program: runs inside the sandbox and tries what the level forbids.
 
+use super::socket_address;
 use nix::mount::MsFlags;
 use nix::sched::CloneFlags;
 use rustix::net::{AddressFamily, SocketType};
@@ -159,7 +160,7 @@ fn socket_probes(targets: &ProbeTargets) -> Vec<ProbeResult> {
     const ALG: u16 = libc::AF_ALG as u16;
     let open = |family, kind| rustix::net::socket(family, kind, None);
     vec![
-        probe("connect_unix_socket", UnixStream::connect(&targets.socket)),
+        probe("connect_unix_socket", connect(&targets.socket)),
         probe("pair_unix_datagram", UnixDatagram::pair()),
         probe("open_vsock", open(AddressFamily::VSOCK, SocketType::STREAM)),
         probe("open_packet", open(AddressFamily::PACKET, SocketType::RAW)),
@@ -169,6 +170,10 @@ fn socket_probes(targets: &ProbeTargets) -> Vec<ProbeResult> {
         ),
         probe("open_raw_ip", open(AddressFamily::INET, SocketType::RAW)),
     ]
+}
+
+fn connect(socket: &Path) -> std::io::Result<UnixStream> {
+    UnixStream::connect(socket_address::of(socket)?.path())
 }
 
 fn privilege_probes() -> Vec<ProbeResult> {

@@ -64,6 +64,56 @@ fn what_may_not_be_handed_in_is_an_error_with_a_code() {
 }
 
 #[test]
+fn a_declared_file_whose_name_cannot_be_reported_fails_the_attempt_and_is_named() {
+    const NOT_UTF8: &str = r"$(printf 'r\351sum\351')";
+    const NEWLINE: &str = r"$(printf 'two\nlines')";
+    let fixture = Fixture::new();
+    let not_utf8 = ("artifact_name_not_utf8", "`out/r\u{fffd}sum\u{fffd}");
+    let control = ("artifact_refused", r"`out/two\nlines");
+    for (script, glob, (code, shown)) in [
+        (format!("echo a > \"out/{NOT_UTF8}\""), "out/*", not_utf8),
+        (
+            format!("echo a > \"out/{NOT_UTF8}\""),
+            "out/r?sum?",
+            not_utf8,
+        ),
+        (
+            format!("mkdir \"out/{NOT_UTF8}\"; echo a > \"out/{NOT_UTF8}/x\""),
+            "**/x",
+            not_utf8,
+        ),
+        (format!("echo a > \"out/{NEWLINE}\""), "out/", control),
+    ] {
+        let mut spec = shell(&format!("mkdir out; echo fine > out/fine; {script}"));
+        spec.work.artifacts = vec![pattern(glob)];
+        spec.work.artifacts[0].required = false;
+        let finished = fixture.run(&spec);
+        let Outcome::Error {
+            code: found,
+            message,
+        } = &finished.report.outcome
+        else {
+            panic!("`{glob}` after `{script}`: {:?}", finished.report.outcome);
+        };
+        assert_eq!(found, code, "`{glob}` after `{script}`");
+        assert!(message.contains(shown), "{message}");
+        assert!(message.contains("rename the file"), "{message}");
+        assert!(finished.artifacts.is_empty(), "`{glob}` after `{script}`");
+    }
+}
+
+#[test]
+fn a_name_that_cannot_be_reported_does_no_harm_where_no_pattern_asks_for_it() {
+    let fixture = Fixture::new();
+    let mut spec =
+        shell(r#"echo a > "$(printf 'r\351')"; echo b > "$(printf 'x\ny')"; echo c > c"#);
+    spec.work.artifacts = vec![pattern("c")];
+    let finished = fixture.run(&spec);
+    assert_eq!(finished.report.outcome, Outcome::Completed);
+    assert_eq!(finished.artifacts.keys().collect::<Vec<_>>(), ["c"]);
+}
+
+#[test]
 fn symlinks_under_a_wildcard_are_left_out_and_said_so() {
     let fixture = Fixture::new();
     let mut spec = shell("echo real > real; ln -s /etc/passwd link");

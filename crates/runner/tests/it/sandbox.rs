@@ -305,6 +305,72 @@ fn what_lies_around_the_nodes_own_state_can_be_read_and_the_state_cannot() {
 }
 
 #[test]
+fn the_program_of_the_node_can_be_started_where_all_around_it_is_hidden() {
+    let home = tempfile::tempdir().unwrap();
+    let hidden = home.path().join("hidden");
+    let (program, link) = (hidden.join("program"), home.path().join("link"));
+    std::fs::create_dir(&hidden).unwrap();
+    std::fs::copy(STAGES, &program).unwrap();
+    std::fs::write(hidden.join("secret"), "do not show").unwrap();
+    std::os::unix::fs::symlink(&program, &link).unwrap();
+    let fixture = Fixture::with(|options: &mut RunnerOptions| {
+        options.supervisor_exe.clone_from(&link);
+        options.hidden_paths = vec![hidden.clone()];
+    });
+    if !fixture.has_s1() {
+        return;
+    }
+    assert_eq!(
+        fixture.runner.program(),
+        program.canonicalize().unwrap().as_path()
+    );
+    let (program, link, hidden) = (program.display(), link.display(), hidden.display());
+    // The probe stage without its targets says nothing and fails.
+    let mut spec = walled(&format!(
+        "refused() {{ if \"$@\"; then echo \"worked: $*\"; exit 9; fi; }}; \
+         for path in {program} {link}; do \
+           code=0; \"$path\" attempt-probe || code=$?; \
+           test $code -eq 1; cmp \"$path\" {program}; \
+         done; \
+         refused cat {hidden}/secret; refused sh -c 'echo x >> {program}'; \
+         refused rm {program}; refused mv {program} moved; refused ln {program} hard; \
+         refused cp /bin/true {program}"
+    ));
+    spec.work.reads = vec![home.path().display().to_string()];
+    let finished = fixture.run(&spec);
+    assert_eq!(
+        finished.report.outcome,
+        Outcome::Completed,
+        "{}",
+        finished.log
+    );
+    assert!(!finished.log.contains("do not show"), "{}", finished.log);
+}
+
+#[test]
+fn a_node_whose_program_is_not_there_makes_no_runner() {
+    let home = tempfile::tempdir().unwrap();
+    let options = RunnerOptions::new(home.path().join("state"), "/no/such/program".into());
+    let error = skep_runner::Runner::new(options).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+}
+
+#[test]
+fn the_isolation_is_measured_below_a_long_path_too() {
+    let home = tempfile::tempdir().unwrap();
+    let fixture = Fixture::with(|options: &mut RunnerOptions| {
+        options.state_dir = home.path().join("d".repeat(200)).join("state");
+    });
+    let measured = fixture.runner.probe_isolation().unwrap();
+    if !fixture.has_s1() {
+        return;
+    }
+    let names: Vec<_> = measured.probes.iter().map(|one| &*one.probe).collect();
+    assert!(names.contains(&"connect_unix_socket"), "{names:?}");
+    assert_eq!(measured.level, IsolationLevel::S1);
+}
+
+#[test]
 fn gates_and_artifacts_work_inside_too() {
     let fixture = Fixture::new();
     if !fixture.has_s1() {
