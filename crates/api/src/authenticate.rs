@@ -1,15 +1,18 @@
 //! Who calls: the bearer token, checked against the live state.
 
 use crate::failure::Failure;
+use crate::request_identity::refuse_repeated;
 use axum::http::{HeaderMap, header};
 use skep_coordinator::TASK_TOKEN_PREFIX;
 use skep_model::token::Scope;
+use skep_operations::join::NodeSessionKey;
 use skep_operations::{ErrorCode, Principal, Services, tokens};
 
 /// The caller of a request.
 ///
 /// A missing header is `Anonymous`: the operation's permission refuses it.
 pub(crate) fn principal(headers: &HeaderMap, services: &Services) -> Result<Principal, Failure> {
+    refuse_repeated(headers, &header::AUTHORIZATION, "Authorization")?;
     let Some(value) = headers.get(header::AUTHORIZATION) else {
         return Ok(Principal::Anonymous);
     };
@@ -27,6 +30,8 @@ pub(crate) fn principal(headers: &HeaderMap, services: &Services) -> Result<Prin
         })?;
     if secret.starts_with(TASK_TOKEN_PREFIX) {
         attempt(secret, services)
+    } else if NodeSessionKey::is_session(secret) {
+        node(secret, services)
     } else {
         holder(secret, services)
     }
@@ -49,6 +54,30 @@ fn holder(secret: &str, services: &Services) -> Result<Principal, Failure> {
         id: record.id,
         scopes: record.scopes.clone(),
     })
+}
+
+/// A session is good for as long as the node is welcome.
+fn node(secret: &str, services: &Services) -> Result<Principal, Failure> {
+    let (node, end) = services.join.sessions.verify(secret).ok_or_else(|| {
+        let detail = "this coordinator did not make this session of a node";
+        Failure::new(ErrorCode::TokenUnknown, detail)
+    })?;
+    if end <= services.now() {
+        let detail = format!("the session of node `{node}` has ended");
+        return Err(Failure::new(ErrorCode::TokenExpired, detail));
+    }
+    let view = services.hive.view();
+    match view.state.enrolment(node) {
+        Some(enrolment) if enrolment.approved => Ok(Principal::Node(node)),
+        Some(_) => {
+            let detail = format!("node `{node}` waits for approval");
+            Err(Failure::new(ErrorCode::NodeNotApproved, detail))
+        }
+        None => {
+            let detail = format!("node `{node}` was removed");
+            Err(Failure::new(ErrorCode::LoginRefused, detail))
+        }
+    }
 }
 
 fn attempt(secret: &str, services: &Services) -> Result<Principal, Failure> {

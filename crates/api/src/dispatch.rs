@@ -3,9 +3,10 @@
 use crate::authenticate;
 use crate::event_stream;
 use crate::failure::Failure;
-use crate::request_identity;
+use crate::request_identity::{self, single};
 use crate::state::ApiState;
 use axum::body::Body;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -13,61 +14,86 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use skep_model::limits;
 use skep_operations::{
-    Context, ErrorCode, Operation, OperationError, Repetition, Reply, ReplyBody, RequestBody, Shape,
+    Context, ErrorCode, Operation, OperationError, PathParameters, Repetition, Reply, ReplyBody,
+    RequestBody, Shape,
 };
 use std::sync::Arc;
+
+const UPLOAD_OFFSET: HeaderName = HeaderName::from_static("upload-offset");
+const UPLOAD_LENGTH: HeaderName = HeaderName::from_static("upload-length");
 
 /// Serves one request to an operation.
 pub(crate) async fn serve(
     api: ApiState,
     operation: Arc<Operation>,
-    parameters: RawPathParams,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Response {
-    let path = parameters
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let query = query(&operation, &request);
-    match call(&api, &operation, path, query, request).await {
+    let path = path(parameters);
+    match call(&api, &operation, path, request).await {
         Ok(response) => response,
         Err(failure) => failure.into_response(),
     }
 }
 
+fn path(
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
+) -> Result<PathParameters, Failure> {
+    let parameters = parameters.map_err(|rejection| {
+        let detail = format!(
+            "the path cannot be decoded: {}; want UTF-8 in percent codes",
+            rejection.body_text()
+        );
+        Failure::new(ErrorCode::QueryMalformed, detail)
+    })?;
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    Ok(parameters.iter().map(owned).collect())
+}
+
 /// The query, with what uploads say in headers.
-fn query(operation: &Operation, request: &Request) -> String {
+fn query(operation: &Operation, request: &Request) -> Result<String, Failure> {
     let mut query = request.uri().query().unwrap_or_default().to_owned();
     if !matches!(operation.input, Shape::Bytes(_)) {
-        return query;
+        return Ok(query);
     }
-    for (header, name) in [("upload-offset", "offset"), ("upload-length", "total")] {
-        let value = request
-            .headers()
-            .get(header)
-            .and_then(|value| value.to_str().ok());
-        if let Some(number) = value.and_then(|text| text.parse::<u64>().ok()) {
+    for (header, title, name) in [
+        (UPLOAD_OFFSET, "Upload-Offset", "offset"),
+        (UPLOAD_LENGTH, "Upload-Length", "total"),
+    ] {
+        if let Some(text) = single(request.headers(), &header, title)? {
+            let number = whole_number(text).ok_or_else(|| {
+                let detail = format!("`{title}` is `{text}`; want a whole number of bytes");
+                Failure::new(ErrorCode::HeaderMalformed, detail)
+            })?;
             let separator = if query.is_empty() { "" } else { "&" };
             query.extend([separator, name, "=", &number.to_string()]);
         }
     }
-    query
+    Ok(query)
+}
+
+/// Digits only: the standard library would take a sign too.
+fn whole_number(text: &str) -> Option<u64> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| digits)
 }
 
 async fn call(
     api: &ApiState,
     operation: &Operation,
-    path: Vec<(String, String)>,
-    query: String,
+    path: Result<PathParameters, Failure>,
     request: Request,
 ) -> Result<Response, Failure> {
     let context = context(api, operation, request.headers())?;
+    // Who may not call must not make us read a body, and learns nothing of what is wrong with it.
+    let nothing = PathParameters::new();
+    let named = path.as_ref().unwrap_or(&nothing);
+    operation.authorise(&context, named).await?;
+    let path = path?;
+    let query = query(operation, &request)?;
     if operation.id == event_stream::OPERATION && event_stream::is_wanted(request.headers()) {
-        operation.authorise(&context, &path).await?;
         return event_stream::respond(api, &context, request.headers(), &query).await;
     }
-    // Who may not call must not make us read a body.
-    operation.authorise(&context, &path).await?;
     let body = match operation.input {
         Shape::Bytes(_) => RequestBody::Stream(
             request
@@ -89,7 +115,7 @@ fn context(api: &ApiState, operation: &Operation, headers: &HeaderMap) -> Result
     let caller = authenticate::principal(headers, &api.services)?;
     let mut context = Context::new(Arc::clone(&api.services), caller);
     context.idempotency_key = request_identity::idempotency_key(headers)?;
-    context.if_match = request_identity::if_match(headers);
+    context.if_match = request_identity::if_match(headers)?;
     if operation.repetition == Repetition::Keyed {
         context.trace_parent = Some(request_identity::trace_parent(headers, &api.services));
     }

@@ -1,6 +1,7 @@
 //! Events as server-sent events: `id` is the cursor, and `Last-Event-ID` goes on after it.
 
 use crate::failure::Failure;
+use crate::request_identity::single;
 use crate::state::ApiState;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
@@ -39,15 +40,13 @@ pub(crate) async fn respond(
     headers: &HeaderMap,
     query: &str,
 ) -> Result<Response, Failure> {
-    let last_seen = headers
-        .get(LAST_EVENT_ID)
-        .and_then(|value| value.to_str().ok());
+    let last_seen = single(headers, &LAST_EVENT_ID, "Last-Event-ID")?;
     let FeedStart { after, filter } = FeedStart::parse(query, last_seen)?;
-    let feed = EventFeed::open(context.services.clone(), after, filter).await?;
+    let mut feed = EventFeed::open(context.services.clone(), after, filter).await?;
     // A client that comes back with an id is told in the stream that its events are gone: it
     // would take a 410 for a broken connection and come back with the same id for ever.
     if last_seen.is_none() {
-        feed.check_kept().await?;
+        feed.check_cursor().await?;
     }
     let mut response = Sse::new(events(feed, filter, api.shutdown.clone()))
         .keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here"))
@@ -102,10 +101,10 @@ impl Following {
         self.waiting.pop_front().map(|event| to_sse(&event))
     }
 
-    /// An expired cursor is answered by `resync` and the stream goes on from now; after other
-    /// errors it ends, and the client comes back with the last id it saw.
+    /// A cursor that is of no use any more is answered by `resync` and the stream goes on from now;
+    /// after other errors it ends, and the client comes back with the last id it saw.
     async fn after_error(&mut self, error: &OperationError) -> Option<Event> {
-        if error.code() != ErrorCode::CursorExpired {
+        if !needs_resync(error) {
             tracing::debug!(%error, "an event stream ended");
             self.ended = true;
             return None;
@@ -126,7 +125,15 @@ impl Following {
     }
 }
 
-/// What a follower is told whose next events are gone: read the present state, go on from here.
+/// Whether a follower has to start again, because nothing can follow its cursor.
+pub(crate) fn needs_resync(error: &OperationError) -> bool {
+    matches!(
+        error.code(),
+        ErrorCode::CursorExpired | ErrorCode::CursorAhead
+    )
+}
+
+/// What a follower is told that has to start again: read the present state, go on from here.
 pub(crate) fn resync(error: &OperationError, cursor: &str) -> serde_json::Value {
     serde_json::json!({
         "code": error.code().as_str(),

@@ -5,6 +5,7 @@
 //! page's. Bearer tokens are never sent by browsers on their own, so this is the second wall.
 
 use crate::failure::Failure;
+use crate::request_identity::refuse_repeated;
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, Uri, header};
 use skep_operations::ErrorCode;
@@ -23,9 +24,18 @@ impl HostGuard {
         }
     }
 
-    pub(crate) fn check(self, headers: &HeaderMap, uri: &Uri) -> Result<(), Failure> {
+    /// A request that came in unencrypted comes from this machine, perhaps from a browser.
+    pub(crate) fn check(
+        self,
+        headers: &HeaderMap,
+        uri: &Uri,
+        is_plain: bool,
+    ) -> Result<(), Failure> {
+        refuse_repeated(headers, &header::HOST, "Host")?;
+        refuse_repeated(headers, &header::ORIGIN, "Origin")?;
         let host = host(headers, uri);
-        if self.loopback_only && !host.as_deref().is_some_and(is_loopback_name) {
+        let loopback_only = self.loopback_only || is_plain;
+        if loopback_only && !host.as_deref().is_some_and(is_loopback_name) {
             let detail = format!("`Host` is `{}`", host.as_deref().unwrap_or("missing"));
             return Err(Failure::new(ErrorCode::HostRefused, detail));
         }
@@ -83,7 +93,7 @@ mod tests {
             headers.insert(header::ORIGIN, HeaderValue::from_str(origin).unwrap());
         }
         guard
-            .check(&headers, &Uri::from_static("/livez"))
+            .check(&headers, &Uri::from_static("/livez"), false)
             .map_err(|failure| failure.0.code())
     }
 

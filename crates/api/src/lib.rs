@@ -11,6 +11,7 @@ mod authenticate;
 mod dispatch;
 mod event_stream;
 mod failure;
+mod gate;
 mod health;
 mod host_guard;
 mod mcpx;

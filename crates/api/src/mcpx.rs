@@ -11,14 +11,15 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 use skep_coordinator::{ConnectionId, NodeConnection, ToNode};
 use skep_model::attempt::AttemptReport;
+use skep_model::ids::NodeId;
 use skep_model::limits;
 use skep_model::token::Scope;
-use skep_operations::{ErrorCode, Services, missing_artifacts};
+use skep_operations::{ErrorCode, Principal, Services, missing_artifacts};
 use skep_wire::coordinator_end::ReplyId;
 use skep_wire::payload::{
-    AttemptKey, EndCode, ResultAnswer, ResultAnswers, ResultVerdict, StatusUpdate,
+    AttemptKey, EndCode, Hello, ResultAnswer, ResultAnswers, ResultVerdict, StatusUpdate,
 };
-use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, FromNode};
+use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, FrameRef, FromNode};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,7 +37,7 @@ pub(crate) async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
-    authenticate::require(&headers, &api.services, Scope::Node)?;
+    let caller = authenticate::require(&headers, &api.services, Scope::Node)?;
     let upgrade = upgrade.map_err(|rejection| not_a_websocket(&rejection.to_string()))?;
     let connection =
         api.services.hive.connect_node().await.ok_or_else(|| {
@@ -47,16 +48,17 @@ pub(crate) async fn upgrade(
         .max_frame_size(limits::FRAME_BYTES_MAX)
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
-        .on_upgrade(move |socket| run(api, socket, connection)))
+        .on_upgrade(move |socket| run(api, socket, connection, caller)))
 }
 
-async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection) {
+async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection, caller: Principal) {
     let NodeConnection { id, mut outbox } = connection;
     let now = api.services.clock.elapsed_ms();
     let mut session = Session {
         services: Arc::clone(&api.services),
         socket,
         id,
+        caller,
         end: CoordinatorEnd::new(CoordinatorOptions::DEFAULTS, now),
         held_back: BTreeMap::new(),
     };
@@ -66,11 +68,12 @@ async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection) {
                 Some(Ok(Message::Text(text))) => {
                     session.end.on_text(api.services.clock.elapsed_ms(), &text)
                 }
+                Some(Ok(Message::Binary(bytes))) => {
+                    let now = api.services.clock.elapsed_ms();
+                    session.end.on_frame(now, FrameRef::Binary(&bytes))
+                }
                 // Answered by the socket itself; the node speaks often enough without.
                 Some(Ok(Message::Ping(_) | Message::Pong(_))) => continue,
-                Some(Ok(Message::Binary(_))) => {
-                    session.end.end(EndCode::Shutdown, "frames should be text")
-                }
                 Some(Ok(Message::Close(_)) | Err(_)) | None => break,
             },
             message = outbox.recv() => match message {
@@ -107,6 +110,7 @@ struct Session {
     services: Arc<Services>,
     socket: WebSocket,
     id: ConnectionId,
+    caller: Principal,
     end: CoordinatorEnd,
     /// Answers to results that were not passed on, until the rest of their request is answered.
     /// Bounded: the state machine bounds unanswered requests.
@@ -146,10 +150,14 @@ impl Session {
     async fn perform(&mut self, outputs: Vec<CoordinatorOutput>) -> bool {
         for output in outputs {
             let alive = match output {
-                CoordinatorOutput::Send(text) => self.send(Message::text(text)).await,
+                CoordinatorOutput::Send(Frame::Text(text)) => self.send(Message::text(text)).await,
+                CoordinatorOutput::Send(Frame::Binary(bytes)) => {
+                    self.send(Message::binary(bytes)).await
+                }
                 CoordinatorOutput::Event(FromNode::Results { reply, reports }) => {
                     self.results(reply, reports).await
                 }
+                CoordinatorOutput::Event(FromNode::Hello(hello)) => self.hello(hello).await,
                 CoordinatorOutput::Event(event) => {
                     self.services.hive.node_event(self.id, event).await;
                     true
@@ -168,6 +176,35 @@ impl Session {
             }
         }
         true
+    }
+
+    /// Passes an introduction on, if the caller may speak for this node.
+    async fn hello(&mut self, hello: Box<Hello>) -> bool {
+        if let Err(reason) = self.speaks_for(hello.node) {
+            tracing::warn!(node = %hello.node, name = hello.facts.name, reason, "a node was refused");
+            let outputs = self.end.refuse_hello(EndCode::Removed, &reason);
+            return Box::pin(self.perform(outputs)).await;
+        }
+        let event = FromNode::Hello(hello);
+        self.services.hive.node_event(self.id, event).await;
+        true
+    }
+
+    /// A node that joined speaks for itself only, and nobody else speaks for it.
+    fn speaks_for(&self, node: NodeId) -> Result<(), String> {
+        let joined = self.services.hive.view().state.enrolment(node).is_some();
+        match &self.caller {
+            Principal::Node(caller) if *caller == node => Ok(()),
+            Principal::Node(caller) => Err(format!(
+                "`{}`: the session belongs to node `{caller}`, not to `{node}`",
+                ErrorCode::NotYourNode.as_str()
+            )),
+            _ if joined => Err(format!(
+                "`{}`: node `{node}` joined with a key of its own: a token does not speak for it",
+                ErrorCode::NotYourNode.as_str()
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// A node that does not read must not hold its connection for ever.

@@ -18,7 +18,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
-use skep_coordinator::{COMMIT_BUCKETS_MS, EngineStats};
+use skep_coordinator::{COMMIT_BUCKETS_MS, DECISION_BUCKETS_US, EngineStats};
 use skep_model::run::TaskCounts;
 use skep_model::task::TaskState;
 use skep_model::token::Scope;
@@ -201,6 +201,7 @@ impl Collector for Sample {
         )?;
         self.encode_plain(&mut encoder)?;
         self.encode_commits(&mut encoder)?;
+        self.encode_decisions(&mut encoder)?;
         gauges(
             &mut encoder,
             "build",
@@ -281,24 +282,52 @@ impl Sample {
     }
 
     fn encode_commits(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let bounds = COMMIT_BUCKETS_MS.iter().map(|ms| *ms as f64 / 1_000.0);
-        let buckets: Vec<(f64, u64)> = bounds
-            .chain(std::iter::once(f64::MAX))
-            .zip(self.stats.commit_durations)
-            .collect();
+        let stats = &self.stats;
+        let durations = Durations {
+            name: "commit_duration",
+            help: "Time of a group commit",
+            sum: stats.commit_duration_ms_sum as f64 / 1e3,
+            count: stats.commits,
+        };
+        let bounds = COMMIT_BUCKETS_MS.iter().map(|ms| *ms as f64 / 1e3);
+        durations.encode(encoder, bounds, &stats.commit_durations)
+    }
+
+    fn encode_decisions(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let stats = &self.stats;
+        let durations = Durations {
+            name: "decision_duration",
+            help: "Time to compare the ready tasks with the free agents",
+            sum: stats.decision_duration_us_sum as f64 / 1e6,
+            count: stats.decisions,
+        };
+        let bounds = DECISION_BUCKETS_US.iter().map(|us| *us as f64 / 1e6);
+        durations.encode(encoder, bounds, &stats.decision_durations)
+    }
+}
+
+/// A histogram that the engine keeps, in seconds.
+#[derive(Debug)]
+struct Durations {
+    name: &'static str,
+    help: &'static str,
+    sum: f64,
+    count: u64,
+}
+
+impl Durations {
+    fn encode(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        bounds: impl Iterator<Item = f64>,
+        counts: &[u64],
+    ) -> Result<(), fmt::Error> {
+        let bounds = bounds.chain(std::iter::once(f64::MAX));
+        let buckets: Vec<_> = bounds.zip(counts.iter().copied()).collect();
+        let unit = Some(&Unit::Seconds);
         encoder
-            .encode_descriptor(
-                "commit_duration",
-                "Time of a group commit",
-                Some(&Unit::Seconds),
-                MetricType::Histogram,
-            )?
-            .encode_histogram::<NoLabelSet>(
-                self.stats.commit_duration_ms_sum as f64 / 1_000.0,
-                self.stats.commits,
-                &buckets,
-                None,
-            )
+            .encode_descriptor(self.name, self.help, unit, MetricType::Histogram)?
+            .encode_histogram::<NoLabelSet>(self.sum, self.count, &buckets, None)
     }
 }
 

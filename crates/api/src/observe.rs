@@ -1,9 +1,10 @@
 //! What happens around every request: identity, host check, metrics, problem documents.
 
 use crate::failure::{self, Failure};
+use crate::gate::Caller;
 use crate::request_identity::{REQUEST_ID, RequestIdentity};
 use crate::state::ApiState;
-use axum::extract::{MatchedPath, Request, State};
+use axum::extract::{ConnectInfo, MatchedPath, Request, State};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -18,7 +19,10 @@ pub(crate) async fn observe(State(api): State<ApiState>, request: Request, next:
         .extensions()
         .get::<MatchedPath>()
         .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let response = match api.guard.check(request.headers(), request.uri()) {
+    let caller = request.extensions().get::<ConnectInfo<Caller>>();
+    let is_plain = caller.is_some_and(|caller| caller.0.is_plain);
+    let checked = api.guard.check(request.headers(), request.uri(), is_plain);
+    let response = match checked {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };

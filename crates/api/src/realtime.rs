@@ -1,7 +1,7 @@
 //! `/swarm/realtime`: the event stream as JSON text frames over a WebSocket.
 
 use crate::authenticate;
-use crate::event_stream::resync;
+use crate::event_stream::{needs_resync, resync};
 use crate::failure::Failure;
 use crate::state::ApiState;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
@@ -100,13 +100,13 @@ async fn send_all(socket: &mut WebSocket, events: &[skep_operations::views::Even
     true
 }
 
-/// After an expired cursor the stream goes on from now; other errors end it.
+/// After a cursor that is of no use any more the stream goes on from now; other errors end it.
 async fn after_error(
     feed: &mut EventFeed,
     filter: EventFilter,
     error: &OperationError,
 ) -> Option<String> {
-    if error.code() != ErrorCode::CursorExpired {
+    if !needs_resync(error) {
         return None;
     }
     *feed = EventFeed::open(feed.services(), None, filter).await.ok()?;

@@ -47,8 +47,41 @@ fn is_plain(text: &str, length_max: usize) -> bool {
     (1..=length_max).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+/// The header of this name as text; none when it is missing. `title` is how people write it.
+///
+/// What comes twice is refused: two readers could take different ones of them.
+pub(crate) fn single<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+    title: &str,
+) -> Result<Option<&'a str>, Failure> {
+    refuse_repeated(headers, name, title)?;
+    let text = headers.get(name).map(|value| {
+        value.to_str().map_err(|_| {
+            let detail = format!("`{title}` should hold visible ASCII characters only");
+            Failure::new(ErrorCode::HeaderMalformed, detail)
+        })
+    });
+    text.transpose()
+}
+
+/// Refuses a header that comes more than once.
+pub(crate) fn refuse_repeated(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    title: &str,
+) -> Result<(), Failure> {
+    let count = headers.get_all(name).iter().count();
+    if count <= 1 {
+        return Ok(());
+    }
+    let detail = format!("`{title}` is given {count} times; send it once");
+    Err(Failure::new(ErrorCode::HeaderMalformed, detail))
+}
+
 /// The `Idempotency-Key`, quoted as the draft standard wants or bare.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    refuse_repeated(headers, &IDEMPOTENCY_KEY, "Idempotency-Key")?;
     let Some(value) = headers.get(IDEMPOTENCY_KEY) else {
         return Ok(None);
     };
@@ -73,11 +106,12 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fai
     }
 }
 
-/// The caller's trace, or a new one. A malformed one is replaced, as the standard asks.
+/// The caller's trace, or a new one. A malformed one is replaced, and so are two: the standard
+/// asks for both.
 pub(crate) fn trace_parent(headers: &HeaderMap, services: &Services) -> String {
-    let given = headers
-        .get(TRACE_PARENT)
-        .and_then(|value| value.to_str().ok());
+    let mut values = headers.get_all(TRACE_PARENT).iter();
+    let first = values.next().filter(|_| values.next().is_none());
+    let given = first.and_then(|value| value.to_str().ok());
     given.filter(|text| is_trace_parent(text)).map_or_else(
         || {
             let trace = services.fresh_id();
@@ -110,14 +144,12 @@ fn is_trace_parent(text: &str) -> bool {
 }
 
 /// The `If-Match` header without quotes and weakness.
-pub(crate) fn if_match(headers: &HeaderMap) -> Option<String> {
-    let text = headers
-        .get(axum::http::header::IF_MATCH)?
-        .to_str()
-        .ok()?
-        .trim();
-    let tag = text.strip_prefix("W/").unwrap_or(text);
-    Some(tag.trim_matches('"').to_owned())
+pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<String>, Failure> {
+    let text = single(headers, &axum::http::header::IF_MATCH, "If-Match")?;
+    Ok(text.map(str::trim).map(|text| {
+        let tag = text.strip_prefix("W/").unwrap_or(text);
+        tag.trim_matches('"').to_owned()
+    }))
 }
 
 #[cfg(test)]

@@ -1,23 +1,29 @@
 //! The router, and serving it until told to stop.
 
+use crate::gate::{Caller, Gate};
 use crate::host_guard::HostGuard;
 use crate::state::ApiState;
 use crate::{dispatch, health, mcpx, metrics, observe, realtime};
 use axum::Router;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{MethodFilter, get, on};
-use axum::serve::ListenerExt;
 use skep_operations::{API_PREFIX, Method, Operation};
 use std::future::ready;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 /// How long connections may take to end after the stop.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The address of a server without a listener.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// All routes.
 pub fn router(api: ApiState) -> Router {
@@ -59,36 +65,35 @@ fn add(router: Router<ApiState>, api: &ApiState, operation: &Arc<Operation>) -> 
         &path,
         on(
             filter,
-            move |parameters: RawPathParams, request: Request| {
+            move |parameters: Result<RawPathParams, RawPathParamsRejection>, request: Request| {
                 dispatch::serve(api.clone(), Arc::clone(&operation), parameters, request)
             },
         ),
     )
 }
 
-/// Serves until `shutdown` is cancelled, then lets open requests end.
+/// Serves until `shutdown` is cancelled, then lets open requests end. With a TLS configuration
+/// other machines are served too; plain HTTP is answered on this machine only. The first
+/// listener is the one that others reach.
 ///
 /// # Errors
 /// The listener broke.
 pub async fn serve(
-    listener: TcpListener,
+    listeners: Vec<TcpListener>,
+    tls: Option<Arc<ServerConfig>>,
     api: ApiState,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    let guard = HostGuard::for_listener(listener.local_addr()?);
+    let public = listeners.first().map(TcpListener::local_addr).transpose()?;
+    let guard = HostGuard::for_listener(public.unwrap_or(NOWHERE));
     let api = ApiState {
         guard,
         shutdown: shutdown.clone(),
         ..api
     };
-    // Answers are small: waiting for more to send would only delay them.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps its delay");
-        }
-    });
     let stopped = shutdown.clone();
-    let serving = axum::serve(listener, router(api))
+    let service = router(api).into_make_service_with_connect_info::<Caller>();
+    let serving = axum::serve(Gate::new(listeners, tls), service)
         .with_graceful_shutdown(async move { shutdown.cancelled().await })
         .into_future();
     // Connections that do not end by themselves must not hold the process.

@@ -56,6 +56,10 @@ impl Api {
         Ok(request.send().await?)
     }
 
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        Ok(self.client.put(path, body).await?)
+    }
+
     pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
         Ok(self.client.delete(path).await?)
     }

@@ -1,9 +1,15 @@
 //! The command line of `skep`: names, flags and their help. Nothing is decided here.
 
 mod families;
+mod nodes;
 
 pub(crate) use families::{
-    ArtifactCommand, ConfigCommand, NodeCommand, NodeStartArgs, TaskCommand, TokenCommand,
+    AggregateArgs, ArtifactCommand, ConfigCommand, MergeCommand, TaskCommand, TokenCommand,
+};
+
+pub(crate) use nodes::{
+    DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeProfileArgs, NodeSetArgs,
+    NodeStartArgs,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -28,7 +34,8 @@ pub(crate) struct Cli {
 /// Flags of every command.
 #[derive(Debug, Args, Clone)]
 pub(crate) struct Global {
-    /// Print one JSON document on stdout (streams: one document a line), errors as JSON on stderr
+    /// Print one JSON document on stdout (streams: one document a line), an error as JSON on the
+    /// last line of stderr. Else stderr stays text for people: progress, warnings
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// Coordinator to talk to, e.g. http://127.0.0.1:8600
@@ -69,6 +76,8 @@ pub(crate) enum Progress {
 pub(crate) enum Command {
     /// Start a coordinator and a node on this machine
     Up(UpArgs),
+    /// Join a swarm with this machine by a join token, and run its node in the foreground
+    Join(Box<JoinArgs>),
     /// Run a plan to its end, with a coordinator of its own unless one is named; or look at runs
     #[command(args_conflicts_with_subcommands = true)]
     Run(RunArgs),
@@ -88,7 +97,11 @@ pub(crate) enum Command {
     /// Print events, from any point on
     Events(EventsArgs),
     /// Check this machine and the coordinator, with a cure for what is wrong
-    Doctor,
+    Doctor {
+        /// Also verify all that the coordinator stores, which may take minutes
+        #[arg(long)]
+        full: bool,
+    },
     /// Measure a running swarm with tasks that do nothing
     Bench(BenchArgs),
     /// Print a completion script for a shell
@@ -101,7 +114,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Make, list and revoke API tokens
+    /// Make, list and revoke API tokens and join tokens
     Token {
         #[command(subcommand)]
         command: TokenCommand,
@@ -120,6 +133,12 @@ pub(crate) enum Command {
     Artifact {
         #[command(subcommand)]
         command: ArtifactCommand,
+    },
+    /// Join the results of parts; merges of plans run this
+    #[command(hide = true)]
+    Merge {
+        #[command(subcommand)]
+        command: MergeCommand,
     },
     /// Print a description for machines
     Schema {
@@ -141,15 +160,22 @@ pub(crate) enum SchemaName {
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
     /// Address to listen on; port 0 takes a free one [default: 127.0.0.1:8600]
+    ///
+    /// On loopback only this machine is served. Elsewhere, e.g. on 0.0.0.0:8600, other machines
+    /// are let in by TLS, and a join token is printed.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<std::net::SocketAddr>,
-    /// Write url and token file here, as JSON, when ready
+    /// Address that join tokens name, instead of those of this machine; may be repeated
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) advertise: Vec<String>,
+    /// Write url and token file here, as JSON, when ready; with a join token if others can join
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,
     /// Node processes to start beside the coordinator, at most 64
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=64))]
     pub(crate) nodes: u32,
-    /// Strategy of the scheduler: capability-weighted (default) or round-robin
+    /// Strategy of the scheduler: capability-weighted (default), round-robin, geographic-affinity,
+    /// optimal or power-of-two
     #[arg(long, value_name = "NAME")]
     pub(crate) strategy: Option<String>,
 }

@@ -2,9 +2,10 @@
 
 use crate::api::Api;
 use crate::exit::Failure;
-use crate::output::{note, text};
+use crate::output::{note, shown, text};
 use serde_json::Value;
 use skep_client::{EventStream, StreamedEvent};
+use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 /// How long an outage may last before following ends with an error.
@@ -93,15 +94,13 @@ pub(crate) fn event_line(event: &Value) -> String {
         (task, _) => format!("  {task}"),
     };
     let data = event.pointer("/data").and_then(Value::as_object);
-    let details: String = data
-        .into_iter()
-        .flatten()
-        .filter(|(key, value)| !matches!(key.as_str(), "task" | "run") && !value.is_null())
-        .map(|(key, value)| match value.as_str() {
-            Some(text) => format!("  {key}={text}"),
-            None => format!("  {key}={value}"),
-        })
-        .collect();
+    let mut details = String::new();
+    for (key, value) in data.into_iter().flatten() {
+        if !matches!(key.as_str(), "task" | "run") && !value.is_null() {
+            // Writing to a string cannot fail.
+            let _ = write!(details, "  {key}={}", shown(value));
+        }
+    }
     let at = text(event, "/at");
     format!(
         "{at}  {:<10}  {:<16}{subject}{details}",

@@ -15,6 +15,16 @@ pub(crate) struct LocalNodes {
     children: Vec<(String, Child)>,
 }
 
+/// A node process that ended by itself.
+#[derive(Debug)]
+pub(crate) struct EndedNode {
+    pub(crate) name: String,
+    /// How, in words of the system.
+    pub(crate) status: String,
+    /// Node processes of this one that go on.
+    pub(crate) left: usize,
+}
+
 impl LocalNodes {
     /// Starts `count` node processes; each has its own state directory and logs to a file there.
     pub(crate) fn start(
@@ -38,15 +48,24 @@ impl LocalNodes {
         Ok(nodes)
     }
 
-    /// Waits until a node process ended although nobody told it to; never, without nodes.
-    pub(crate) async fn one_ended(&mut self) -> String {
+    /// Waits until a node process ended although nobody told it to, and lets go of it; never ends
+    /// without nodes.
+    pub(crate) async fn one_ended(&mut self) -> EndedNode {
         let mut poll = tokio::time::interval(Duration::from_millis(500));
         loop {
             poll.tick().await;
-            for (name, child) in &mut self.children {
-                if let Ok(Some(status)) = child.try_wait() {
-                    return format!("node `{name}` ended by itself: {status}");
-                }
+            let ended = self.children.iter_mut().position(|(_, child)| {
+                // An error is no end: the process may live.
+                matches!(child.try_wait(), Ok(Some(_)))
+            });
+            if let Some(position) = ended {
+                let (name, mut child) = self.children.remove(position);
+                let status = child.try_wait().ok().flatten();
+                return EndedNode {
+                    name,
+                    status: status.map_or_else(String::new, |status| status.to_string()),
+                    left: self.children.len(),
+                };
             }
         }
     }

@@ -15,11 +15,14 @@ mod output;
 mod places;
 mod plan_input;
 mod progress;
+mod reach;
 mod server;
 mod settings;
 mod signals;
+mod terminal_text;
 
 use args::{Cli, Command};
+use clap::builder::Resettable;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use commands::Session;
 use exit::{Exit, Failure, Outcome};
@@ -33,15 +36,19 @@ fn main() -> ExitCode {
     if let Some(code) = skep_runner::internal_main(std::env::args_os().skip(1)) {
         return code;
     }
-    let parsed = Cli::command()
+    let parsed = command_line()
         .try_get_matches()
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return not_parsed(&error),
     };
-    start_logging(&cli.command);
     let output = Output::new(cli.global.json);
+    // It runs in the sandbox of a task, where the directories of `skep` are hidden.
+    if let Command::Merge { command } = &cli.command {
+        return ended(commands::merge::run(command), output);
+    }
+    start_logging(&cli.command);
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -52,7 +59,12 @@ fn main() -> ExitCode {
             return Exit::Failed.into();
         }
     };
-    match runtime.block_on(run(cli, &matches, output)) {
+    ended(runtime.block_on(run(cli, &matches, output)), output)
+}
+
+/// Says why a command failed, and gives its exit code.
+fn ended(outcome: Outcome, output: Output) -> ExitCode {
+    match outcome {
         Ok(exit) => exit.into(),
         Err(failure) if failure.exit == Exit::Ok => Exit::Ok.into(),
         Err(failure) => {
@@ -60,6 +72,22 @@ fn main() -> ExitCode {
             failure.exit.into()
         }
     }
+}
+
+/// The command line. An empty variable counts as one that is not set.
+fn command_line() -> clap::Command {
+    let mut command = Cli::command();
+    for name in ["url", "token", "home"] {
+        command = command.mut_arg(name, |argument| {
+            let value = argument.get_env().and_then(std::env::var_os);
+            if value.is_some_and(|value| value.is_empty()) {
+                argument.env(Resettable::Reset)
+            } else {
+                argument
+            }
+        });
+    }
+    command
 }
 
 /// `--help` and `--version` are no errors; everything else is one of usage.
@@ -88,6 +116,7 @@ fn start_logging(command: &Command) {
     let serves = matches!(
         command,
         Command::Up(_)
+            | Command::Join(_)
             | Command::Node {
                 command: args::NodeCommand::Start(_)
             }
@@ -112,13 +141,14 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
             Some(command) => commands::runs::run(&session, command).await,
             None => Box::pin(commands::run::run(&session, args)).await,
         },
+        Command::Join(args) => Box::pin(commands::join::run(&session, *args)).await,
         Command::Plan(args) => commands::plan::run(&session, args).await,
         Command::Submit(args) => commands::submit::run(&session, args).await,
         Command::Watch(args) => commands::watch::run(&session, args).await,
         Command::Wait(args) => commands::wait::run(&session, args).await,
         Command::Explain { task } => commands::explain::run(&session, &task).await,
         Command::Events(args) => commands::events::run(&session, args).await,
-        Command::Doctor => commands::doctor::run(&session).await,
+        Command::Doctor { full } => commands::doctor::run(&session, full).await,
         Command::Bench(args) => commands::bench::run(&session, args).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -131,6 +161,7 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
         Command::Node { command } => Box::pin(commands::node::run(&session, command)).await,
         Command::Task { command } => commands::task::run(&session, command).await,
         Command::Artifact { command } => commands::artifact::run(&session, command).await,
+        Command::Merge { command } => commands::merge::run(&command),
         Command::Schema { name } => {
             let schema = match name {
                 args::SchemaName::Plan => skep_plan::json_schema(),
@@ -150,7 +181,7 @@ fn session(cli: &Cli, matches: &ArgMatches, output: Output) -> Result<Session, F
     let mut settings = Settings::load(&places, &std::env::current_dir()?);
     settings.take_arguments(matches);
     // These say themselves what is wrong with the files.
-    let looks_at_settings = matches!(cli.command, Command::Config { .. } | Command::Doctor);
+    let looks_at_settings = matches!(cli.command, Command::Config { .. } | Command::Doctor { .. });
     if let Some(failure) = settings.failure().filter(|_| !looks_at_settings) {
         return Err(failure);
     }

@@ -1,9 +1,10 @@
 //! What goes to the screen: data on stdout, everything else on stderr.
 
 use crate::exit::{Exit, Failure};
+use crate::terminal_text::{self, CommandOutput};
 use comfy_table::{ContentArrangement, Table, presets};
 use serde_json::{Value, json};
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 /// How a command prints.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,13 +28,25 @@ impl Output {
     ) -> Result<(), Failure> {
         match self {
             Self::Json => line(&serde_json::to_string_pretty(document).unwrap_or_default()),
-            Self::Text => line(render(document).trim_end()),
+            Self::Text => people_line(&render(document)),
+        }
+    }
+
+    /// Prints a document of a stream: as one line, or as `render` shows it to people.
+    pub(crate) fn streamed(
+        self,
+        document: &Value,
+        render: impl FnOnce(&Value) -> String,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Json => line(&document.to_string()),
+            Self::Text => people_line(&render(document)),
         }
     }
 
     /// Says how a command failed, on stderr.
     pub(crate) fn failure(self, failure: &Failure) {
-        let text = match self {
+        match self {
             Self::Json => {
                 let mut document = json!({
                     "code": failure.code,
@@ -45,7 +58,8 @@ impl Output {
                 if !failure.errors.is_empty() {
                     document["errors"] = json!(failure.errors);
                 }
-                document.to_string()
+                // JSON escapes by itself; nothing may change it.
+                drop(writeln!(std::io::stderr().lock(), "{document}"));
             }
             Self::Text => {
                 let mut text = format!("error: {} [{}]", failure.message, failure.code);
@@ -53,11 +67,15 @@ impl Output {
                     text.push_str("\n  what to do: ");
                     text.push_str(hint);
                 }
-                text
+                note(&text);
             }
-        };
-        note(&text);
+        }
     }
+}
+
+/// Lines for people on stdout.
+fn people_line(text: &str) -> Result<(), Failure> {
+    line(&terminal_text::lines(text.trim_end()))
 }
 
 /// One line of data. A reader that went away is no error: there is nobody left to tell.
@@ -79,8 +97,49 @@ pub(crate) fn raw(bytes: &[u8]) -> Result<(), Failure> {
     }
 }
 
-/// One line for people, beside the data.
+/// Bytes that a task wrote: as they are for files and programs, made harmless for a terminal.
+#[derive(Debug, Default)]
+pub(crate) struct Printer {
+    /// None when stdout is no terminal.
+    terminal: Option<CommandOutput>,
+}
+
+impl Printer {
+    pub(crate) fn new() -> Self {
+        let terminal = std::io::stdout().is_terminal();
+        Self {
+            terminal: terminal.then(CommandOutput::default),
+        }
+    }
+
+    pub(crate) fn print(&mut self, piece: &[u8]) -> Result<(), Failure> {
+        match &mut self.terminal {
+            None => raw(piece),
+            Some(terminal) => raw(terminal.take(piece).as_bytes()),
+        }
+    }
+
+    pub(crate) fn end(&mut self) -> Result<(), Failure> {
+        match &mut self.terminal {
+            None => Ok(()),
+            Some(terminal) => raw(terminal.end().as_bytes()),
+        }
+    }
+}
+
+/// Lines for people, beside the data.
 pub(crate) fn note(text: &str) {
+    write_note(&terminal_text::lines(text));
+}
+
+/// A line that a command of a task wrote, beside the data; its colours stay on a terminal.
+pub(crate) fn note_output(before: &str, text: &str) {
+    let mut output = CommandOutput::default();
+    let shown = output.take(text.as_bytes()) + &output.end();
+    write_note(&format!("{before}{shown}"));
+}
+
+fn write_note(text: &str) {
     let mut stderr = anstream::stderr().lock();
     // Nobody is left to tell when stderr is gone.
     drop(writeln!(stderr, "{text}"));
@@ -103,13 +162,24 @@ pub(crate) fn table(header: &[&str], rows: impl IntoIterator<Item = Vec<String>>
         .join("\n")
 }
 
-/// The text of a field; `-` when it is missing or null.
+/// The text of a field as a part of a line; `-` when it is missing or null.
 pub(crate) fn text(value: &Value, pointer: &str) -> String {
-    match value.pointer(pointer) {
-        None | Some(Value::Null) => "-".to_owned(),
-        Some(Value::String(text)) => text.clone(),
-        Some(other) => other.to_string(),
+    value.pointer(pointer).map_or_else(|| "-".to_owned(), shown)
+}
+
+/// A value as a part of a line.
+pub(crate) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => terminal_text::in_a_line(text).into_owned(),
+        other => terminal_text::in_a_line(&other.to_string()).into_owned(),
     }
+}
+
+/// The text of a field as it is, for files and not for the screen; empty when it is no text.
+pub(crate) fn exact<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    let text = value.pointer(pointer).and_then(Value::as_str);
+    text.unwrap_or_default()
 }
 
 /// Milliseconds for people.
@@ -150,6 +220,15 @@ mod tests {
         );
         let shown = [999, 1_000, 61_000, 3_660_000].map(duration);
         assert_eq!(shown, ["999 ms", "1.0 s", "1 min 01 s", "1 h 01 min"]);
+    }
+
+    #[test]
+    fn a_field_is_shown_in_a_line_and_kept_exact() {
+        let value = json!({"a": "x\n\u{1b}", "b": ["\u{9b}"]});
+        assert_eq!(text(&value, "/a"), r"x\n\x1b");
+        assert_eq!(text(&value, "/b"), r#"["\u{9b}"]"#);
+        assert_eq!(exact(&value, "/a"), "x\n\u{1b}");
+        assert_eq!(exact(&value, "/b"), "");
     }
 
     #[test]

@@ -38,8 +38,10 @@ pub(crate) fn read(input: &PlanInput) -> Result<PlanBody, Failure> {
     params.extend(pairs("param", &input.params)?);
     let base_dir = std::env::current_dir()?.to_string_lossy().into_owned();
     let origin = input.plan.display().to_string();
-    let plan = skep_plan::parse(&source, &origin).map_err(|errors| invalid(&errors))?;
-    let draft = skep_plan::expand(&plan, &params, &base_dir).map_err(|errors| invalid(&errors))?;
+    let (plan, draft) = skep_plan::compile(&source, &origin, &params, &base_dir)
+        .map_err(|errors| invalid(&errors))?;
+    plan.check_strategy(&skep_scheduler::STRATEGIES)
+        .map_err(|errors| invalid(&errors))?;
     Ok(PlanBody {
         source,
         params,

@@ -5,11 +5,12 @@ use crate::args::Progress;
 use crate::commands::Session;
 use crate::event_follower::EventFollower;
 use crate::exit::{Exit, Failure};
-use crate::output::{duration, note, text};
+use crate::output::{duration, exact, note, shown, text};
+use crate::terminal_text::in_a_line;
 use serde_json::Value;
+use skep_operations::Timestamp;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
-use std::time::Instant;
 
 /// Running tasks that the live view names.
 const RUNNING_SHOWN_MAX: usize = 6;
@@ -34,23 +35,47 @@ impl RunEnd {
 
 /// Follows a run by its events and shows them; ends when the run is final.
 pub(crate) async fn follow(session: &Session, api: &Api, run: &str) -> Result<RunEnd, Failure> {
-    let path = format!("/api/v2/runs/{run}");
-    let mut view = View::new(session);
-    // From the beginning: what happened before we came is shown, too, and nothing is missed.
-    let mut events = EventFollower::after(api, "0.0".to_owned(), [("run", run)]);
-    let mut detail = api.get(&path).await?;
-    view.names(&detail);
-    while !is_final(&detail) {
-        let event = events.next().await?;
-        view.event(&event.data);
-        let ended = event.name == "resync"
-            || (event.name == "run_changed" && is_final_state(&text(&event.data, "/data/state")));
-        if ended {
-            detail = api.get(&path).await?;
+    RunFollower::new(session, api, run).until_end().await
+}
+
+/// A run that is followed, also over a cancellation by the one who follows it.
+pub(crate) struct RunFollower<'a> {
+    api: &'a Api,
+    path: String,
+    events: EventFollower,
+    view: View,
+}
+
+impl<'a> RunFollower<'a> {
+    pub(crate) fn new(session: &Session, api: &'a Api, run: &str) -> Self {
+        Self {
+            api,
+            path: format!("/api/v2/runs/{run}"),
+            // From the beginning: what happened before we came is shown, too, and nothing is
+            // missed.
+            events: EventFollower::after(api, "0.0".to_owned(), [("run", run)]),
+            view: View::new(session),
         }
     }
-    view.finish(&detail);
-    Ok(RunEnd { detail })
+
+    /// Shows what happens until the run is final. Dropping the future loses nothing: the next call
+    /// goes on where this one was.
+    pub(crate) async fn until_end(&mut self) -> Result<RunEnd, Failure> {
+        let mut detail = self.api.get(&self.path).await?;
+        self.view.names(&detail);
+        while !is_final(&detail) {
+            let event = self.events.next().await?;
+            self.view.event(&event.data);
+            let ended = event.name == "resync"
+                || (event.name == "run_changed"
+                    && is_final_state(&text(&event.data, "/data/state")));
+            if ended {
+                detail = self.api.get(&self.path).await?;
+            }
+        }
+        self.view.finish(&detail);
+        Ok(RunEnd { detail })
+    }
 }
 
 fn is_final(detail: &Value) -> bool {
@@ -64,7 +89,8 @@ pub(crate) fn is_final_state(state: &str) -> bool {
 
 struct View {
     mode: Mode,
-    started: Instant,
+    /// When the run was taken in.
+    started: Option<Timestamp>,
     tasks: BTreeMap<String, (String, String)>,
     lines_drawn: usize,
 }
@@ -87,13 +113,14 @@ impl View {
         };
         Self {
             mode,
-            started: Instant::now(),
+            started: None,
             tasks: BTreeMap::new(),
             lines_drawn: 0,
         }
     }
 
     fn names(&mut self, detail: &Value) {
+        self.started = time(detail, "/run/started_at");
         let tasks = detail.pointer("/tasks").and_then(Value::as_array);
         for task in tasks.into_iter().flatten() {
             let state = self
@@ -131,7 +158,7 @@ impl View {
         match self.mode {
             Mode::Plain if worth_a_line => self.plain(&kind, &name, &state, event),
             Mode::Silent | Mode::Plain => {}
-            Mode::Live => self.draw(),
+            Mode::Live => self.draw(event),
         }
     }
 
@@ -141,7 +168,7 @@ impl View {
             .values()
             .filter(|(_, state)| is_final_task(state))
             .count();
-        let elapsed = duration(self.started.elapsed().as_millis() as u64);
+        let elapsed = self.elapsed(time(event, "/at"));
         let what = if kind == "attempt_ended" {
             let ended = ended_text(event.pointer("/data/ended").unwrap_or(&Value::Null));
             format!("attempt {} ended: {ended}", text(event, "/data/attempt"))
@@ -155,7 +182,7 @@ impl View {
     }
 
     /// Draws over what was drawn before: a line of counts and the tasks that run.
-    fn draw(&mut self) {
+    fn draw(&mut self, event: &Value) {
         let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
         for (_, state) in self.tasks.values() {
             *counts.entry(state.as_str()).or_default() += 1;
@@ -164,7 +191,7 @@ impl View {
             .iter()
             .map(|(state, count)| format!("{count} {state}"))
             .collect();
-        let elapsed = duration(self.started.elapsed().as_millis() as u64);
+        let elapsed = self.elapsed(time(event, "/at"));
         let mut lines = vec![format!("{elapsed}  {}", summary.join(", "))];
         let running = self
             .tasks
@@ -194,13 +221,29 @@ impl View {
         if self.mode == Mode::Live {
             self.erase();
         }
-        let elapsed = duration(self.started.elapsed().as_millis() as u64);
-        note(&format!(
-            "run {} {} in {elapsed}",
-            text(detail, "/run/id"),
-            text(detail, "/run/state")
-        ));
+        note(&self.last_line(detail));
     }
+
+    fn last_line(&self, detail: &Value) -> String {
+        format!(
+            "run {} {} in {}",
+            text(detail, "/run/id"),
+            text(detail, "/run/state"),
+            self.elapsed(time(detail, "/run/finished_at"))
+        )
+    }
+
+    /// From the submission of the run to a point in its life, by the clock of the coordinator.
+    fn elapsed(&self, until: Option<Timestamp>) -> String {
+        match (self.started, until) {
+            (Some(started), Some(until)) => duration(until.0.since(started.0)),
+            _ => "-".to_owned(),
+        }
+    }
+}
+
+fn time(value: &Value, pointer: &str) -> Option<Timestamp> {
+    exact(value, pointer).parse().ok()
 }
 
 /// How an attempt ended, in words.
@@ -209,20 +252,17 @@ fn ended_text(ended: &Value) -> String {
         return format!("exit code {code}");
     }
     if let Some(gate) = ended.pointer("/reported/gate_failed/gate") {
-        return format!("gate `{}` did not pass", gate.as_str().unwrap_or_default());
+        return format!("gate `{}` did not pass", shown(gate));
     }
-    if let Some(message) = ended
-        .pointer("/reported/error/message")
-        .and_then(Value::as_str)
-    {
-        return message.to_owned();
+    if let Some(message) = ended.pointer("/reported/error/message") {
+        return shown(message);
     }
     match ended.pointer("/reported").unwrap_or(ended).as_str() {
         Some("timed_out") => "stopped at its timeout".to_owned(),
         Some("interrupted") => "stopped by its node".to_owned(),
         Some("lost") => "its node was lost or restarted".to_owned(),
-        Some(word) => word.replace('_', " "),
-        None => ended.to_string(),
+        Some(word) => in_a_line(word).replace('_', " "),
+        None => shown(ended),
     }
 }
 
@@ -235,8 +275,30 @@ fn is_final_task(state: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::ended_text;
+    use super::{Mode, View, ended_text};
     use serde_json::json;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn a_run_takes_its_own_time_whenever_it_began_to_be_followed() {
+        let mut view = View {
+            mode: Mode::Silent,
+            started: None,
+            tasks: BTreeMap::new(),
+            lines_drawn: 0,
+        };
+        let mut detail = json!({"run": {
+            "id": "run_1",
+            "state": "cancelled",
+            "started_at": "2026-11-21T10:39:58.900Z",
+            "finished_at": "2026-11-21T10:41:01.000Z",
+        }});
+        view.names(&detail);
+        let line = view.last_line(&detail);
+        assert_eq!(line, "run run_1 cancelled in 1 min 02 s");
+        detail["run"]["finished_at"] = json!(null);
+        assert_eq!(view.last_line(&detail), "run run_1 cancelled in -");
+    }
 
     #[test]
     fn the_end_of_an_attempt_is_told_in_words() {

@@ -2,6 +2,7 @@
 
 use crate::exit::{Exit, Failure, chain};
 use crate::places::{CoordinatorNote, Places, read_token, write_private};
+use crate::reach::{Listeners, Network};
 use parking_lot::Mutex;
 use skep_api::ApiState;
 use skep_coordinator::ports::{Clock, Entropy, JournalError};
@@ -9,16 +10,19 @@ use skep_coordinator::{
     CHECKPOINT_EVENTS_DEFAULT, Ended, Engine, EngineOptions, Hive, HiveThreads, LeaseTimers, Now,
     Parts, TaskTokenKey,
 };
+use skep_identity::ChallengeKey;
 use skep_model::command::{Actor, Command};
 use skep_model::ids::TokenId;
 use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
+use skep_operations::join::{JoinDesk, NodeSessionKey};
 use skep_operations::{ServerInfo, Services};
 use skep_scheduler::Policy;
 use skep_store::{DataDir, OpenOptions, Store, StoreError};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
 
 /// What a coordinator is started with.
@@ -26,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 pub(crate) struct ServerOptions<'a> {
     pub(crate) places: &'a Places,
     pub(crate) listen: SocketAddr,
+    /// `HOST:PORT` under which other machines reach it, instead of this machine's addresses.
+    pub(crate) advertise: &'a [String],
     pub(crate) strategy: &'a str,
 }
 
@@ -33,6 +39,8 @@ pub(crate) struct ServerOptions<'a> {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) note: CoordinatorNote,
+    /// Whether other machines can join.
+    pub(crate) is_public: bool,
     pub(crate) hive: Hive,
     threads: HiveThreads,
     stop: CancellationToken,
@@ -42,11 +50,7 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the data, recovers the log, listens and serves.
     pub(crate) async fn start(options: ServerOptions<'_>) -> Result<Self, Failure> {
-        refuse_open_networks(options.listen)?;
-        let listener = tokio::net::TcpListener::bind(options.listen)
-            .await
-            .map_err(|error| port_taken(options.listen, &error))?;
-        let address = listener.local_addr()?;
+        let listeners = Listeners::bind(options.listen).await?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data = DataDir::open(options.places.coordinator(), OpenOptions::default())
             .map_err(|error| storage(&error))?;
@@ -55,6 +59,18 @@ impl Server {
         let cluster = store.cluster();
         let (recovered, journal) = store.recover().map_err(|error| storage(&error))?;
         let task_tokens = TaskTokenKey::new(*data.secret());
+        let network = listeners
+            .public
+            .map(|public| {
+                Network::prepare(&options.places.coordinator(), public, options.advertise)
+            })
+            .transpose()?;
+        let (reach, tls) = network.map(|network| (network.reach, network.tls)).unzip();
+        let join = JoinDesk {
+            reach,
+            challenges: ChallengeKey::new(random_bytes()?),
+            sessions: NodeSessionKey::derived_from(data.secret()),
+        };
         let (engine, policy) = engine(
             recovered,
             options.strategy,
@@ -72,6 +88,7 @@ impl Server {
             clock,
             entropy: Mutex::new(Box::new(SystemEntropy)),
             task_tokens,
+            join,
             server: ServerInfo {
                 version: env!("CARGO_PKG_VERSION").to_owned(),
                 cluster,
@@ -91,14 +108,16 @@ impl Server {
         .await?;
         let stop = CancellationToken::new();
         let state = ApiState::new(services);
-        let serving = serve(listener, state, stop.clone());
         let note = CoordinatorNote {
-            url: format!("http://{address}"),
+            url: format!("http://{}", listeners.local),
             token_file: places.admin_token(),
         };
+        let is_public = listeners.public.is_some();
+        let serving = serve(listeners.all, tls, state, stop.clone());
         places.leave_note(&note)?;
         Ok(Self {
             note,
+            is_public,
             hive,
             threads,
             stop,
@@ -112,6 +131,12 @@ impl Server {
             Ended::Stopped => Failure::new(Exit::Failed, "coordinator_stopped", "it stopped"),
             Ended::Halted(reason) => halted(&reason),
         }
+    }
+
+    /// Whether the swarm knows a node of this name.
+    pub(crate) fn knows_node(&self, name: &str) -> bool {
+        let view = self.hive.view();
+        view.state.nodes().any(|node| node.facts.name == name)
     }
 
     /// Ends streams and requests, then writes what is pending.
@@ -140,11 +165,12 @@ impl Server {
     reason = "the handle is owned by `Server` and joined by `Server::stop`"
 )]
 fn serve(
-    listener: tokio::net::TcpListener,
+    listeners: Vec<tokio::net::TcpListener>,
+    tls: Option<Arc<ServerConfig>>,
     state: ApiState,
     stop: CancellationToken,
 ) -> tokio::task::JoinHandle<std::io::Result<()>> {
-    tokio::spawn(skep_api::serve(listener, state, stop))
+    tokio::spawn(skep_api::serve(listeners, tls, state, stop))
 }
 
 fn engine(
@@ -178,30 +204,6 @@ fn engine(
     Ok((engine, policy))
 }
 
-/// Plain HTTP stays on this machine.
-fn refuse_open_networks(listen: SocketAddr) -> Result<(), Failure> {
-    if listen.ip().is_loopback() {
-        return Ok(());
-    }
-    let message = format!(
-        "refusing to listen on `{listen}`: this version speaks plain HTTP, which must not leave \
-         the machine"
-    );
-    Err(Failure::new(Exit::Invalid, "listen_not_loopback", message)
-        .hint("listen on a loopback address such as 127.0.0.1:8600"))
-}
-
-fn port_taken(listen: SocketAddr, error: &std::io::Error) -> Failure {
-    let message = format!("cannot listen on `{listen}`: {error}");
-    if error.kind() == std::io::ErrorKind::AddrInUse {
-        Failure::new(Exit::Conflict, "port_taken", message).hint(
-            "another coordinator may run already (`skep doctor`); or choose a port with --listen",
-        )
-    } else {
-        Failure::new(Exit::Failed, "listen_failed", message)
-    }
-}
-
 fn storage(error: &StoreError) -> Failure {
     let text = chain(error);
     match error {
@@ -221,6 +223,15 @@ fn halted(reason: &str) -> Failure {
     )
 }
 
+fn random_bytes() -> Result<[u8; 32], Failure> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        let message = format!("the system gave none: {error}");
+        Failure::new(Exit::Failed, "no_randomness", message)
+    })?;
+    Ok(bytes)
+}
+
 /// Makes sure that the token file holds a token that the coordinator knows.
 async fn ensure_token(
     hive: &Hive,
@@ -236,14 +247,7 @@ async fn ensure_token(
             return Ok(());
         }
     }
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).map_err(|error| {
-        Failure::new(
-            Exit::Failed,
-            "no_randomness",
-            format!("the system gave none: {error}"),
-        )
-    })?;
+    let bytes = random_bytes()?;
     let secret = format!("{prefix}{}", blake3::Hash::from_bytes(bytes).to_hex());
     // The file comes first: a token in the log that nobody holds is harmless, the reverse is not.
     write_private(path, secret.as_bytes())?;
@@ -276,6 +280,11 @@ impl Clock for SystemClock {
     fn elapsed_ms(&self) -> u64 {
         let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
         time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
+    }
+
+    fn elapsed_us(&self) -> u64 {
+        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
     }
 }
 

@@ -72,6 +72,7 @@ struct AgentListing {
     /// Only agents of this node, by id or name.
     node: Option<String>,
     /// Items on a page.
+    #[schemars(range(min = 1, max = limits::PAGE_ITEMS_MAX))]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<AgentId>,

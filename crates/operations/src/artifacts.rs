@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
 use skep_model::attempt::{ArtifactHash, AttemptReport};
+use skep_model::limits;
 use skep_model::token::Scope;
 use skep_store::{BlobError, BlobStatus, BlobStore};
 use std::fs::File;
@@ -165,6 +166,7 @@ async fn store(
     body: RequestBody,
 ) -> Result<Reply, OperationError> {
     let hash = upload.blake3;
+    check_total(upload.total)?;
     if let BlobStatus::Complete(bytes) = blob(&context, move |blobs| blobs.status(hash)).await? {
         return stored(hash, bytes, true);
     }
@@ -200,6 +202,18 @@ async fn store(
     let total = upload.total.unwrap_or(offset);
     blob(&context, move |blobs| blobs.finish(hash, total)).await?;
     stored(hash, total, true)
+}
+
+/// Refuses before the bytes come what would be refused at their end.
+fn check_total(total: Option<u64>) -> Result<(), OperationError> {
+    let most = limits::ARTIFACT_BYTES_MAX;
+    match total.filter(|total| *total > most) {
+        None => Ok(()),
+        Some(total) => Err(OperationError::new(
+            ErrorCode::ArtifactTooLarge,
+            format!("the upload is of {total} bytes; ARTIFACT_BYTES_MAX is {most}"),
+        )),
+    }
 }
 
 fn stored(blake3: ArtifactHash, offset: u64, complete: bool) -> Result<Reply, OperationError> {

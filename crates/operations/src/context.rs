@@ -2,6 +2,7 @@
 
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
+use crate::join::JoinDesk;
 use crate::lookup;
 use parking_lot::Mutex;
 use skep_coordinator::ports::{Clock, Entropy};
@@ -9,7 +10,7 @@ use skep_coordinator::{Hive, TaskTokenKey};
 use skep_model::attempt::Fence;
 use skep_model::command::{Actor, Command, Idempotency};
 use skep_model::event::{EntryEvents, Event};
-use skep_model::ids::{ClusterId, RunId, TaskId, TokenId};
+use skep_model::ids::{ClusterId, NodeId, RunId, TaskId, TokenId};
 use skep_model::time::UnixMillis;
 use skep_model::token::Scope;
 use skep_store::{Archive, AttemptLogs, BlobStore, DataDir, SpaceState};
@@ -50,6 +51,8 @@ pub struct Services {
     pub entropy: Mutex<Box<dyn Entropy>>,
     /// Makes and checks task tokens.
     pub task_tokens: TaskTokenKey,
+    /// Lets other machines in.
+    pub join: JoinDesk,
     /// About this process.
     pub server: ServerInfo,
     /// How many callers follow the events.
@@ -99,6 +102,8 @@ pub enum Principal {
         /// What it allows.
         scopes: Vec<Scope>,
     },
+    /// A node that joined by a token and logged in with its key.
+    Node(NodeId),
     /// A running attempt.
     Task {
         /// Its task.
@@ -117,6 +122,7 @@ impl Principal {
             Self::Token { scopes, .. } => scopes
                 .iter()
                 .any(|scope| *scope == wanted || *scope == Scope::Admin),
+            Self::Node(_) => wanted == Scope::Node,
             Self::Anonymous | Self::Task { .. } => false,
         }
     }
@@ -126,6 +132,7 @@ impl Principal {
         match self {
             Self::Anonymous => Actor::Coordinator,
             Self::Token { id, .. } => Actor::Token(*id),
+            Self::Node(node) => Actor::Node(*node),
             Self::Task { task, .. } => Actor::Task(*task),
         }
     }
@@ -170,6 +177,7 @@ impl Context {
         let caller = match &self.caller {
             Principal::Anonymous => "anonymous".to_owned(),
             Principal::Token { id, .. } => id.to_string(),
+            Principal::Node(node) => node.to_string(),
             Principal::Task { task, .. } => task.to_string(),
         };
         Some(Idempotency {

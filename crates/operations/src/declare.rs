@@ -4,6 +4,8 @@ use crate::operation::{Cost, Declaration, Method, Repetition};
 use crate::permission::Permission;
 use skep_model::token::Scope;
 
+/// For everybody: the operation itself checks what the caller shows.
+pub(crate) const OPEN: Permission = Permission::OPEN;
 pub(crate) const READ: Permission = Permission::any_of(&[Scope::Read]);
 pub(crate) const WRITE: Permission = Permission::any_of(&[Scope::Write]);
 pub(crate) const ADMIN: Permission = Permission::any_of(&[Scope::Admin]);

@@ -148,6 +148,12 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::NodeBusy { .. } => ErrorCode::NodeBusy,
         Refusal::InstanceReplaced(_) => ErrorCode::InstanceReplaced,
         Refusal::AgentComesWithNode(_) => ErrorCode::AgentComesWithNode,
+        Refusal::JoinTokenUnknown(_) => ErrorCode::JoinTokenUnknown,
+        Refusal::JoinTokenExpired(_) => ErrorCode::JoinTokenExpired,
+        Refusal::JoinTokenUsedUp(_) => ErrorCode::JoinTokenUsedUp,
+        Refusal::EnrolmentUnknown(_) => ErrorCode::NodeNotFound,
+        Refusal::InstanceOld(_) => ErrorCode::InstanceOld,
+        Refusal::NodeCloned(_) => ErrorCode::NodeCloned,
     }
 }
 

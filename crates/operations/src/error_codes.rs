@@ -62,6 +62,18 @@ error_codes! {
         "Use a token that has the scope named in the detail. `skep token ls` shows what each token allows.";
     NotYourTask, "not_your_task", 403, Useless, "A task token works for its own task and run only",
         "Use the token of the attempt that makes the call, or a token of a person.";
+    JoinTokenUnknown, "join_token_unknown", 401, Useless, "The join token is not known",
+        "It was revoked, or belongs to another swarm. Ask for a new one: `skep token join` on the coordinator's machine makes it.";
+    JoinTokenExpired, "join_token_expired", 401, Useless, "The join token has expired",
+        "Ask for a new one: `skep token join` on the coordinator's machine makes it; `--ttl` says how long it is good for.";
+    JoinTokenUsedUp, "join_token_used_up", 401, Useless, "The join token is used up",
+        "As many machines joined by it as it lets in. Ask for a new one: `skep token join --uses N` on the coordinator's machine makes it.";
+    LoginRefused, "login_refused", 401, Useless, "The node did not prove who it is",
+        "The node was removed, its key does not fit, or the challenge is too old. `skep node ls` on the coordinator shows whom it knows; a removed node joins anew by a new token.";
+    NodeNotApproved, "node_not_approved", 403, Later, "The node waits for approval",
+        "Compare the pairing code that the node shows with `skep node ls --pending`, then `skep node approve NODE`.";
+    NotYourNode, "not_your_node", 403, Useless, "The token belongs to another node",
+        "A node that joined by a token speaks for itself only. Give each machine a join of its own.";
     HostRefused, "host_refused", 403, Useless, "The Host header names another machine",
         "The coordinator listens on loopback and answers only to loopback names, so that web pages cannot reach it by DNS rebinding. Call it as `127.0.0.1` or `localhost`.";
     OriginRefused, "origin_refused", 403, Useless, "The request comes from a foreign web page",
@@ -85,6 +97,8 @@ error_codes! {
         "Use `next_cursor` of the page before as it is, with the same filters.";
     CursorExpired, "cursor_expired", 410, Useless, "Events after this cursor are no longer kept",
         "Read the present state with `GET /api/v2/tasks`, then follow the events from the cursor that `GET /api/v2/system/status` names.";
+    CursorAhead, "cursor_ahead", 410, Useless, "The cursor lies after the newest event",
+        "The cursor comes from another swarm, or from a time after the backup that was restored. Start again without a cursor: read the present state with `GET /api/v2/tasks`, then follow the events from the cursor that `GET /api/v2/system/status` names.";
     SubscribersFull, "subscribers_full", 429, Later, "Too many subscribers follow the events",
         "Close streams that nobody reads, or ask in intervals with `GET /api/v2/events?wait=30`.";
     IdempotencyKeyMalformed, "idempotency_key_malformed", 400, Useless, "The idempotency key cannot be used",
@@ -104,6 +118,8 @@ error_codes! {
         "`GET /api/v2/agents` lists the agents by id and name; those of a removed node went with it.";
     TokenNotFound, "token_not_found", 404, Useless, "There is no such token",
         "`skep token ls` shows the tokens by id; the secret is not the id.";
+    JoinTokenNotFound, "join_token_not_found", 404, Useless, "There is no such join token",
+        "`skep token ls` shows the join tokens by id; the secret text is not the id.";
     ArtifactNotFound, "artifact_not_found", 404, Useless, "There is no such artifact",
         "`GET /api/v2/runs/{id}/artifacts` lists what a run handed in, with hashes.";
     AttemptNotFound, "attempt_not_found", 404, Useless, "The task has no such attempt",
@@ -129,6 +145,12 @@ error_codes! {
         "`GET /api/v2/tasks/{id}/explain` says why for each node.";
     InstanceReplaced, "instance_replaced", 409, Useless, "A newer process of the node is connected",
         "Two processes use the same node identity. Stop one of them, or give it a data directory of its own.";
+    InstanceOld, "instance_old", 409, Useless, "A later process of the node is known",
+        "The node was started again elsewhere, or its state directory was restored from a copy. Let it join anew with an empty state directory.";
+    NodeCloned, "node_cloned", 409, Useless, "The node runs twice with one key",
+        "A state directory was copied and both copies were started. Stop the copy, empty its state directory and let it join by a token of its own.";
+    JoinUnavailable, "join_unavailable", 409, Useless, "No other machine can reach this coordinator",
+        "It listens on loopback only. Start it with `skep up --listen 0.0.0.0:8600` to let other machines join.";
     VersionConflict, "version_conflict", 412, Useless, "It changed since it was read",
         "Read it again, look at the change, and send `If-Match` with its new `version`.";
 

@@ -18,10 +18,12 @@ pub mod error_codes;
 pub mod events;
 mod exchange;
 mod fields;
+pub mod join;
 mod lookup;
 mod nodes;
 mod operation;
 mod paging;
+mod parameter_fault;
 mod parameters;
 mod permission;
 mod plans;
@@ -42,7 +44,7 @@ pub use lookup::AnyTask;
 pub use operation::{Cost, Method, Operation, Repetition};
 pub use parameters::PathParameters;
 pub use permission::{Permission, TaskRule};
-pub use rfc3339::Timestamp;
+pub use rfc3339::{NotATimestamp, Timestamp};
 
 /// What stands before the path of every operation.
 pub const API_PREFIX: &str = "/api/v2";
@@ -58,6 +60,7 @@ pub fn registry() -> Vec<Operation> {
         artifacts::operations(),
         events::operations(),
         tokens::operations(),
+        join::operations(),
         system::operations(),
     ]
     .concat()

@@ -1,16 +1,19 @@
 //! Operations on nodes.
 
 use crate::context::Context;
-use crate::declare::{ADMIN, READ, act, end, read};
+use crate::declare::{ADMIN, READ, act, end, put, read};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
+use crate::fields::{check_labels, check_text};
 use crate::operation::Operation;
 use crate::paging::page_limit;
 use crate::views::{NodeView, Page};
 use serde::{Deserialize, Serialize};
 use skep_model::command::Command;
 use skep_model::ids::NodeId;
+use skep_model::limits;
 use skep_model::node::NodeState;
+use std::collections::BTreeMap;
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
@@ -30,6 +33,13 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Ends the draining of a node.",
         )
         .answers(|context, path: NodePath| change(context, path, Command::ResumeNode)),
+        put(
+            "nodes.set",
+            "/nodes/{id}",
+            ADMIN,
+            "Gives a node labels and a region that win over its own.",
+        )
+        .takes(set),
         end(
             "nodes.remove",
             "/nodes/{id}",
@@ -55,6 +65,7 @@ struct NodeListing {
     /// Only nodes in this state.
     state: Option<NodeState>,
     /// Items on a page.
+    #[schemars(range(min = 1, max = limits::PAGE_ITEMS_MAX))]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<NodeId>,
@@ -98,6 +109,38 @@ async fn change(
     shown(&context, node)
 }
 
+/// What an operator says about a node. What is left out stays as it is.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct NodeChange {
+    /// All labels that an operator gives it; they win over its own.
+    labels: Option<BTreeMap<String, String>>,
+    /// Where it stands; an empty text means as it says itself.
+    region: Option<String>,
+}
+
+async fn set(
+    context: Context,
+    path: NodePath,
+    change: NodeChange,
+) -> Result<NodeView, OperationError> {
+    let node = resolve(&context, &path.id)?;
+    if let Some(labels) = &change.labels {
+        check_labels(labels)?;
+    }
+    if let Some(region) = change.region.as_ref().filter(|region| !region.is_empty()) {
+        check_text("region", region)?;
+    }
+    context
+        .propose(Command::SetNode {
+            node,
+            labels: change.labels,
+            region: change.region,
+        })
+        .await?;
+    shown(&context, node)
+}
+
 /// What was forgotten.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Removed {
@@ -106,7 +149,8 @@ struct Removed {
 }
 
 async fn remove(context: Context, path: NodePath) -> Result<Removed, OperationError> {
-    let node = resolve(&context, &path.id)?;
+    let node =
+        resolve(&context, &path.id).or_else(|error| joined(&context, &path.id).ok_or(error))?;
     context.propose(Command::RemoveNode(node)).await?;
     Ok(Removed { removed: node })
 }
@@ -133,6 +177,15 @@ pub(crate) fn resolve(context: &Context, text: &str) -> Result<NodeId, Operation
             .map(|node| node.id)
     };
     found.ok_or_else(|| unknown(text))
+}
+
+/// The machine that joined under this id or name and never connected.
+fn joined(context: &Context, text: &str) -> Option<NodeId> {
+    let view = context.services.hive.view();
+    let mut joined = view.state.enrolments();
+    joined
+        .find(|record| record.name == text || text.parse() == Ok(record.node))
+        .map(|record| record.node)
 }
 
 fn unknown(text: &str) -> OperationError {

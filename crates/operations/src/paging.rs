@@ -13,7 +13,7 @@ pub(crate) fn page_limit(wanted: Option<usize>) -> Result<usize, OperationError>
     Err(OperationError::new(
         ErrorCode::QueryMalformed,
         format!(
-            "`limit` should be 1 to {}, not `{limit}`",
+            "`limit` is `{limit}`; want a whole number from 1 to {}",
             limits::PAGE_ITEMS_MAX
         ),
     ))

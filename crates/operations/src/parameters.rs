@@ -2,28 +2,34 @@
 
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
+use crate::parameter_fault::explain;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 /// Parameters of the path by their names in the route, decoded.
 pub type PathParameters = Vec<(String, String)>;
 
-/// Reads path and query parameters into one struct; the path wins over the query.
-pub(crate) fn read<P: DeserializeOwned>(
+/// Reads path and query parameters into one struct. A query cannot name what the path says.
+pub(crate) fn read<P: DeserializeOwned + JsonSchema>(
     path: &[(String, String)],
     query: &str,
 ) -> Result<P, OperationError> {
-    let malformed = |error: &dyn std::fmt::Display| {
-        OperationError::new(ErrorCode::QueryMalformed, error.to_string())
-    };
-    if path.is_empty() {
-        return serde_urlencoded::from_str(query).map_err(|error| malformed(&error));
-    }
-    let mut text = serde_urlencoded::to_string(path).map_err(|error| malformed(&error))?;
-    if !query.is_empty() {
+    let mut text = serde_urlencoded::to_string(path)
+        .map_err(|error| OperationError::new(ErrorCode::QueryMalformed, error.to_string()))?;
+    if !text.is_empty() && !query.is_empty() {
         text.push('&');
-        text.push_str(query);
     }
-    serde_urlencoded::from_str(&text).map_err(|error| malformed(&error))
+    text.push_str(query);
+    let pairs = form_urlencoded::parse(text.as_bytes());
+    let reader = serde_urlencoded::Deserializer::new(pairs);
+    serde_path_to_error::deserialize(reader).map_err(|error| {
+        let given: Vec<_> = pairs.into_owned().collect();
+        explain::<P>(
+            &given,
+            &error.path().to_string(),
+            &error.inner().to_string(),
+        )
+    })
 }
 
 /// The parameter of this name.
@@ -37,7 +43,7 @@ pub(crate) fn find<'a>(path: &'a [(String, String)], name: &str) -> Option<&'a s
 mod tests {
     use super::*;
 
-    #[derive(Debug, PartialEq, serde::Deserialize)]
+    #[derive(Debug, PartialEq, serde::Deserialize, schemars::JsonSchema)]
     #[serde(deny_unknown_fields)]
     struct Page {
         id: String,
@@ -64,10 +70,24 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_unreadable_parameters_are_named() {
+    fn unknown_unreadable_repeated_and_missing_parameters_are_named() {
         let path = [("id".to_owned(), "a".to_owned())];
-        for (query, named) in [("limt=7", "limt"), ("limit=x", "invalid digit")] {
-            let error = read::<Page>(&path, query).unwrap_err();
+        for (path, query, named) in [
+            (
+                &path[..],
+                "limt=7",
+                "`limt` is not a parameter of this route; want one of `id`, `limit`",
+            ),
+            (
+                &path[..],
+                "limit=x%20y",
+                "`limit` is `x y`; want a whole number",
+            ),
+            (&path[..], "limit=", "`limit` is ``; want a whole number"),
+            (&path[..], "limit=1&limit=1", "`limit` is given 2 times"),
+            (&[][..], "limit=1", "`id` is missing"),
+        ] {
+            let error = read::<Page>(path, query).unwrap_err();
             assert_eq!(error.code(), ErrorCode::QueryMalformed);
             assert!(error.detail().contains(named), "{error}");
         }

@@ -28,6 +28,8 @@ pub struct Permission {
     pub scopes: &'static [Scope],
     /// Attempts.
     pub attempts: TaskRule,
+    /// Everybody, without a token.
+    pub is_open: bool,
 }
 
 impl Permission {
@@ -36,8 +38,16 @@ impl Permission {
         Self {
             scopes,
             attempts: TaskRule::Refused,
+            is_open: false,
         }
     }
+
+    /// For everybody, without a token: the operation checks what the caller shows.
+    pub(crate) const OPEN: Self = Self {
+        scopes: &[],
+        attempts: TaskRule::Refused,
+        is_open: true,
+    };
 
     /// Also for attempts.
     #[must_use]
@@ -54,12 +64,15 @@ impl Permission {
         context: &Context,
         path: &PathParameters,
     ) -> Result<(), OperationError> {
+        if self.is_open {
+            return Ok(());
+        }
         match &context.caller {
             Principal::Anonymous => Err(OperationError::new(
                 ErrorCode::TokenMissing,
                 "the `Authorization` header is missing",
             )),
-            Principal::Token { .. } => {
+            Principal::Token { .. } | Principal::Node(_) => {
                 if self.scopes.iter().any(|scope| context.caller.has(*scope)) {
                     return Ok(());
                 }

@@ -41,15 +41,21 @@ pub(crate) struct PlanRequest {
 
 /// Reads and expands a plan.
 pub(crate) fn expand(request: &PlanRequest) -> Result<Draft, OperationError> {
-    let file = match &request.plan {
-        Value::String(text) => skep_plan::parse(text, "plan")
-            .map_err(|errors| invalid(ErrorCode::PlanInvalid, &errors))?,
-        object => PlanFile::deserialize(object)
-            .map_err(|error| OperationError::new(ErrorCode::PlanInvalid, error.to_string()))?,
-    };
     let base_dir = base_dir(request.base_dir.as_deref())?;
-    skep_plan::expand(&file, &request.params, base_dir)
-        .map_err(|errors| invalid(ErrorCode::PlanInvalid, &errors))
+    let params = &request.params;
+    let compiled = match &request.plan {
+        Value::String(text) => skep_plan::compile(text, "plan", params, base_dir),
+        object => {
+            let file = PlanFile::deserialize(object)
+                .map_err(|error| OperationError::new(ErrorCode::PlanInvalid, error.to_string()))?;
+            skep_plan::expand(&file, params, base_dir).map(|draft| (file, draft))
+        }
+    };
+    let checked = compiled.and_then(|(file, draft)| {
+        file.check_strategy(&skep_scheduler::STRATEGIES)?;
+        Ok(draft)
+    });
+    checked.map_err(|errors| invalid(ErrorCode::PlanInvalid, &errors))
 }
 
 /// The directory from which relative paths are seen.
@@ -202,4 +208,48 @@ fn critical_path(tasks: &[DraftTask], depths: &[usize]) -> Vec<String> {
     }
     path.reverse();
     path
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PlanRequest, expand};
+    use crate::error_codes::ErrorCode;
+    use serde_json::{Value, json};
+
+    fn request(plan: &Value) -> PlanRequest {
+        serde_json::from_value(json!({ "plan": plan, "params": {"extra": "x"} })).unwrap()
+    }
+
+    #[test]
+    fn a_strategy_that_does_not_exist_is_refused_with_the_list() {
+        let object = |strategy: &str| {
+            let params = json!({"extra": "y"});
+            let tasks = json!({"a": {"run": "true"}});
+            json!({"name": "n", "strategy": strategy, "params": params, "tasks": tasks})
+        };
+        for name in skep_scheduler::STRATEGIES {
+            for plan in [object(name), object(name).to_string().into()] {
+                let draft = expand(&request(&plan)).unwrap();
+                assert_eq!(draft.strategy.as_deref(), Some(name));
+            }
+        }
+        for plan in [object("best"), object("best").to_string().into()] {
+            let error = expand(&request(&plan)).unwrap_err();
+            assert_eq!(error.code(), ErrorCode::PlanInvalid);
+            let all = skep_scheduler::STRATEGIES.iter();
+            assert!(all.clone().count() > 1);
+            for name in all {
+                assert!(error.detail().contains(name), "{}", error.detail());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_text_and_with_its_parameters_is_said_at_once() {
+        let plan = "name: n\ntasks: {a: {run: x, needs: b, timout: 5m}}\n";
+        let error = expand(&request(&plan.into())).unwrap_err();
+        for said in ["timout", "`b`", "extra"] {
+            assert!(error.detail().contains(said), "{}", error.detail());
+        }
+    }
 }

@@ -14,6 +14,8 @@ use skep_model::token::{Scope, TokenRecord};
 
 /// What stands before the secret of a token.
 pub const TOKEN_PREFIX: &str = "swu1_";
+/// Longest lifetime of a token that ends: ten years.
+const TOKEN_TTL_S_MAX: u64 = 10 * 365 * 24 * 3_600;
 /// Bytes of randomness in a secret.
 const SECRET_BYTES: usize = 32;
 
@@ -58,6 +60,7 @@ struct NewToken {
     /// What it allows; at least one.
     scopes: Vec<Scope>,
     /// Seconds until it ends; it does not end when this is left out.
+    #[schemars(range(min = 1, max = TOKEN_TTL_S_MAX))]
     ttl_s: Option<u64>,
 }
 
@@ -94,12 +97,11 @@ async fn create(
     new: NewToken,
 ) -> Result<CreatedToken, OperationError> {
     check_text("name", &new.name)?;
-    if new.scopes.is_empty() || new.ttl_s == Some(0) {
-        return Err(OperationError::new(
-            ErrorCode::FieldInvalid,
-            "`scopes` should name at least one scope, and `ttl_s` should not be 0",
-        ));
+    if new.scopes.is_empty() {
+        let detail = "`scopes` should name at least one scope";
+        return Err(OperationError::new(ErrorCode::FieldInvalid, detail));
     }
+    new.ttl_s.map_or(Ok(()), check_ttl)?;
     let (secret, hash) =
         fresh_secret().map_err(|error| OperationError::internal("draw a secret", &error))?;
     let now = context.services.now();
@@ -121,6 +123,19 @@ async fn create(
         .propose(Command::CreateToken(Box::new(record)))
         .await?;
     Ok(CreatedToken { token, secret })
+}
+
+fn check_ttl(seconds: u64) -> Result<(), OperationError> {
+    let code = match seconds {
+        1..=TOKEN_TTL_S_MAX => return Ok(()),
+        0 => ErrorCode::FieldInvalid,
+        _ => ErrorCode::LimitExceeded,
+    };
+    let detail = format!(
+        "`ttl_s` is `{seconds}`; want 1 to {TOKEN_TTL_S_MAX} seconds (TOKEN_TTL_S_MAX), or nothing \
+         for a token that does not end"
+    );
+    Err(OperationError::new(code, detail))
 }
 
 /// Names a token.

@@ -252,3 +252,89 @@ async fn reading_on_in_the_middle_of_an_entry_that_left_memory_skips_nothing() {
         .ok();
     assert!(cursors(&page).starts_with(rest), "{page}");
 }
+
+/// A cursor that this swarm never gave out: after a backup was restored, or from another swarm.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_from_the_future_is_refused_in_every_form_of_the_stream() {
+    let coordinator = Coordinator::start().await;
+    for future in ["99999.0", "18446744073709551615.0", "99999.4294967295"] {
+        let path = format!("/api/v2/events?after={future}");
+        let answer = coordinator.get(&path).await;
+        assert_eq!(answer.problem(), (410, "cursor_ahead".to_owned()));
+        let detail = answer.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains(future), "{detail}");
+        let stream = Stream::open(&coordinator, &path, None).await;
+        let answer = stream.err().expect("the stream is refused");
+        assert_eq!(answer.problem(), (410, "cursor_ahead".to_owned()));
+        // Who comes back with an id is told in the stream, which then goes on from now.
+        let mut stream = Stream::open(&coordinator, "/api/v2/events", Some(future))
+            .await
+            .unwrap();
+        let (id, name, data) = stream.next().await.unwrap();
+        assert_eq!((&*name, &data["code"]), ("resync", &json!("cursor_ahead")));
+        assert_ne!(id, future);
+        coordinator.submit("after", json!({})).await;
+        let (_, name, data) = stream.next().await.unwrap();
+        assert_eq!(
+            (&*name, &data["data"]["name"]),
+            ("task_submitted", &json!("after"))
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_with_a_cursor_from_the_future_is_told_to_start_again() {
+    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
+    let coordinator = Coordinator::start().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = tokio_util::sync::CancellationToken::new();
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(crate::serve(
+        vec![listener],
+        None,
+        coordinator.api.clone(),
+        stop.clone(),
+    ));
+    let mut upgrade = format!("ws://{address}/swarm/realtime?after=99999.0")
+        .into_client_request()
+        .unwrap();
+    let bearer = format!("Bearer {}", coordinator.admin).parse().unwrap();
+    upgrade.headers_mut().insert("authorization", bearer);
+    let (mut socket, _) = tokio_tungstenite::connect_async(upgrade).await.unwrap();
+    let first = loop {
+        let message = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
+        if let Ok(text) = message.unwrap().unwrap().into_text()
+            && text.starts_with('{')
+        {
+            break serde_json::from_str::<Value>(&text).unwrap();
+        }
+    };
+    assert_eq!(
+        (&first["event"], &first["code"]),
+        (&json!("resync"), &json!("cursor_ahead"))
+    );
+    drop(socket);
+    stop.cancel();
+    serving.join_all().await;
+}
+
+/// Events are given out once they are durable: a cursor that was given out is good after a
+/// restart, the newest one too, and also when the coordinator had nothing to do since.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cursor_that_was_given_out_is_good_after_a_restart() {
+    let mut coordinator = Coordinator::start().await;
+    for round in 0..3 {
+        coordinator.submit(&format!("t{round}"), json!({})).await;
+        let page = coordinator.get("/api/v2/events?limit=1000").await.ok();
+        let last = page["items"].as_array().unwrap().last().unwrap()["cursor"].clone();
+        let status = coordinator.get("/api/v2/system/status").await.ok();
+        coordinator = coordinator.restart().await;
+        for cursor in [&last, &page["next_cursor"], &status["events_cursor"]] {
+            let cursor = cursor.as_str().unwrap();
+            let path = format!("/api/v2/events?after={cursor}");
+            coordinator.get(&path).await.ok();
+            Stream::open(&coordinator, &path, None).await.unwrap();
+        }
+    }
+}

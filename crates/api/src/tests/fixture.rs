@@ -13,20 +13,22 @@ use skep_coordinator::ports::{Clock, Entropy};
 use skep_coordinator::{
     Engine, EngineOptions, Hive, LeaseTimers, NodeConnection, Now, Parts, TaskTokenKey,
 };
+use skep_identity::ChallengeKey;
 use skep_model::agent::AgentSpec;
 use skep_model::attempt::{AttemptReport, Fence, Outcome, ResourceUse};
 use skep_model::command::{Actor, Command};
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId, TokenId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::node::NodeFacts;
+use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
 use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
+use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{ServerInfo, Services, tokens};
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
 use skep_wire::{
-    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, NodeEnd, NodeInput, NodeOptions,
+    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, NodeEnd, NodeInput, NodeOptions,
     NodeOutput,
 };
 use std::collections::BTreeMap;
@@ -119,6 +121,14 @@ impl Coordinator {
             clock: clock.clone(),
             entropy: Mutex::new(Box::new(FreshIds(AtomicU64::new(0)))),
             task_tokens: key,
+            join: JoinDesk {
+                reach: Some(Reach {
+                    addresses: vec!["127.0.0.1:8600".to_owned()],
+                    fingerprint: [7; 32],
+                }),
+                challenges: ChallengeKey::new([1; 32]),
+                sessions: NodeSessionKey::derived_from(&[2; 32]),
+            },
             server: ServerInfo {
                 version: "0.0.0-test".to_owned(),
                 cluster,
@@ -197,6 +207,7 @@ impl Coordinator {
             NodeOptions {
                 node,
                 instance: InstanceId::from_u128(self.services().fresh_id()),
+                starts: 0,
                 facts: facts(name, slots),
                 slots,
                 jitter_seed: 1,
@@ -207,8 +218,8 @@ impl Coordinator {
         near.handle(0, NodeInput::Tick);
         let mut said = near.handle(0, NodeInput::Connected);
         while !far.is_live() {
-            for text in texts(said) {
-                for output in far.on_text(0, &text) {
+            for frame in frames(said) {
+                for output in far.on_frame(0, frame.as_ref()) {
                     let CoordinatorOutput::Event(event) = output else {
                         continue;
                     };
@@ -218,10 +229,10 @@ impl Coordinator {
             let told = connection.outbox.recv().await.expect("the hive answers");
             said = Vec::new();
             for output in told.through(&mut far) {
-                let CoordinatorOutput::Send(text) = output else {
+                let CoordinatorOutput::Send(frame) = output else {
                     panic!("{output:?}")
                 };
-                said.extend(near.handle(0, NodeInput::Text(text)));
+                said.extend(near.handle(0, frame.into()));
             }
         }
         self.nodes.lock().push(connection);
@@ -369,12 +380,16 @@ pub(super) fn facts(name: &str, slots: u32) -> NodeFacts {
         capabilities: BTreeMap::new(),
         isolation: IsolationLevel::S1,
         probes: Vec::new(),
+        class: NodeClass::Server,
+        region: None,
+        hardware: Hardware::default(),
+        models: Vec::new(),
     }
 }
 
-fn texts(outputs: Vec<NodeOutput>) -> Vec<String> {
+fn frames(outputs: Vec<NodeOutput>) -> Vec<Frame> {
     let text = |output| match output {
-        NodeOutput::Send(text) => Some(text),
+        NodeOutput::Send(frame) => Some(frame),
         _ => None,
     };
     outputs.into_iter().filter_map(text).collect()

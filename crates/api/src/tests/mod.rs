@@ -5,9 +5,11 @@ mod fixture;
 
 mod access;
 mod events;
+mod joining;
 mod node_session;
 mod pages;
 mod protocol;
+mod refusals;
 mod registry;
 mod resources;
 mod work;

@@ -10,7 +10,7 @@ use skep_model::attempt::{ArtifactHash, ArtifactRecord, AttemptReport, Outcome, 
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::token::Scope;
 use skep_wire::payload::{Assignment, AttemptKey};
-use skep_wire::{NodeEnd, NodeInput, NodeOptions, NodeOutput};
+use skep_wire::{Frame, NodeEnd, NodeInput, NodeOptions, NodeOutput};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -48,7 +48,8 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let serving = tokio::spawn(serve(
-            listener,
+            vec![listener],
+            None,
             coordinator.api.clone(),
             coordinator.api.shutdown.clone(),
         ));
@@ -73,6 +74,7 @@ impl Server {
         let options = NodeOptions {
             node: NodeId::from_u128(self.coordinator.services().fresh_id()),
             instance: InstanceId::from_u128(self.coordinator.services().fresh_id()),
+            starts: 0,
             facts: facts(name, 4),
             slots: 4,
             jitter_seed: 1,
@@ -97,8 +99,12 @@ impl Node {
             let now = self.start.elapsed().as_millis() as u64;
             for output in self.end.handle(now, input) {
                 match output {
-                    NodeOutput::Send(text) => {
-                        self.socket.send(Message::text(text)).await.unwrap();
+                    NodeOutput::Send(frame) => {
+                        let message = match frame {
+                            Frame::Text(text) => Message::text(text),
+                            Frame::Binary(bytes) => Message::binary(bytes),
+                        };
+                        self.socket.send(message).await.unwrap();
                     }
                     NodeOutput::Start(assignment) => self.started.push_back(*assignment),
                     NodeOutput::Spool { batch, .. } => {
@@ -133,6 +139,9 @@ impl Node {
             match tokio::time::timeout(wait, self.socket.next()).await {
                 Ok(Some(Ok(Message::Text(text)))) => {
                     self.feed(NodeInput::Text(text.to_string())).await;
+                }
+                Ok(Some(Ok(Message::Binary(bytes)))) => {
+                    self.feed(NodeInput::Binary(bytes.to_vec())).await;
                 }
                 Ok(Some(Ok(_))) => {}
                 Ok(other) => panic!("the connection ended: {other:?}"),

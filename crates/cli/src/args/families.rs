@@ -1,6 +1,7 @@
-//! Verbs that come in families: config, token, node, task, artifact.
+//! Verbs that come in families: config, token, node, task, artifact, merge.
 
 use super::ListArgs;
+use super::nodes::JoinTokenArgs;
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -32,73 +33,15 @@ pub(crate) enum TokenCommand {
         #[arg(long, value_name = "SECONDS")]
         ttl: Option<u64>,
     },
-    /// End a token
+    /// Make a join token, by which other machines join with `skep join`; it is shown once
+    Join(JoinTokenArgs),
+    /// End a token or a join token
     Revoke {
-        /// Token id
-        token: String,
+        /// Id of the token or join token
+        // Not called `token`: that is the flag of all commands.
+        #[arg(value_name = "TOKEN")]
+        id: String,
     },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum NodeCommand {
-    /// Run a node in the foreground
-    Start(NodeStartArgs),
-    /// List nodes
-    Ls,
-    /// Show a node
-    Show {
-        /// Node id or name
-        node: String,
-    },
-    /// Give a node no new work; what it runs goes on
-    Drain {
-        /// Node id or name
-        node: String,
-    },
-    /// Give a drained node work again
-    Resume {
-        /// Node id or name
-        node: String,
-    },
-    /// Forget a node that holds no work
-    Rm {
-        /// Node id or name
-        node: String,
-    },
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NodeStartArgs {
-    /// Coordinator, e.g. ws://127.0.0.1:8600; found by itself when it is this user's
-    #[arg(long, value_name = "URL")]
-    pub(crate) coordinator: Option<String>,
-    /// Name for people; the host's name unless given
-    #[arg(long, value_name = "NAME")]
-    pub(crate) name: Option<String>,
-    /// Attempts to run at a time; the number of processors unless given
-    #[arg(long, value_name = "N")]
-    pub(crate) slots: Option<u32>,
-    /// Word for affinity rules
-    #[arg(long = "label", value_name = "KEY=VALUE")]
-    pub(crate) labels: Vec<String>,
-    /// What its agent can do, e.g. rust or rust=expert
-    #[arg(long = "capability", value_name = "NAME[=PROFICIENCY]")]
-    pub(crate) capabilities: Vec<String>,
-    /// Directory that tasks may read, beside the system's own
-    #[arg(long = "allow-read", value_name = "DIR")]
-    pub(crate) allow_read: Vec<PathBuf>,
-    /// Directory that tasks never see, even where a plan lets them read around it
-    #[arg(long = "hide", value_name = "DIR")]
-    pub(crate) hide: Vec<PathBuf>,
-    /// Directory for identity, spool, logs and workspaces of this node
-    #[arg(long, value_name = "DIR")]
-    pub(crate) state_dir: Option<PathBuf>,
-    /// File with the node token
-    #[arg(long, value_name = "FILE")]
-    pub(crate) token_file: Option<PathBuf>,
-    /// End at once when stdin closes, as it does when the process that started this one dies
-    #[arg(long, hide = true)]
-    pub(crate) end_with_stdin: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -170,4 +113,23 @@ pub(crate) enum ArtifactCommand {
         #[arg(long, short, value_name = "FILE")]
         output: Option<PathBuf>,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MergeCommand {
+    /// Join JSON objects by a rule for each field
+    Aggregate(AggregateArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AggregateArgs {
+    /// The rules, e.g. {"lines": "sum"}
+    #[arg(long, value_name = "JSON")]
+    pub(crate) fields: String,
+    /// File for the result
+    #[arg(long, value_name = "PATH")]
+    pub(crate) output: PathBuf,
+    /// The results, in the order of the parts
+    #[arg(last = true, required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
 }

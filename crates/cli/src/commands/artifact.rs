@@ -4,7 +4,7 @@ use super::Session;
 use crate::api::{Api, items, path};
 use crate::args::ArtifactCommand;
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Output, bytes, raw, table, text};
+use crate::output::{Output, Printer, bytes, table, text};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use skep_model::attempt::ArtifactHash;
@@ -69,11 +69,13 @@ async fn fetch(
 async fn print(api: &Api, hash: ArtifactHash) -> Result<(), Failure> {
     let mut pieces = std::pin::pin!(api.client().read_artifact(hash).await?);
     let mut hasher = blake3::Hasher::new();
+    let mut printer = Printer::new();
     while let Some(piece) = pieces.next().await {
         let piece = piece?;
         hasher.update(&piece);
-        raw(&piece)?;
+        printer.print(&piece)?;
     }
+    printer.end()?;
     let found = ArtifactHash(*hasher.finalize().as_bytes());
     if found == hash {
         return Ok(());

@@ -5,7 +5,7 @@ use crate::api::{Api, items};
 use crate::args::EventsArgs;
 use crate::event_follower::{EventFollower, event_line, is_resync, newest_cursor};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Output, line, text};
+use crate::output::{Output, text};
 use serde_json::Value;
 use skep_client::with_query;
 use skep_model::limits::PAGE_ITEMS_MAX;
@@ -40,10 +40,7 @@ pub(crate) async fn follow(
 
 /// One event, as a line.
 pub(crate) fn print(output: Output, event: &Value) -> Result<(), Failure> {
-    match output {
-        Output::Json => line(&event.to_string()),
-        Output::Text => line(&event_line(event)),
-    }
+    output.streamed(event, event_line)
 }
 
 /// Prints what is kept after the cursor, page by page, and ends.

@@ -3,7 +3,7 @@
 use super::Session;
 use crate::api::path;
 use crate::exit::{Exit, Outcome};
-use crate::output::{table, text};
+use crate::output::{shown, table, text};
 use serde_json::Value;
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ fn explanation(answer: &Value) -> String {
     let mut out = format!("{}: {}\n", text(answer, "/task"), text(answer, "/summary"));
     let needs = answer.pointer("/waits_for").and_then(Value::as_array);
     for need in needs.into_iter().flatten() {
-        let _ = writeln!(out, "  needs {}", need.as_str().unwrap_or_default());
+        let _ = writeln!(out, "  needs {}", shown(need));
     }
     let placement = answer.pointer("/placement").unwrap_or(&Value::Null);
     out.push_str(&text(placement, "/summary"));
@@ -43,12 +43,7 @@ fn candidate(agent: &Value) -> Vec<String> {
     let fits = agent.pointer("/fits").and_then(Value::as_bool) == Some(true);
     let failed_before = agent.pointer("/failed_before").and_then(Value::as_bool) == Some(true);
     let reasons = agent.pointer("/reasons").and_then(Value::as_array);
-    let mut why: Vec<_> = reasons
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect();
+    let mut why: Vec<_> = reasons.into_iter().flatten().map(shown).collect();
     if failed_before {
         why.push("this node failed the task before".to_owned());
     }

@@ -3,10 +3,15 @@
 pub(crate) mod artifact;
 pub(crate) mod bench;
 pub(crate) mod config;
+mod discover;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod join;
+pub(crate) mod merge;
 pub(crate) mod node;
+mod node_profile;
+mod node_start;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -1,31 +1,27 @@
-//! `skep node`: start one here, look after all.
+//! `skep node`: look after all nodes; what one machine's owner says about its own.
 
 use super::Session;
+use super::node_profile::{NodeProfile, name_or_host};
+use super::{discover, node_start};
 use crate::api::path;
-use crate::args::{NodeCommand, NodeStartArgs};
+use crate::args::{NodeCommand, NodeHomeArgs, NodeSetArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{bytes, table, text};
-use crate::signals::shutdown_on_signals;
-use serde_json::Value;
-use skep_client::BaseUrl;
-use skep_model::limits::NAME_LENGTH_MAX;
-use skep_model::requirements::Proficiency;
-use skep_node::{Node, NodeError, NodeExit, NodeOptions, Shutdown};
-use skep_wire::ExitCode;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
-use tokio::io::AsyncReadExt;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
 
-/// How long a node waits for the one that was started before it by a process that is gone.
-const HANDOVER_MAX: Duration = Duration::from_secs(20);
-/// Pause between two looks whether it has left.
-const HANDOVER_PAUSE: Duration = Duration::from_millis(50);
+/// Only the node's user may look into its state directory.
+const PRIVATE: u32 = 0o700;
 
 pub(crate) async fn run(session: &Session, command: NodeCommand) -> Outcome {
     match command {
-        NodeCommand::Start(args) => start(session, args).await,
-        NodeCommand::Ls => {
+        NodeCommand::Start(args) => node_start::start(session, *args).await,
+        NodeCommand::Init(args) | NodeCommand::Configure(args) => configure(session, &args),
+        NodeCommand::Discover(args) => discover::run(session, args).await,
+        NodeCommand::Ls { pending: true } => pending(session).await,
+        NodeCommand::Ls { pending: false } => {
             let nodes = session.api()?.all("/api/v2/nodes", usize::MAX).await?;
             session.output.document(&nodes, node_table)?;
             Ok(Exit::Ok)
@@ -33,6 +29,15 @@ pub(crate) async fn run(session: &Session, command: NodeCommand) -> Outcome {
         NodeCommand::Show { node } => {
             let shown = session.api()?.get(&path(&["nodes", &node])).await?;
             session.output.document(&shown, node_text)?;
+            Ok(Exit::Ok)
+        }
+        NodeCommand::Set(args) => set(session, &args).await,
+        NodeCommand::Approve { node } => {
+            let at = path(&["nodes", &node, "approve"]);
+            let answer = session.api()?.post(&at, &Value::Null).await?;
+            session.output.document(&answer, |joined| {
+                format!("{}: approved", text(joined, "/name"))
+            })?;
             Ok(Exit::Ok)
         }
         NodeCommand::Drain { node } => steer(session, &node, "drain").await,
@@ -45,6 +50,72 @@ pub(crate) async fn run(session: &Session, command: NodeCommand) -> Outcome {
             Ok(Exit::Ok)
         }
     }
+}
+
+/// Writes what the owner says into the node's state directory, for the next start.
+fn configure(session: &Session, args: &NodeHomeArgs) -> Outcome {
+    let name = name_or_host(args.profile.name.as_ref())?;
+    let state_dir = state_dir(session, args.state_dir.clone(), &name)?;
+    let profile = NodeProfile::load(&state_dir)?.with(&args.profile)?;
+    let file = profile.store(&state_dir)?;
+    let document = json!({ "state_dir": state_dir, "file": file, "profile": profile });
+    session.output.document(&document, |_| {
+        format!(
+            "wrote {}; the next `skep node start --name {name}` follows it",
+            file.display()
+        )
+    })?;
+    Ok(Exit::Ok)
+}
+
+/// The state directory of a node, made if it is not there.
+pub(crate) fn state_dir(
+    session: &Session,
+    given: Option<PathBuf>,
+    name: &str,
+) -> Result<PathBuf, Failure> {
+    let directory = given.unwrap_or_else(|| session.places.node(name));
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(PRIVATE)
+        .create(&directory)?;
+    Ok(directory)
+}
+
+/// Machines that joined and wait for approval.
+async fn pending(session: &Session) -> Outcome {
+    let joined = session
+        .api()?
+        .get("/api/v2/enrolments?pending=true")
+        .await?;
+    session.output.document(&joined, |page| {
+        let rows = crate::api::items(page).iter().map(|one| {
+            ["/name", "/kind", "/pairing_code", "/joined_at", "/node"]
+                .map(|field| text(one, field))
+                .to_vec()
+        });
+        table(&["name", "kind", "pairing code", "joined", "id"], rows)
+    })?;
+    Ok(Exit::Ok)
+}
+
+async fn set(session: &Session, args: &NodeSetArgs) -> Outcome {
+    let mut change = serde_json::Map::new();
+    if !args.labels.is_empty() || args.no_labels {
+        change.insert("labels".to_owned(), json!(pairs("label", &args.labels)?));
+    }
+    if let Some(region) = &args.region {
+        change.insert("region".to_owned(), json!(region));
+    }
+    if change.is_empty() {
+        let message = "nothing to set";
+        return Err(Failure::new(Exit::Usage, "usage", message)
+            .hint("name --label KEY=VALUE, --no-labels or --region NAME"));
+    }
+    let at = path(&["nodes", &args.node]);
+    let answer = session.api()?.put(&at, &Value::Object(change)).await?;
+    session.output.document(&answer, node_text)?;
+    Ok(Exit::Ok)
 }
 
 async fn steer(session: &Session, node: &str, verb: &str) -> Outcome {
@@ -98,6 +169,12 @@ fn node_text(node: &Value) -> String {
         "system",
         "slots",
         "isolation",
+        "class",
+        "region",
+        "joined_as",
+        "away",
+        "hardware",
+        "models",
         "labels",
         "capabilities",
         "resources",
@@ -122,149 +199,6 @@ fn node_text(node: &Value) -> String {
     )
 }
 
-/// Runs a node until a signal or until the coordinator sends it away.
-async fn start(session: &Session, args: NodeStartArgs) -> Outcome {
-    let lifeline = args.end_with_stdin.then(Lifeline::of_stdin).transpose()?;
-    let options = options(session, args)?;
-    let name = options.name.clone();
-    let node = started(options, lifeline.is_some()).await?;
-    crate::output::note(&format!("node {name} ({}) starts", node.id()));
-    let shutdown = Shutdown::new();
-    let signal = shutdown_on_signals();
-    let mut running = std::pin::pin!(node.run(shutdown.clone()));
-    let ended = tokio::select! {
-        ended = &mut running => ended,
-        () = signal.cancelled() => {
-            shutdown.stop();
-            running.await
-        }
-        () = Lifeline::torn(lifeline) => {
-            shutdown.stop_at_once();
-            running.await
-        }
-    };
-    judge(&ended.map_err(|error| not_started(&error))?)
-}
-
-fn not_started(error: &dyn std::error::Error) -> Failure {
-    Failure::new(Exit::Failed, "node_not_started", crate::exit::chain(error))
-}
-
-/// Starts the node. One with a lifeline waits for its predecessor: that one's line was torn with
-/// the coordinator that was here before, so it is about to leave the directory.
-async fn started(options: NodeOptions, has_predecessor: bool) -> Result<Node, Failure> {
-    let deadline = Instant::now() + HANDOVER_MAX;
-    loop {
-        let options = options.clone();
-        // Measuring the machine blocks.
-        let node = tokio::task::spawn_blocking(move || Node::start(options))
-            .await
-            .map_err(|error| not_started(&error))?;
-        match node {
-            Err(NodeError::InUse { .. }) if has_predecessor && Instant::now() < deadline => {
-                tokio::time::sleep(HANDOVER_PAUSE).await;
-            }
-            other => return other.map_err(|error| not_started(&error)),
-        }
-    }
-}
-
-/// The end of a pipe whose other end is held by the process that started this one.
-struct Lifeline(tokio::net::unix::pipe::Receiver);
-
-impl Lifeline {
-    fn of_stdin() -> std::io::Result<Self> {
-        // Not `tokio::io::stdin`: its reading thread could not be ended with the runtime.
-        let stdin = std::io::stdin().as_fd().try_clone_to_owned()?;
-        tokio::net::unix::pipe::Receiver::from_owned_fd(stdin).map(Self)
-    }
-
-    /// Waits until the other end is gone; for ever when there is no lifeline.
-    async fn torn(lifeline: Option<Self>) {
-        let Some(Self(mut pipe)) = lifeline else {
-            return std::future::pending().await;
-        };
-        // Nothing is ever written to it: whatever ends the reading means the end.
-        let mut nothing = Vec::new();
-        if let Err(error) = pipe.read_to_end(&mut nothing).await {
-            tracing::warn!(%error, "the lifeline cannot be read");
-        }
-    }
-}
-
-fn judge(ended: &NodeExit) -> Outcome {
-    if ended.is_orderly() {
-        return Ok(Exit::Ok);
-    }
-    let (exit, code) = match ended {
-        NodeExit::Session {
-            code: ExitCode::AuthRefused,
-            ..
-        } => (Exit::Denied, "token_refused"),
-        NodeExit::Session { .. } => (Exit::Conflict, "session_ended"),
-        NodeExit::SpoolBroken { .. } => (Exit::Storage, "spool_broken"),
-        NodeExit::StoppedAtOnce => (Exit::Interrupted, "stopped"),
-    };
-    Err(Failure::new(exit, code, ended.to_string()))
-}
-
-/// A node's name is also that of its directory: it must not lead elsewhere.
-fn check_name(name: &str) -> Result<(), Failure> {
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    let fits = !name.is_empty()
-        && name.len() <= NAME_LENGTH_MAX
-        && !name.starts_with('.')
-        && name.chars().all(plain);
-    if fits {
-        return Ok(());
-    }
-    let message = format!("`{name}` cannot be the name of a node");
-    Err(Failure::new(Exit::Invalid, "node_name_invalid", message)
-        .hint("use 1 to 128 letters, digits, `-`, `_` and `.`, not starting with `.`"))
-}
-
-fn options(session: &Session, args: NodeStartArgs) -> Result<NodeOptions, Failure> {
-    let name = args.name.unwrap_or_else(host_name);
-    check_name(&name)?;
-    let url = match args.coordinator {
-        Some(url) => url,
-        None => crate::connection::target(&session.global, &session.places)?.url,
-    };
-    let coordinator = BaseUrl::parse(&url).map_err(|error| {
-        Failure::new(Exit::Invalid, "url_invalid", crate::exit::chain(&error))
-            .hint("a coordinator's URL looks like http://127.0.0.1:8600")
-    })?;
-    let token = match (&args.token_file, &session.global.token) {
-        (Some(file), _) => crate::places::read_token(file)?,
-        (None, Some(token)) => token.clone(),
-        (None, None) => crate::places::read_token(&session.places.node_token())?,
-    };
-    let mut options = NodeOptions::new(
-        coordinator,
-        token,
-        args.state_dir.unwrap_or_else(|| session.places.node(&name)),
-        std::env::current_exe()?,
-    );
-    options.name = name;
-    options.slots = args.slots.unwrap_or(options.slots);
-    options.labels = pairs("label", &args.labels)?;
-    options.capabilities = capabilities(&args.capabilities)?;
-    options.extra_read_paths = args.allow_read;
-    // Tokens and the coordinator's data lie there: no task sees them, whatever its plan says.
-    options.hidden_paths = args.hide;
-    options
-        .hidden_paths
-        .extend([session.places.state.clone(), session.places.config.clone()]);
-    Ok(options)
-}
-
-fn host_name() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
-}
-
 /// `KEY=VALUE` texts as a map.
 pub(crate) fn pairs(flag: &str, texts: &[String]) -> Result<BTreeMap<String, String>, Failure> {
     let pair = |text: &String| {
@@ -278,49 +212,4 @@ pub(crate) fn pairs(flag: &str, texts: &[String]) -> Result<BTreeMap<String, Str
         Ok((key.to_owned(), value.to_owned()))
     };
     texts.iter().map(pair).collect()
-}
-
-fn capabilities(texts: &[String]) -> Result<BTreeMap<String, Proficiency>, Failure> {
-    let capability = |text: &String| {
-        let (name, level) = text.split_once('=').unwrap_or((text, "basic"));
-        let level = match level {
-            "basic" => Proficiency::Basic,
-            "intermediate" => Proficiency::Intermediate,
-            "expert" => Proficiency::Expert,
-            "specialist" => Proficiency::Specialist,
-            other => {
-                let message = format!("`{other}` is not a proficiency");
-                return Err(Failure::new(Exit::Invalid, "proficiency_unknown", message)
-                    .hint("use basic, intermediate, expert or specialist"));
-            }
-        };
-        Ok((name.to_owned(), level))
-    };
-    texts.iter().map(capability).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_name;
-
-    #[test]
-    fn a_node_name_never_leads_out_of_its_directory() {
-        for name in ["a", "desk-2", "host.example", "N_1"] {
-            assert!(check_name(name).is_ok(), "{name}");
-        }
-        let long = "n".repeat(129);
-        for name in [
-            "",
-            ".",
-            "..",
-            "../x",
-            "/abs",
-            "a/b",
-            ".hidden",
-            "a b",
-            long.as_str(),
-        ] {
-            assert!(check_name(name).is_err(), "{name}");
-        }
-    }
 }

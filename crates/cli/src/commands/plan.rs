@@ -6,6 +6,7 @@ use crate::args::PlanArgs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::text;
 use crate::plan_input::{PlanBody, read};
+use crate::terminal_text::in_a_line;
 use serde_json::{Value, json};
 use skep_model::work::Work;
 use skep_plan::Draft;
@@ -74,8 +75,8 @@ fn document(draft: &Draft, examined: &Result<Value, String>) -> Value {
 fn shown(draft: &Draft, examined: &Result<Value, String>) -> String {
     let mut out = format!(
         "{}: the plan is valid\n\n{}",
-        draft.name,
-        draft.render_graph()
+        in_a_line(&draft.name),
+        draft.render_graph_with(in_a_line)
     );
     match examined {
         Ok(examined) => out.push_str(&placements(examined)),
@@ -134,6 +135,17 @@ mod tests {
             shown.contains("b <- a") && shown.contains("not known: nobody answers"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_name_with_ends_of_lines_stays_in_its_line() {
+        let mut draft = draft();
+        draft.name = "x\ny".to_owned();
+        draft.tasks[0].name = "a[v=1\nstep 9: 9 tasks]".to_owned();
+        let shown = shown(&draft, &Err(String::new()));
+        assert!(shown.contains(r"x\ny: the plan is valid"), "{shown}");
+        assert!(shown.contains(r"b <- a[v=1\nstep 9: 9 tasks]"), "{shown}");
+        assert!(!shown.contains("\nstep 9"), "{shown}");
     }
 
     #[test]

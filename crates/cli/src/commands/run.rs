@@ -5,12 +5,13 @@ use crate::api::{Api, items};
 use crate::args::{PlanInput, RunArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::local_nodes::LocalNodes;
-use crate::output::{Output, bytes, duration, note, table, text};
+use crate::output::{Output, bytes, duration, exact, note, note_output, table, text};
 use crate::places::{Places, read_token};
 use crate::plan_input::{PlanBody, read};
-use crate::progress::{RunEnd, follow};
+use crate::progress::{RunEnd, RunFollower};
 use crate::server::{Server, ServerOptions};
 use crate::signals::shutdown_on_signals;
+use crate::terminal_text::in_a_line;
 use serde_json::{Value, json};
 use skep_model::attempt::ArtifactHash;
 use std::collections::BTreeMap;
@@ -80,9 +81,12 @@ async fn embedded(
     let options = ServerOptions {
         places,
         listen,
+        advertise: &[],
         strategy: skep_scheduler::STRATEGIES[0],
     };
-    let server = Server::start(options).await?;
+    let server = Server::start(options)
+        .await
+        .map_err(|failure| advised(failure, session, places))?;
     let mut nodes = LocalNodes::start(places, &server.note, nodes, true)?;
     let token = read_token(&server.note.token_file)?;
     let api = Api::new(crate::connection::connect(&server.note.url, Some(token))?);
@@ -104,6 +108,25 @@ async fn embedded(
     outcome
 }
 
+/// A directory that is in use: the plan can be handed to a coordinator that stays, but not to
+/// that of another `skep run`, which ends with its own plan.
+fn advised(failure: Failure, session: &Session, places: &Places) -> Failure {
+    if failure.code != "data_dir_in_use" {
+        return failure;
+    }
+    let apart = "give this run a directory of its own with --home DIR";
+    match places.note().filter(|_| session.global.home.is_some()) {
+        Some(note) => failure.hint(format!(
+            "a coordinator runs here already: `skep run --url {} PLAN` or `skep submit --wait PLAN` \
+             runs the plan there, on its nodes; or {apart}",
+            note.url
+        )),
+        None => failure.hint(format!(
+            "another `skep run` works here: wait for its end, or {apart}"
+        )),
+    }
+}
+
 /// `None` when a signal ended it first.
 async fn submit_and_follow(
     session: &Session,
@@ -118,16 +141,17 @@ async fn submit_and_follow(
         text(&submitted, "/run/name"),
         body.draft.tasks.len()
     ));
+    let mut follower = RunFollower::new(session, api, &run);
     tokio::select! {
-        end = follow(session, api, &run) => end.map(Some),
-        () = stop.cancelled() => {
-            note("interrupted: cancelling the run");
-            api.post(&format!("/api/v2/runs/{run}/cancel"), &Value::Null).await?;
-            match tokio::time::timeout(CANCEL_MAX, follow(session, api, &run)).await {
-                Ok(end) => end.map(|_| None),
-                Err(_) => Ok(None),
-            }
-        }
+        end = follower.until_end() => return end.map(Some),
+        () = stop.cancelled() => {}
+    }
+    note("interrupted: cancelling the run");
+    api.post(&format!("/api/v2/runs/{run}/cancel"), &Value::Null)
+        .await?;
+    match tokio::time::timeout(CANCEL_MAX, follower.until_end()).await {
+        Ok(end) => end.map(|_| None),
+        Err(_) => Ok(None),
     }
 }
 
@@ -164,12 +188,12 @@ async fn fetch(
         let Ok(hash) = text(artifact, "/blake3").parse::<ArtifactHash>() else {
             continue;
         };
-        let relative = PathBuf::from(text(artifact, "/path"));
+        let relative = PathBuf::from(exact(artifact, "/path"));
         // The runner hands in relative paths only; a coordinator that says otherwise is not trusted.
         let stays = relative
             .components()
             .all(|part| matches!(part, std::path::Component::Normal(_)));
-        let task = text(artifact, "/task").replace('/', "_");
+        let task = exact(artifact, "/task").replace('/', "_");
         if !stays {
             continue;
         }
@@ -220,24 +244,22 @@ fn results(detail: &Value, nodes: &BTreeMap<String, String>, files: &[(Value, Pa
                 .pointer("/bytes")
                 .and_then(Value::as_u64)
                 .unwrap_or(0);
-            vec![text(artifact, "/task"), bytes(size), shown(path)]
+            vec![text(artifact, "/task"), bytes(size), shown_path(path)]
         });
         out.push_str(&table(&["artifact of", "size", "file"], rows));
     }
     let is_report = |path: &&PathBuf| path.file_name().is_some_and(|name| name == "report.md");
     if let Some(report) = files.iter().map(|(_, path)| path).find(is_report) {
-        let _ = write!(out, "\n\nreport: {}", shown(report));
+        let _ = write!(out, "\n\nreport: {}", shown_path(report));
     }
     out
 }
 
 /// A path relative to the present directory where that is shorter.
-fn shown(path: &Path) -> String {
+fn shown_path(path: &Path) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    path.strip_prefix(&here)
-        .unwrap_or(path)
-        .display()
-        .to_string()
+    let shorter = path.strip_prefix(&here).unwrap_or(path);
+    in_a_line(&shorter.to_string_lossy()).into_owned()
 }
 
 /// For each red task: which, why, and where its log is, with the end of it. The log is kept as a
@@ -258,16 +280,18 @@ async fn explain_failures(api: &Api, detail: &Value, directory: &Path) -> Result
         let Ok(log) = api.bytes(&format!("/api/v2/tasks/{id}/logs")).await else {
             continue;
         };
-        let file = directory.join(name.replace('/', "_")).join("log");
+        let file = directory
+            .join(exact(task, "/name").replace('/', "_"))
+            .join("log");
         if let Some(parent) = file.parent() {
             std::fs::create_dir_all(parent)?;
         }
         std::fs::write(&file, &log)?;
-        note(&format!("  log: {}", shown(&file)));
+        note(&format!("  log: {}", shown_path(&file)));
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<_> = log.lines().collect();
         for line in &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..] {
-            note(&format!("  | {line}"));
+            note_output("  | ", line);
         }
     }
     Ok(())

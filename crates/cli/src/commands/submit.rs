@@ -3,7 +3,7 @@
 use super::Session;
 use crate::args::SubmitArgs;
 use crate::exit::{Exit, Outcome};
-use crate::output::{Output, line, table, text};
+use crate::output::{table, text};
 use crate::plan_input::read;
 use crate::progress::follow;
 use serde_json::Value;
@@ -23,15 +23,9 @@ pub(crate) async fn run(session: &Session, args: SubmitArgs) -> Outcome {
         return Ok(Exit::Ok);
     }
     // Two documents: this is a stream, one document a line.
-    match session.output {
-        Output::Json => line(&submitted.to_string())?,
-        Output::Text => line(&submission_text(&submitted))?,
-    }
+    session.output.streamed(&submitted, submission_text)?;
     let end = follow(session, &api, &text(&submitted, "/run/id")).await?;
-    match session.output {
-        Output::Json => line(&end.detail.to_string())?,
-        Output::Text => line(&red_tasks(&end.detail))?,
-    }
+    session.output.streamed(&end.detail, red_tasks)?;
     Ok(end.exit())
 }
 

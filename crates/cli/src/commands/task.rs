@@ -5,7 +5,7 @@ use super::runs::task_rows;
 use crate::api::{Api, path};
 use crate::args::{ListArgs, TaskCommand};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Output, bytes, duration, line, raw, table, text};
+use crate::output::{Output, Printer, bytes, duration, exact, line, table, text};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use skep_client::{ClientError, with_query};
@@ -237,11 +237,16 @@ impl Log {
 
 async fn search(session: &Session, api: &Api, log: &Log, pattern: &str) -> Outcome {
     let found = api.get(&log.path(&[("grep", pattern)])).await?;
-    session.output.document(&found, |found| {
-        let lines = rows_of(found, "/lines")
-            .map(|line| format!("{}: {}", text(line, "/number"), text(line, "/text")));
-        lines.collect::<Vec<_>>().join("\n")
-    })?;
+    if session.output == Output::Json {
+        session.output.document(&found, |_| String::new())?;
+        return Ok(Exit::Ok);
+    }
+    let mut printer = Printer::new();
+    for line in rows_of(&found, "/lines") {
+        let shown = format!("{}: {}\n", text(line, "/number"), exact(line, "/text"));
+        printer.print(shown.as_bytes())?;
+    }
+    printer.end()?;
     Ok(Exit::Ok)
 }
 
@@ -249,7 +254,11 @@ async fn print_log(output: Output, api: &Api, log: &Log) -> Outcome {
     let log = log.pinned(api).await?;
     let content = api.bytes(&log.path(&[])).await?;
     match output {
-        Output::Text => raw(&content)?,
+        Output::Text => {
+            let mut printer = Printer::new();
+            printer.print(&content)?;
+            printer.end()?;
+        }
         Output::Json => {
             let shown = json!({
                 "task": log.task,
@@ -269,6 +278,7 @@ async fn follow_log(output: Output, api: &Api, log: &Log) -> Outcome {
     let mut printer = LogPrinter {
         output,
         log: &log,
+        printer: Printer::new(),
         line: Vec::new(),
     };
     let mut offset = 0_u64;
@@ -304,10 +314,11 @@ async fn follow_log(output: Output, api: &Api, log: &Log) -> Outcome {
     }
 }
 
-/// Prints pieces as they are, or as a document for each line.
+/// Prints pieces as they come, or as a document for each line.
 struct LogPrinter<'a> {
     output: Output,
     log: &'a Log,
+    printer: Printer,
     /// The begin of a line whose end has not come.
     line: Vec<u8>,
 }
@@ -315,7 +326,7 @@ struct LogPrinter<'a> {
 impl LogPrinter<'_> {
     fn print(&mut self, piece: &[u8]) -> Result<(), Failure> {
         if self.output == Output::Text {
-            return raw(piece);
+            return self.printer.print(piece);
         }
         self.line.extend_from_slice(piece);
         while let Some(end) = self.line.iter().position(|byte| *byte == b'\n') {
@@ -329,7 +340,7 @@ impl LogPrinter<'_> {
     /// A last line that has no end is a line, too.
     fn end(&mut self) -> Result<(), Failure> {
         if self.line.is_empty() {
-            Ok(())
+            self.printer.end()
         } else {
             self.document(self.line.len())
         }

@@ -47,5 +47,13 @@ pub(super) const fn fault_title(code: FaultCode) -> &'static str {
         FaultCode::Removed => "The node was removed, or may not join",
         FaultCode::Shutdown => "The session ends; the node connects again",
         FaultCode::Protocol => "Too many messages were not understood",
+        FaultCode::StorageFull => "The coordinator's disk is full; the node keeps its work",
+        FaultCode::EncodingNotAgreed => "A binary frame came, and none were agreed on",
+        FaultCode::MethodNotServed => "The method exists, and is not served here",
+        FaultCode::DeadlineExceeded => "The message came after its deadline; nothing was done",
+        FaultCode::EpochStale => "The message is of another epoch of the coordinator",
+        FaultCode::MessageIdReused => "A message id was used for two different requests",
+        FaultCode::AnswerNotKept => "The request was answered before, and the answer is gone",
+        FaultCode::CreditExceeded => "More was sent than the receiver had granted",
     }
 }

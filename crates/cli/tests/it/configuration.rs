@@ -59,6 +59,32 @@ fn each_value_is_shown_with_where_it_comes_from() {
 }
 
 #[test]
+fn an_empty_variable_counts_as_one_that_is_not_set() {
+    let directory = with_files("", "");
+    let mut asked = command(directory.path(), &["--json", "config", "show"]);
+    for variable in ["SKEP_HOME", "SKEP_URL", "SKEP_TOKEN"] {
+        asked.env(variable, "");
+    }
+    for variable in ["XDG_STATE_HOME", "XDG_CONFIG_HOME"] {
+        asked.env(variable, directory.path().join("xdg"));
+    }
+    let answer = asked.output().unwrap();
+    assert!(answer.status.success(), "{answer:?}");
+    let shown: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    let origin = |key: &str| {
+        let items = shown["items"].as_array().unwrap();
+        let entry = items.iter().find(|entry| entry["key"] == key).unwrap();
+        entry["origin"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(origin("url"), "default");
+    assert_eq!(origin("token"), "none");
+    assert_eq!(origin("state_dir"), "XDG directories");
+
+    // Whoever writes an empty flag meant something else.
+    skep_in(directory.path(), &["--home", "", "config", "show"]).expect(64);
+}
+
+#[test]
 fn a_wrong_file_stops_every_command_that_would_use_it() {
     let directory = with_files("", "\ncolour = \"red\"\nprogress = \"fancy\"\n");
     for arguments in [["run", "ls"], ["config", "validate"]] {

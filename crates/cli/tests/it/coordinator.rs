@@ -29,15 +29,89 @@ fn a_second_coordinator_on_the_same_data_is_refused() {
 }
 
 #[test]
-fn a_taken_port_is_named_and_an_open_network_is_refused() {
+fn a_run_beside_a_coordinator_is_told_how_to_use_it() {
+    let hive = TestHive::start(1);
+    let plan = hive.plan("green.yaml", "name: g\ntasks:\n  a: {kind: noop}\n");
+    let error = hive.skep(&["--json", "run", &plan]).expect(8).json_error();
+    assert_eq!(error["code"], "data_dir_in_use");
+    let url = format!("http://{}", hive.address());
+    let hint = error["hint"].as_str().unwrap();
+    for wanted in [
+        &format!("skep run --url {url}"),
+        "skep submit --wait",
+        "--home",
+    ] {
+        assert!(hint.contains(wanted), "{wanted} is missing in {hint}");
+    }
+    // What the hint says is what helps.
+    hive.skep(&["run", "--url", &url, &plan]).expect(0);
+    hive.skep(&["submit", "--wait", &plan]).expect(0);
+}
+
+#[test]
+fn a_second_run_in_one_directory_is_told_to_wait_or_go_elsewhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    std::fs::write(
+        path.join("slow.yaml"),
+        "name: s\ntasks:\n  a: {run: sleep 600}\n",
+    )
+    .unwrap();
+    let run = || {
+        let mut run = command(path, &["--json", "run", "slow.yaml"]);
+        run.env_remove("SKEP_HOME");
+        run
+    };
+    let first = Process::start(run());
+    wait_until("the first run", || {
+        let note = path.join(".skep/state/coordinator.json");
+        note.exists()
+            .then_some(())
+            .ok_or_else(|| "no note".to_owned())
+    });
+    let second = run().output().unwrap();
+    assert_eq!(second.status.code(), Some(8));
+    let stderr = String::from_utf8(second.stderr).unwrap();
+    let error: serde_json::Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    assert_eq!(error["code"], "data_dir_in_use");
+    let hint = error["hint"].as_str().unwrap();
+    // That one's coordinator ends with it: nothing is to be handed to it.
+    assert!(hint.contains("wait") && hint.contains("--home"), "{hint}");
+    assert!(!hint.contains("--url"), "{hint}");
+    drop(first);
+}
+
+#[test]
+fn a_removed_node_is_named_with_what_to_do() {
+    let hive = TestHive::start(2);
+    hive.skep(&["node", "rm", "local-1"]).expect(0);
+    wait_until("a word about the first node", || {
+        hive.says("`local-1` was removed")
+    });
+    hive.skep(&["node", "rm", "local-2"]).expect(0);
+    wait_until("a word about the second node", || {
+        hive.says("`local-2` was removed")
+    });
+    wait_until("what to do", || {
+        hive.says("no node of this process is left")
+    });
+    hive.skep(&["run", "ls"]).expect(0);
+}
+
+#[test]
+fn a_taken_port_and_an_address_that_cannot_be_given_to_others_are_named() {
     let hive = TestHive::start(0);
     let other = tempfile::tempdir().unwrap();
     let taken = hive.address().to_string();
-    for (listen, exit, code) in [
-        (taken.as_str(), 8, "port_taken"),
-        ("0.0.0.0:0", 6, "listen_not_loopback"),
+    for (arguments, exit, code) in [
+        (&["--listen", taken.as_str()][..], 8, "port_taken"),
+        (
+            &["--listen", "0.0.0.0:0", "--advertise", "no port"],
+            6,
+            "advertise_malformed",
+        ),
     ] {
-        let arguments = ["--json", "up", "--listen", listen, "--nodes", "0"];
+        let arguments = [&["--json", "up", "--nodes", "0"], arguments].concat();
         let error = skep_in(other.path(), &arguments).expect(exit).json_error();
         assert_eq!(error["code"], code);
         assert!(error["hint"].is_string(), "{error}");

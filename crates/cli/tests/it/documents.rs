@@ -43,6 +43,7 @@ fn every_verb_prints_one_document() {
         &["config", "explain", "url"],
         &["config", "validate"],
         &["doctor"],
+        &["doctor", "--full"],
         &["bench", "--tasks", "20", "--batch", "10"],
         &["schema", "plan"],
     ];
@@ -84,6 +85,53 @@ fn streams_are_one_document_a_line() {
         events
             .iter()
             .all(|event| event["cursor"].is_string() && event["at"].is_string())
+    );
+}
+
+#[test]
+fn progress_stays_text_on_stderr_and_an_error_is_its_last_line() {
+    let hive = TestHive::start(1);
+    let plan = hive.plan("demo.yaml", PLAN);
+    let answer = hive.skep(&["--json", "submit", "--wait", &plan]).expect(0);
+    let last = answer.stderr.lines().last().unwrap();
+    assert!(last.starts_with("run run_"), "{last}");
+    let help = hive.skep(&["--help"]).expect(0).text();
+    assert!(help.contains("stderr stays text for people"), "{help}");
+
+    let busy = hive
+        .skep(&["--json", "node", "start", "--name", "local-1"])
+        .expect(8);
+    assert_eq!(busy.json_error()["exit"], 8);
+}
+
+#[test]
+fn a_full_diagnosis_verifies_the_log_and_the_clock_is_compared() {
+    let hive = TestHive::start(1);
+    let plan = hive.plan("demo.yaml", PLAN);
+    hive.skep(&["submit", "--wait", &plan]).expect(0);
+    let named = |arguments: &[&str]| {
+        let report = hive.skep(arguments).expect(0).json();
+        let checks = report["checks"].as_array().unwrap().clone();
+        move |name: &str| {
+            checks
+                .iter()
+                .find(|check| check["name"] == name)
+                .map(|check| {
+                    let detail = check["detail"].as_str().unwrap().to_owned();
+                    (check["status"].as_str().unwrap().to_owned(), detail)
+                })
+        }
+    };
+    let quick = named(&["--json", "doctor"]);
+    let (status, detail) = quick("clock").unwrap();
+    assert_eq!(status, "ok", "{detail}");
+    assert_eq!(quick("stored data"), None);
+
+    let (status, detail) = named(&["--json", "doctor", "--full"])("stored data").unwrap();
+    assert_eq!(status, "ok", "{detail}");
+    assert!(
+        detail.contains("log entries") && detail.contains("intact"),
+        "{detail}"
     );
 }
 

@@ -31,16 +31,21 @@ const TABLE: &str = "
 6   id_malformed             wait nonsense
 6   state_unknown            wait {stuck} --for asleep
 6   hash_malformed           artifact get ff
+6   id_malformed             token revoke x
 6   url_invalid              SKEP_URL=nonsense run ls
 7   run_not_found            run show run_00000000000000000000000000
 7   task_not_found           task show task_00000000000000000000000000
 7   node_not_found           node show nobody
+7   token_not_found          token revoke token_00000000000000000000000000
 7   file_unreadable          plan missing.yaml
 7   key_unknown              config explain x
 8   already_final            task cancel {done_task}
 8   already_final            run cancel {done}
+8   node_dir_in_use          node start --name local-1
+8   node_refused             node start --name local-1 --state-dir another
 64  usage                    run ls --no-such-flag
 64  usage                    wait
+64  usage                    node start --slots 0
 124 wait_timed_out           wait {stuck} --timeout 0
 ";
 

@@ -12,6 +12,9 @@ const PATIENCE: Duration = Duration::from_mins(1);
 /// Pause between two looks at a condition.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 
+/// What a coordinator says on stderr, in its directory.
+const UP_LOG: &str = "up.log";
+
 /// Looks until the condition holds; fails with what is waited for and how it stands.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut look: impl FnMut() -> Result<(), String>) {
@@ -101,11 +104,15 @@ pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
 pub(crate) struct Process(pub(crate) Child);
 
 impl Process {
-    pub(crate) fn start(mut command: Command) -> Self {
+    pub(crate) fn start(command: Command) -> Self {
+        Self::start_with(command, Stdio::null())
+    }
+
+    fn start_with(mut command: Command, stderr: Stdio) -> Self {
         Self(
             command
                 .stdout(Stdio::null())
-                .stderr(Stdio::null())
+                .stderr(stderr)
                 .spawn()
                 .unwrap(),
         )
@@ -165,7 +172,8 @@ pub(crate) struct TestHive {
 }
 
 impl TestHive {
-    /// Starts a coordinator on a free port and waits until its nodes take work.
+    /// Starts a coordinator on a free port and waits until its nodes take work. What it says on
+    /// stderr is kept for [`TestHive::says`].
     pub(crate) fn start(nodes: u32) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let free: SocketAddr = "127.0.0.1:0".parse().unwrap();
@@ -177,6 +185,12 @@ impl TestHive {
         };
         hive.wait_for_nodes(nodes as usize);
         hive
+    }
+
+    /// Whether the coordinator has said this on stderr; else what it said.
+    pub(crate) fn says(&self, text: &str) -> Result<(), String> {
+        let log = std::fs::read_to_string(self.path().join(UP_LOG)).unwrap();
+        if log.contains(text) { Ok(()) } else { Err(log) }
     }
 
     /// Ends the coordinator as a crash would, and starts it again at the same address.
@@ -270,7 +284,8 @@ fn start_up(directory: &Path, listen: SocketAddr, nodes: u32) -> (Process, Socke
         "--nodes",
         &nodes,
     ];
-    let mut up = Process::start(command(directory, &arguments));
+    let log = std::fs::File::create(directory.join(UP_LOG)).unwrap();
+    let mut up = Process::start_with(command(directory, &arguments), log.into());
     wait_until("a ready coordinator", || match up.0.try_wait().unwrap() {
         Some(status) => panic!("the coordinator ended: {status}"),
         None if ready.exists() => Ok(()),

@@ -10,4 +10,7 @@ mod coordinator;
 mod documents;
 mod exit_codes;
 mod hive;
+mod interruption;
+mod merge;
 mod round_trip;
+mod terminal;

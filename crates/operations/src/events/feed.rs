@@ -13,7 +13,7 @@ use skep_model::attempt::LogIndex;
 use skep_model::event::{EntryEvents, EventCursor};
 use skep_model::ids::{RunId, TaskId};
 use skep_model::limits;
-use skep_store::{Archive, StoreError};
+use skep_store::Archive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::broadcast;
@@ -64,6 +64,8 @@ pub struct EventFeed {
     services: Arc<Services>,
     filter: EventFilter,
     cursor: EventCursor,
+    /// Whether the cursor is one that was given out, as far as its place tells.
+    checked: bool,
     news: broadcast::Receiver<Arc<EntryEvents>>,
     _seat: Seat,
 }
@@ -89,6 +91,7 @@ impl EventFeed {
             services,
             filter,
             cursor,
+            checked: after.is_none(),
             news,
             _seat: seat,
         })
@@ -99,12 +102,32 @@ impl EventFeed {
         Arc::clone(&self.services)
     }
 
-    /// Refuses a cursor after which events are missing already.
+    /// Refuses a cursor after which events are missing already, and one that was never given out.
     ///
     /// # Errors
-    /// `cursor_expired`, or the archive broke.
-    pub async fn check_kept(&self) -> Result<(), OperationError> {
+    /// `cursor_expired`, `cursor_ahead`, or the archive broke.
+    pub async fn check_cursor(&mut self) -> Result<(), OperationError> {
+        self.check_not_ahead().await?;
         read_after(&self.services, self.cursor, 1).await.map(drop)
+    }
+
+    /// A cursor is given out only after its entry was durable and applied, so a later one is not
+    /// ours: nothing would come after it until our log is as long, and then with a gap.
+    async fn check_not_ahead(&mut self) -> Result<(), OperationError> {
+        if self.checked {
+            return Ok(());
+        }
+        let newest = newest(&self.services).await?.index;
+        if self.cursor.index > newest {
+            let detail = format!(
+                "cursor `{}` lies after the newest event, which is of log entry `{newest}`: it \
+                 comes from another swarm or a restored backup; start again without a cursor",
+                self.cursor
+            );
+            return Err(OperationError::new(ErrorCode::CursorAhead, detail));
+        }
+        self.checked = true;
+        Ok(())
     }
 
     /// Where reading goes on: every wanted event up to here was given.
@@ -115,8 +138,9 @@ impl EventFeed {
     /// The next wanted events that are there already; empty when there are none yet.
     ///
     /// # Errors
-    /// `cursor_expired`, or the archive broke.
+    /// `cursor_expired`, `cursor_ahead`, or the archive broke.
     pub async fn ready(&mut self) -> Result<Vec<EventView>, OperationError> {
+        self.check_not_ahead().await?;
         loop {
             let entries = read_after(&self.services, self.cursor, ENTRIES_PER_READ).await?;
             let Some(last) = entries.last() else {
@@ -139,7 +163,7 @@ impl EventFeed {
     /// without losing any.
     ///
     /// # Errors
-    /// `cursor_expired`, the archive broke, or the coordinator stopped.
+    /// `cursor_expired`, `cursor_ahead`, the archive broke, or the coordinator stopped.
     pub async fn next(&mut self) -> Result<Vec<EventView>, OperationError> {
         loop {
             let events = self.ready().await?;
@@ -176,8 +200,8 @@ pub(crate) async fn newest(services: &Arc<Services>) -> Result<EventCursor, Oper
         return Ok(cursor);
     }
     // Nothing happened since the start of the process.
-    let index = lookup::ask(services, "find the newest event", newest_archived).await?;
-    Ok(newest_in_memory(services).unwrap_or_else(|| end_of(index)))
+    let index = lookup::ask(services, "find the newest event", Archive::last_event_index).await?;
+    Ok(newest_in_memory(services).unwrap_or_else(|| end_of(index.unwrap_or_default())))
 }
 
 fn newest_in_memory(services: &Services) -> Option<EventCursor> {
@@ -193,34 +217,6 @@ fn newest_in_memory(services: &Services) -> Option<EventCursor> {
         .last()
         .map(|entry| entry.index);
     newest.map(end_of)
-}
-
-/// The archive only reads forward from a cursor: the end is found by halving.
-fn newest_archived(archive: &Archive) -> Result<LogIndex, StoreError> {
-    let holds = |index: u64| {
-        archive
-            .events_after(end_of(LogIndex(index)), 1)
-            .map(|entries| !entries.is_empty())
-    };
-    let Some(LogIndex(first)) = archive.first_event_index()? else {
-        return Ok(LogIndex(0));
-    };
-    // Something comes after `low`, nothing after `high`.
-    let (mut low, mut step) = (first.saturating_sub(1), 1);
-    while holds(low + step)? {
-        low += step;
-        step *= 2;
-    }
-    let mut high = low + step;
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if holds(middle)? {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    Ok(LogIndex(high))
 }
 
 /// Entries that hold events after the cursor.

@@ -10,6 +10,7 @@ use crate::views::EventView;
 use serde::{Deserialize, Serialize};
 use skep_model::event::EventCursor;
 use skep_model::ids::{RunId, TaskId};
+use skep_model::limits;
 use std::time::Duration;
 
 /// Longest wait for an event, seconds.
@@ -27,6 +28,7 @@ pub(super) struct EventListing {
     /// Only events about this task.
     task: Option<TaskId>,
     /// Events on a page.
+    #[schemars(range(min = 1, max = limits::PAGE_ITEMS_MAX))]
     limit: Option<usize>,
     /// Seconds to wait for the first event, at most 60.
     wait: Option<u64>,

@@ -29,6 +29,7 @@ pub(super) struct RunListing {
     /// Only runs with these words in their name or labels.
     search: Option<String>,
     /// Runs on a page.
+    #[schemars(range(min = 1, max = limits::PAGE_ITEMS_MAX))]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,

@@ -13,6 +13,7 @@ use crate::views::{Page, TaskView};
 use serde::Deserialize;
 use skep_coordinator::View;
 use skep_model::ids::{RunId, TaskId};
+use skep_model::limits;
 use skep_model::task::{TaskRecord, TaskState};
 use skep_store::{HistoryCursor, PageStart, TaskFilter};
 use std::collections::BTreeSet;
@@ -40,6 +41,7 @@ pub(super) struct TaskListing {
     /// Only tasks with these words in their name or labels.
     search: Option<String>,
     /// Tasks on a page.
+    #[schemars(range(min = 1, max = limits::PAGE_ITEMS_MAX))]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
@@ -81,7 +83,24 @@ pub(super) async fn list(
     query: TaskListing,
 ) -> Result<Page<TaskView>, OperationError> {
     let limit = page_limit(query.limit)?;
+    query.label.as_deref().map_or(Ok(()), check_label)?;
     page(&context.services, &query, limit).await
+}
+
+/// Refuses what is no label of any task, so that a slip does not look like an empty swarm.
+fn check_label(label: &str) -> Result<(), OperationError> {
+    let (key, value) = label.split_once('=').unwrap_or((label, ""));
+    let length_fits = |text: &str| text.chars().count() <= limits::NAME_LENGTH_MAX;
+    let fits = !key.is_empty() && [key, value].into_iter().all(length_fits);
+    if fits && !label.chars().any(char::is_control) {
+        return Ok(());
+    }
+    let detail = format!(
+        "`label` is `{}`; want `KEY` or `KEY=VALUE`, each of at most {} characters",
+        label.escape_debug(),
+        limits::NAME_LENGTH_MAX
+    );
+    Err(OperationError::new(ErrorCode::QueryMalformed, detail))
 }
 
 async fn page(

@@ -34,6 +34,7 @@ pub(super) struct LogQuery {
     id: TaskId,
     /// The attempt, counted from 1; the newest when left out.
     #[serde(default)]
+    #[schemars(range(min = 1))]
     attempt: Option<u32>,
     /// First byte.
     #[serde(default)]
@@ -171,6 +172,7 @@ pub(super) struct LogPiece {
     /// The task.
     id: TaskId,
     /// The attempt, counted from 1.
+    #[schemars(range(min = 1))]
     attempt: u32,
     /// Where the bytes begin in the log. Bytes that are there already are skipped.
     offset: u64,

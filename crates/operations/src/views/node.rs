@@ -5,7 +5,8 @@ use serde::Serialize;
 use skep_core::State;
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
 use skep_model::isolation::{IsolationLevel, ProbeResult};
-use skep_model::node::{NodeRecord, NodeState};
+use skep_model::join::JoinKind;
+use skep_model::node::{Hardware, NodeClass, NodeRecord, NodeState};
 use skep_model::requirements::{Proficiency, Resources};
 use std::collections::BTreeMap;
 
@@ -34,8 +35,18 @@ pub struct NodeView {
     pub slots: u32,
     /// What its attempts occupy.
     pub in_use: NodeUseView,
-    /// Labels.
+    /// Labels: its own, and those that an operator gave it, which win.
     pub labels: BTreeMap<String, String>,
+    /// Where it stands.
+    pub region: Option<String>,
+    /// How patient the swarm is with it.
+    pub class: NodeClass,
+    /// The machine.
+    pub hardware: Hardware,
+    /// Models that its owner says it could serve.
+    pub models: Vec<String>,
+    /// What it came in as; `None` for nodes on the coordinator's own machine.
+    pub joined_as: Option<JoinKind>,
     /// Capabilities of its own agent.
     pub capabilities: BTreeMap<String, Proficiency>,
     /// Measured isolation level.
@@ -44,6 +55,8 @@ pub struct NodeView {
     pub probes: Vec<ProbeResult>,
     /// Whether a person asked it to drain.
     pub drain_requested: bool,
+    /// Why it takes no new work by its own schedule.
+    pub away: Option<String>,
     /// Agents that live on it.
     pub agents: Vec<AgentId>,
     /// Tasks it holds.
@@ -78,11 +91,17 @@ impl NodeView {
                 attempts: used.attempts,
                 resources: used.resources,
             },
-            labels: facts.labels.clone(),
+            labels: state.node_labels(record.id).cloned().unwrap_or_default(),
+            region: record.region().map(str::to_owned),
+            class: facts.class,
+            hardware: facts.hardware.clone(),
+            models: facts.models.clone(),
+            joined_as: state.enrolment(record.id).map(|enrolment| enrolment.kind),
             capabilities: facts.capabilities.clone(),
             isolation: facts.isolation,
             probes: facts.probes.clone(),
             drain_requested: record.drain_requested,
+            away: record.away.clone(),
             agents: state
                 .agents_of_node(record.id)
                 .map(|agent| agent.id)

@@ -1,0 +1,223 @@
+//! Lets connections in: TLS from anywhere, plain HTTP from this machine only.
+//!
+//! Both come in by one port: the first byte of a TLS connection is that of a handshake record,
+//! which no HTTP request begins with. Handshakes run beside each other, so that a caller who is
+//! slow, or sends nothing, keeps nobody else out.
+
+use axum::extract::connect_info::Connected;
+use axum::serve::{IncomingStream, Listener};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::server::TlsStream;
+
+/// Connections whose first byte or handshake is waited for; beyond it new ones wait in the
+/// system's queue.
+const HANDSHAKES_MAX: usize = 1_024;
+/// How long a caller may take to say what it speaks, handshake included.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause after the system refused to accept, as it does when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// First byte of a TLS connection: a record that holds a handshake.
+const TLS_HANDSHAKE_RECORD: u8 = 22;
+/// The answer to plain HTTP from another machine.
+const PLAIN_REFUSED: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.2\r\n\
+    Connection: Upgrade, close\r\nContent-Type: text/plain\r\n\r\n\
+    plain HTTP is answered on this machine only: use https\n";
+
+/// A connection that was let in.
+#[derive(Debug)]
+pub(crate) enum Stream {
+    /// Unencrypted, from this machine.
+    Plain(TcpStream),
+    /// Encrypted.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What a request's connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// Whether it is unencrypted, and so comes from this machine.
+    pub(crate) is_plain: bool,
+}
+
+impl Connected<IncomingStream<'_, Gate>> for Caller {
+    fn connect_info(stream: IncomingStream<'_, Gate>) -> Self {
+        Self {
+            is_plain: matches!(stream.io(), Stream::Plain(_)),
+        }
+    }
+}
+
+/// Accepts connections.
+pub(crate) struct Gate {
+    /// At least one.
+    listeners: Vec<TcpListener>,
+    acceptor: Option<TlsAcceptor>,
+    handshakes: JoinSet<Option<(Stream, SocketAddr)>>,
+}
+
+impl Gate {
+    /// Without a TLS configuration only this machine is let in.
+    pub(crate) fn new(listeners: Vec<TcpListener>, tls: Option<Arc<ServerConfig>>) -> Self {
+        Self {
+            listeners,
+            acceptor: tls.map(TlsAcceptor::from),
+            handshakes: JoinSet::new(),
+        }
+    }
+}
+
+impl Listener for Gate {
+    type Io = Stream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
+        loop {
+            let has_room = self.handshakes.len() < HANDSHAKES_MAX;
+            tokio::select! {
+                Some(done) = self.handshakes.join_next() => {
+                    if let Ok(Some(connection)) = done {
+                        return connection;
+                    }
+                }
+                accepted = accept_any(&self.listeners), if has_room => match accepted {
+                    Ok((stream, peer)) => {
+                        self.handshakes.spawn(admit(stream, peer, self.acceptor.clone()));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "no connection can be accepted");
+                        tokio::time::sleep(ACCEPT_PAUSE).await;
+                    }
+                },
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self.listeners.first() {
+            Some(listener) => listener.local_addr(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+async fn accept_any(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {
+    std::future::poll_fn(|context| {
+        let mut polls = listeners
+            .iter()
+            .map(|listener| listener.poll_accept(context));
+        polls.find(Poll::is_ready).unwrap_or(Poll::Pending)
+    })
+    .await
+}
+
+async fn admit(
+    stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+) -> Option<(Stream, SocketAddr)> {
+    let admitted = tokio::time::timeout(HANDSHAKE_TIMEOUT, speak(stream, peer, acceptor)).await;
+    match admitted {
+        Ok(Ok(stream)) => Some((stream?, peer)),
+        Ok(Err(error)) => {
+            tracing::debug!(%peer, %error, "a connection was not let in");
+            None
+        }
+        Err(_) => {
+            tracing::debug!(%peer, "a connection said nothing in time");
+            None
+        }
+    }
+}
+
+async fn speak(
+    mut stream: TcpStream,
+    peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
+) -> io::Result<Option<Stream>> {
+    // Answers are small: waiting for more to send would only delay them.
+    stream.set_nodelay(true)?;
+    let mut first = [0_u8; 1];
+    if stream.peek(&mut first).await? == 0 {
+        return Ok(None);
+    }
+    match acceptor {
+        Some(acceptor) if first[0] == TLS_HANDSHAKE_RECORD => {
+            let stream = acceptor.accept(stream).await?;
+            Ok(Some(Stream::Tls(Box::new(stream))))
+        }
+        _ if peer.ip().to_canonical().is_loopback() => Ok(Some(Stream::Plain(stream))),
+        _ => {
+            stream.write_all(PLAIN_REFUSED).await?;
+            stream.shutdown().await?;
+            Ok(None)
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(context),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
+            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(context, buffers),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Plain(stream) => stream.is_write_vectored(),
+            Self::Tls(stream) => stream.is_write_vectored(),
+        }
+    }
+}
