@@ -59,3 +59,29 @@ impl EngineStats {
         self.decision_durations[bucket.unwrap_or(DECISION_BUCKETS_US.len())] += 1;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_is_counted_where_its_duration_belongs() {
+        let mut stats = EngineStats::default();
+        let last = DECISION_BUCKETS_US.len();
+        for (us, bucket) in [
+            (0, 0),
+            (50, 0),
+            (51, 1),
+            (1_000_000, last - 1),
+            (1_000_001, last),
+        ] {
+            let before = stats.decision_durations[bucket];
+            stats.decision_took(us);
+            assert_eq!(stats.decision_durations[bucket], before + 1, "{us} us");
+        }
+        assert_eq!(
+            (stats.decisions, stats.decision_duration_us_sum),
+            (5, 2_000_102)
+        );
+    }
+}

@@ -11,8 +11,8 @@ use crate::random::Random;
 use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::ids::NodeId;
 use skep_model::time::UnixMillis;
-use skep_wire::{Frame, NodeInput};
 use skep_wire::payload::AttemptKey;
+use skep_wire::{Frame, NodeInput};
 use std::collections::BTreeMap;
 
 /// Virtual time with faults, milliseconds: half an hour.

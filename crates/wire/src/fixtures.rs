@@ -2,7 +2,7 @@
 
 use crate::payload::{AttemptKey, Offer, TaskToken, Welcome};
 use skep_model::attempt::{AttemptReport, Fence, LogIndex, Outcome, ResourceUse};
-use skep_model::ids::{InstanceId, NodeId, TaskId};
+use skep_model::ids::{NodeId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
@@ -43,7 +43,7 @@ pub(crate) fn hello() -> crate::payload::Hello {
     crate::payload::Hello {
         protocol: "1.0".to_owned(),
         node: NODE,
-        instance: InstanceId::from_u128(1),
+        instance: skep_model::ids::InstanceId::from_u128(1),
         starts: 0,
         facts: facts(2),
         resume: None,

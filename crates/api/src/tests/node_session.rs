@@ -10,7 +10,7 @@ use skep_model::attempt::{ArtifactHash, ArtifactRecord, AttemptReport, Outcome, 
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::token::Scope;
 use skep_wire::payload::{Assignment, AttemptKey};
-use skep_wire::{Frame, NodeEnd, NodeInput, NodeOptions, NodeOutput};
+use skep_wire::{Frame, LinkOptions, NodeEnd, NodeInput, NodeOptions, NodeOutput};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
@@ -69,7 +69,7 @@ impl Server {
         connect_async(request).await.map(|(socket, _)| socket)
     }
 
-    async fn node(&self, name: &str) -> Node {
+    async fn node(&self, name: &str, link: LinkOptions) -> Node {
         let secret = self.coordinator.token(&[Scope::Node], None).await;
         let options = NodeOptions {
             node: NodeId::from_u128(self.coordinator.services().fresh_id()),
@@ -80,7 +80,7 @@ impl Server {
             jitter_seed: 1,
         };
         let mut node = Node {
-            end: NodeEnd::new(options, Vec::new()),
+            end: NodeEnd::new(options, Vec::new()).with_link(link),
             socket: self.connect("/mcpx", &secret).await.unwrap(),
             start: Instant::now(),
             started: VecDeque::new(),
@@ -179,8 +179,17 @@ fn artifact(bytes: &[u8]) -> ArtifactRecord {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_goes_over_the_socket_and_back() {
+    goes_there_and_back(LinkOptions::PLAIN).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_goes_over_the_socket_and_back_in_binary_frames_with_credits() {
+    goes_there_and_back(LinkOptions::FAR).await;
+}
+
+async fn goes_there_and_back(link: LinkOptions) {
     let server = Server::start().await;
-    let mut node = server.node("forge").await;
+    let mut node = server.node("forge", link).await;
     let task = server.coordinator.submit("one", json!({})).await;
     node.until(|node| !node.started.is_empty()).await;
     let assignment = node.started.pop_front().unwrap();
@@ -205,7 +214,7 @@ async fn a_task_goes_over_the_socket_and_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_result_is_not_taken_before_the_bytes_of_its_artifacts() {
     let server = Server::start().await;
-    let mut node = server.node("forge").await;
+    let mut node = server.node("forge", LinkOptions::PLAIN).await;
     let task = server.coordinator.submit("one", json!({})).await;
     node.until(|node| !node.started.is_empty()).await;
     let assignment = node.started.pop_front().unwrap();

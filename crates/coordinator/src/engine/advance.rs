@@ -99,9 +99,9 @@ impl Engine {
             let wanted = std::mem::take(&mut self.decision_wanted) || pause_over;
             let grants = if wanted && self.dispatcher.may_decide(&view.state, now.elapsed_ms) {
                 let (grants, took_us) = self.stopwatch.time(|| self.dispatcher.decide(&view));
-                took_us
-                    .into_iter()
-                    .for_each(|us| self.stats.decision_took(us));
+                if let Some(us) = took_us {
+                    self.stats.decision_took(us);
+                }
                 grants
             } else {
                 Vec::new()

@@ -11,9 +11,7 @@ use skep_wire::payload::{
     AttemptKey, Hello, Offer, ResultAnswer, ResultAnswers, ResultVerdict, SyncReport, SyncVerdicts,
     TaskToken, Welcome,
 };
-use skep_wire::{
-    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, FrameRef, FromNode,
-};
+use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, FrameRef, FromNode};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;

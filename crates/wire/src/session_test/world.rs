@@ -1,6 +1,8 @@
 //! A node's shell, a wire, and the rules that must hold.
 
-use super::coordinator::{Coordinator, TaskState, send_away};
+mod heal;
+
+use super::coordinator::{Coordinator, send_away};
 use crate::codec::{Message, NodeCall, Opened};
 use crate::coordinator_end::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput};
 use crate::fixtures::{NODE, facts, report};
@@ -12,8 +14,6 @@ use skep_model::ids::InstanceId;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-const HEAL_ROUNDS_MAX: usize = 2_000;
-const HEAL_STEP_MS: u64 = 50;
 const TIMERS_PER_PASS_MAX: usize = 10_000;
 
 #[derive(Debug)]
@@ -383,37 +383,5 @@ impl World {
 
     pub(super) fn overload(&mut self, overloaded: bool) {
         self.tell(NodeInput::Overloaded(overloaded));
-    }
-
-    /// Everything works again: all tasks become final, and nothing stays on the disk.
-    pub(super) fn heal(&mut self) {
-        self.overload(false);
-        for _ in 0..HEAL_ROUNDS_MAX {
-            self.reach_coordinator(usize::MAX);
-            self.reach_node(usize::MAX);
-            self.begin();
-            self.finish(0);
-            self.synced();
-            self.pass(HEAL_STEP_MS);
-            if self.coordinator.is_settled() && self.running.is_empty() && self.disk.is_empty() {
-                break;
-            }
-        }
-        assert!(
-            self.coordinator.is_settled(),
-            "unsettled: {:?}",
-            self.coordinator.tasks
-        );
-        assert!(self.disk.is_empty(), "left on disk: {:?}", self.disk.keys());
-        let lost: Vec<_> = self.wanted.difference(&self.coordinator.released).collect();
-        assert!(lost.is_empty(), "never arrived: {lost:?}");
-        for (task, state) in &self.coordinator.tasks {
-            if let TaskState::Done(key) = state {
-                assert!(
-                    self.coordinator.delivered.contains(key),
-                    "{task} is done by nobody"
-                );
-            }
-        }
     }
 }
