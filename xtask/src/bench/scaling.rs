@@ -22,9 +22,8 @@ const NODES_BESIDE: usize = 100;
 const QUEUED_BESIDE: usize = 10_000;
 /// Attempts that a played node takes at a time.
 const SLOTS: usize = 256;
-/// Tasks that are submitted to see what a submission costs: as many as there are between two
-/// checkpoints, so that each place pays for one.
-const SUBMITTED: usize = 200_000;
+/// Tasks that are submitted to see what a submission costs.
+const SUBMITTED: usize = 50_000;
 const WATCH: Duration = Duration::from_secs(8);
 /// How often the queue is filled up again.
 const FILL_UP: Duration = Duration::from_millis(5);
