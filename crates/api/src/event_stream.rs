@@ -3,16 +3,18 @@
 use crate::failure::Failure;
 use crate::request_identity::single;
 use crate::state::ApiState;
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use futures_util::stream::{self, Stream};
-use skep_operations::events::{EventFeed, EventFilter, FeedStart};
-use skep_operations::views::EventView;
+use skep_operations::events::{EventFeed, EventFilter, EventText, FeedStart};
 use skep_operations::{Context, ErrorCode, OperationError};
-use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// The operation that has this second form.
@@ -22,6 +24,9 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// A comment this often keeps proxies from closing a quiet stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// Events that come this soon after a piece was sent wait for others, and go out with them: a write
+/// for each event and follower would cost more than all else.
+const GATHERING: Duration = Duration::from_millis(20);
 
 /// Whether the caller asks for a stream.
 pub(crate) fn is_wanted(headers: &HeaderMap) -> bool {
@@ -48,62 +53,74 @@ pub(crate) async fn respond(
     if last_seen.is_none() {
         feed.check_cursor().await?;
     }
-    let mut response = Sse::new(events(feed, filter, api.shutdown.clone()))
-        .keep_alive(KeepAlive::new().interval(HEARTBEAT).text("still here"))
-        .into_response();
-    response
-        .headers_mut()
-        .insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    Ok(response)
+    let body = Body::from_stream(pieces(feed, filter, api.shutdown.clone()));
+    let headers = [
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        ),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        (ACCEL_BUFFERING, HeaderValue::from_static("no")),
+    ];
+    Ok((headers, body).into_response())
 }
 
 struct Following {
     feed: EventFeed,
     filter: EventFilter,
-    waiting: VecDeque<EventView>,
     shutdown: CancellationToken,
+    /// When the last piece went out.
+    last_piece: Option<Instant>,
     ended: bool,
 }
 
-fn events(
+fn pieces(
     feed: EventFeed,
     filter: EventFilter,
     shutdown: CancellationToken,
-) -> impl Stream<Item = Result<Event, Infallible>> {
+) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let following = Following {
         feed,
         filter,
-        waiting: VecDeque::new(),
         shutdown,
+        last_piece: None,
         ended: false,
     };
     stream::unfold(following, |mut following| async move {
-        let event = following.next().await?;
-        Some((Ok(event), following))
+        let piece = following.next().await?;
+        Some((Ok(piece), following))
     })
 }
 
 impl Following {
-    async fn next(&mut self) -> Option<Event> {
+    /// The next piece of the stream: one event after a quiet time, all that came together in busy
+    /// ones, or a comment when nothing came.
+    async fn next(&mut self) -> Option<Bytes> {
         if self.ended {
             return None;
         }
-        while self.waiting.is_empty() {
-            let more = tokio::select! {
-                more = self.feed.next() => more,
-                () = self.shutdown.cancelled() => return None,
-            };
-            match more {
-                Ok(events) => self.waiting.extend(events),
-                Err(error) => return self.after_error(&error).await,
+        if let Some(last) = self.last_piece {
+            let shutdown = self.shutdown.clone();
+            tokio::select! {
+                () = tokio::time::sleep_until(last + GATHERING) => {}
+                () = shutdown.cancelled() => return None,
             }
         }
-        self.waiting.pop_front().map(|event| to_sse(&event))
+        let piece = tokio::select! {
+            more = self.feed.next_texts() => match more {
+                Ok(events) => piece_of(&events),
+                Err(error) => self.after_error(&error).await?,
+            },
+            () = tokio::time::sleep(HEARTBEAT) => Bytes::from_static(b": still here\n\n"),
+            () = self.shutdown.cancelled() => return None,
+        };
+        self.last_piece = Some(Instant::now());
+        Some(piece)
     }
 
     /// A cursor that is of no use any more is answered by `resync` and the stream goes on from now;
     /// after other errors it ends, and the client comes back with the last id it saw.
-    async fn after_error(&mut self, error: &OperationError) -> Option<Event> {
+    async fn after_error(&mut self, error: &OperationError) -> Option<Bytes> {
         if !needs_resync(error) {
             tracing::debug!(%error, "an event stream ended");
             self.ended = true;
@@ -116,13 +133,23 @@ impl Following {
         }
         let cursor = self.feed.cursor().to_string();
         let data = resync(error, &cursor);
-        Some(
-            Event::default()
-                .event("resync")
-                .id(cursor)
-                .data(data.to_string()),
-        )
+        Some(Bytes::from(format!(
+            "event: resync\nid: {cursor}\ndata: {data}\n\n"
+        )))
     }
+}
+
+/// Events in the form of the stream. Their JSON holds no line breaks.
+fn piece_of(events: &[Arc<EventText>]) -> Bytes {
+    let mut piece = String::with_capacity(events.iter().map(|event| event.json.len() + 64).sum());
+    for event in events {
+        let EventText {
+            cursor, name, json, ..
+        } = &**event;
+        // Writing to a text cannot fail.
+        let _ = write!(piece, "id: {cursor}\nevent: {name}\ndata: {json}\n\n");
+    }
+    Bytes::from(piece)
 }
 
 /// Whether a follower has to start again, because nothing can follow its cursor.
@@ -141,12 +168,4 @@ pub(crate) fn resync(error: &OperationError, cursor: &str) -> serde_json::Value 
         "hint": error.hint(),
         "cursor": cursor,
     })
-}
-
-fn to_sse(event: &EventView) -> Event {
-    let data = serde_json::to_string(event).expect("an event view is plain data with text keys");
-    Event::default()
-        .id(&event.cursor)
-        .event(&event.event)
-        .data(data)
 }

@@ -8,9 +8,11 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
+use futures_util::SinkExt;
 use skep_model::token::Scope;
-use skep_operations::events::{EventFeed, EventFilter, FeedStart};
+use skep_operations::events::{EventFeed, EventFilter, EventText, FeedStart};
 use skep_operations::{ErrorCode, OperationError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -60,7 +62,7 @@ async fn follow(
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let sent = tokio::select! {
-            more = feed.next() => match more {
+            more = feed.next_texts() => match more {
                 Ok(events) => send_all(&mut socket, &events).await,
                 Err(error) => match after_error(&mut feed, filter, &error).await {
                     Some(text) => send(&mut socket, Message::text(text)).await,
@@ -90,14 +92,18 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
     matches!(sent, Ok(Ok(())))
 }
 
-async fn send_all(socket: &mut WebSocket, events: &[skep_operations::views::EventView]) -> bool {
-    for event in events {
-        let text = serde_json::to_string(event).expect("an event view is plain data");
-        if !send(socket, Message::text(text)).await {
-            return false;
+/// One frame for each event, all of them in one write.
+async fn send_all(socket: &mut WebSocket, events: &[Arc<EventText>]) -> bool {
+    let sending = async {
+        for event in events {
+            socket.feed(Message::text(event.json.clone())).await?;
         }
-    }
-    true
+        socket.flush().await
+    };
+    matches!(
+        tokio::time::timeout(SEND_TIMEOUT, sending).await,
+        Ok(Ok(()))
+    )
 }
 
 /// After a cursor that is of no use any more the stream goes on from now; other errors end it.

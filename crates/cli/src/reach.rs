@@ -9,13 +9,17 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::rustls::ServerConfig;
 
 /// Directory of the certificate authority, in that of the coordinator's data.
 const AUTHORITY_DIRECTORY: &str = "ca";
 /// Only the coordinator's user may look into it.
 const PRIVATE: u32 = 0o700;
+
+/// Connections that the system keeps until they are accepted. When all nodes come back at once,
+/// those beyond it try again after seconds; the system's own bound may be lower.
+const CONNECTIONS_WAITING_MAX: u32 = 8_192;
 
 /// The listeners of a coordinator.
 #[derive(Debug)]
@@ -31,8 +35,8 @@ pub(crate) struct Listeners {
 impl Listeners {
     /// Listens at `listen`. An address of one interface gets a second listener on loopback, for
     /// this machine's own commands and nodes.
-    pub(crate) async fn bind(listen: SocketAddr) -> Result<Self, Failure> {
-        let first = bind(listen).await?;
+    pub(crate) fn bind(listen: SocketAddr) -> Result<Self, Failure> {
+        let first = bind(listen)?;
         let address = first.local_addr()?;
         if address.ip().is_loopback() {
             return Ok(Self {
@@ -48,7 +52,7 @@ impl Listeners {
         let local = SocketAddr::new(loopback, address.port());
         let mut all = vec![first];
         if !address.ip().is_unspecified() {
-            all.push(bind(local).await?);
+            all.push(bind(local)?);
         }
         Ok(Self {
             all,
@@ -58,9 +62,18 @@ impl Listeners {
     }
 }
 
-async fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
-    let bound = TcpListener::bind(listen).await;
-    bound.map_err(|error| port_taken(listen, &error))
+fn bind(listen: SocketAddr) -> Result<TcpListener, Failure> {
+    let open = || {
+        let socket = match listen {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        // A port that was used a moment ago can be used again.
+        socket.set_reuseaddr(true)?;
+        socket.bind(listen)?;
+        socket.listen(CONNECTIONS_WAITING_MAX)
+    };
+    open().map_err(|error| port_taken(listen, &error))
 }
 
 fn port_taken(listen: SocketAddr, error: &std::io::Error) -> Failure {

@@ -15,6 +15,7 @@ use skep_model::command::{Actor, Command};
 use skep_model::ids::TokenId;
 use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
+use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey};
 use skep_operations::{ServerInfo, Services};
 use skep_scheduler::Policy;
@@ -50,7 +51,7 @@ pub(crate) struct Server {
 impl Server {
     /// Opens the data, recovers the log, listens and serves.
     pub(crate) async fn start(options: ServerOptions<'_>) -> Result<Self, Failure> {
-        let listeners = Listeners::bind(options.listen).await?;
+        let listeners = Listeners::bind(options.listen)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let data = DataDir::open(options.places.coordinator(), OpenOptions::default())
             .map_err(|error| storage(&error))?;
@@ -94,6 +95,7 @@ impl Server {
                 cluster,
                 started_at: SystemClock.wall(),
             },
+            event_texts: EventTexts::default(),
             subscribers: Arc::default(),
         });
         let places = options.places;

@@ -2,6 +2,7 @@
 
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
+use crate::events::EventTexts;
 use crate::join::JoinDesk;
 use crate::lookup;
 use parking_lot::Mutex;
@@ -55,6 +56,8 @@ pub struct Services {
     pub join: JoinDesk,
     /// About this process.
     pub server: ServerInfo,
+    /// Events as text, made once for all who follow them.
+    pub event_texts: EventTexts,
     /// How many callers follow the events.
     pub subscribers: Arc<AtomicUsize>,
 }

@@ -127,7 +127,7 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::TaskNotLive(_) => ErrorCode::TaskNotFound,
         Refusal::RunNotLive(_) => ErrorCode::RunNotFound,
-        Refusal::NodeUnknown(_) => ErrorCode::NodeNotFound,
+        Refusal::NodeUnknown(_) | Refusal::EnrolmentUnknown(_) => ErrorCode::NodeNotFound,
         Refusal::AgentUnknown(_) => ErrorCode::AgentNotFound,
         Refusal::TokenUnknown(_) => ErrorCode::TokenNotFound,
         Refusal::TaskState { .. } => ErrorCode::TaskStateConflict,
@@ -151,7 +151,6 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::JoinTokenUnknown(_) => ErrorCode::JoinTokenUnknown,
         Refusal::JoinTokenExpired(_) => ErrorCode::JoinTokenExpired,
         Refusal::JoinTokenUsedUp(_) => ErrorCode::JoinTokenUsedUp,
-        Refusal::EnrolmentUnknown(_) => ErrorCode::NodeNotFound,
         Refusal::InstanceOld(_) => ErrorCode::InstanceOld,
         Refusal::NodeCloned(_) => ErrorCode::NodeCloned,
     }

@@ -18,6 +18,7 @@ pub mod error_codes;
 pub mod events;
 mod exchange;
 mod fields;
+mod instances;
 pub mod join;
 mod lookup;
 mod nodes;
@@ -57,6 +58,7 @@ pub fn registry() -> Vec<Operation> {
         plans::operations(),
         nodes::operations(),
         agents::operations(),
+        instances::operations(),
         artifacts::operations(),
         events::operations(),
         tokens::operations(),

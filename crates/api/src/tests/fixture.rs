@@ -23,6 +23,7 @@ use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
 use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
+use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{ServerInfo, Services, tokens};
 use skep_scheduler::{CapabilityWeighted, Policy};
@@ -134,6 +135,7 @@ impl Coordinator {
                 cluster,
                 started_at: clock.wall(),
             },
+            event_texts: EventTexts::default(),
             subscribers: Arc::new(AtomicUsize::new(0)),
         });
         let api = ApiState::new(services);

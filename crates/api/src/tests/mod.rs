@@ -5,6 +5,7 @@ mod fixture;
 
 mod access;
 mod events;
+mod instances;
 mod joining;
 mod node_session;
 mod pages;

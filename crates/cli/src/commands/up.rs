@@ -10,6 +10,7 @@ use crate::places::{CoordinatorNote, read_token, write_json};
 use crate::server::{Server, ServerOptions};
 use crate::settings::Key;
 use crate::signals::shutdown_on_signals;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 
 pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
@@ -17,6 +18,7 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
         .strategy
         .unwrap_or_else(|| session.settings.setting(Key::Strategy).value);
     let stop = shutdown_on_signals();
+    raise_file_limit();
     if let Some(file) = &args.ready_file {
         // A file that an earlier coordinator left would say that this one is ready.
         remove_stale(file)?;
@@ -70,6 +72,16 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
     match failed {
         None => Ok(Exit::Ok),
         Some(failure) => Err(failure),
+    }
+}
+
+/// Each node and follower is an open file, and the usual soft limit is 1,024: this process may use
+/// what the system allows it.
+fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
     }
 }
 

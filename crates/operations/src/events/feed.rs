@@ -6,6 +6,7 @@
 use crate::context::Services;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
+use crate::events::texts::EventText;
 use crate::lookup;
 use crate::views::EventView;
 use serde::Deserialize;
@@ -31,7 +32,13 @@ pub struct EventFilter {
 }
 
 impl EventFilter {
-    fn admits(self, event: &EventView) -> bool {
+    fn admits(self, event: &EventText) -> bool {
+        self.run.is_none_or(|run| event.run == Some(run))
+            && self.task.is_none_or(|task| event.task == Some(task))
+    }
+
+    /// Whether the event is wanted by a reader of views.
+    pub(super) fn admits_view(self, event: &EventView) -> bool {
         self.run.is_none_or(|run| event.run == Some(run))
             && self.task.is_none_or(|task| event.task == Some(task))
     }
@@ -140,23 +147,47 @@ impl EventFeed {
     /// # Errors
     /// `cursor_expired`, `cursor_ahead`, or the archive broke.
     pub async fn ready(&mut self) -> Result<Vec<EventView>, OperationError> {
-        self.check_not_ahead().await?;
         loop {
-            let entries = read_after(&self.services, self.cursor, ENTRIES_PER_READ).await?;
-            let Some(last) = entries.last() else {
-                return Ok(Vec::new());
-            };
             let after = self.cursor;
-            self.cursor = end_of(last.index);
+            let entries = self.entries().await?;
             let events: Vec<_> = entries
                 .iter()
                 .flat_map(|entry| EventView::of(entry, after))
-                .filter(|event| self.filter.admits(event))
+                .filter(|event| self.filter.admits_view(event))
                 .collect();
-            if !events.is_empty() {
+            if entries.is_empty() || !events.is_empty() {
                 return Ok(events);
             }
         }
+    }
+
+    /// The same as texts that all followers share.
+    async fn ready_texts(&mut self) -> Result<Vec<Arc<EventText>>, OperationError> {
+        loop {
+            let after = self.cursor;
+            let entries = self.entries().await?;
+            let mut events = Vec::new();
+            for entry in &entries {
+                let texts = self.services.event_texts.of(entry);
+                let wanted = texts
+                    .iter()
+                    .filter(|text| text.cursor > after && self.filter.admits(text));
+                events.extend(wanted.cloned());
+            }
+            if entries.is_empty() || !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+
+    /// Entries after the cursor that are there already; the cursor moves behind them.
+    async fn entries(&mut self) -> Result<Vec<Arc<EntryEvents>>, OperationError> {
+        self.check_not_ahead().await?;
+        let entries = read_after(&self.services, self.cursor, ENTRIES_PER_READ).await?;
+        if let Some(last) = entries.last() {
+            self.cursor = end_of(last.index);
+        }
+        Ok(entries)
     }
 
     /// The next wanted events; waits until there are some. Can be dropped and called again
@@ -170,18 +201,35 @@ impl EventFeed {
             if !events.is_empty() {
                 return Ok(events);
             }
-            match self.news.recv().await {
-                Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
-                    // What is queued says nothing new: it is all read from the cursor.
-                    while self.news.try_recv().is_ok() {}
-                }
-                Err(broadcast::error::RecvError::Closed) => {
-                    return Err(OperationError::new(
-                        ErrorCode::Stopped,
-                        "the coordinator has stopped",
-                    ));
-                }
+            self.wait_for_news().await?;
+        }
+    }
+
+    /// The same as texts that all followers share.
+    ///
+    /// # Errors
+    /// See [`EventFeed::next`].
+    pub async fn next_texts(&mut self) -> Result<Vec<Arc<EventText>>, OperationError> {
+        loop {
+            let events = self.ready_texts().await?;
+            if !events.is_empty() {
+                return Ok(events);
             }
+            self.wait_for_news().await?;
+        }
+    }
+
+    async fn wait_for_news(&mut self) -> Result<(), OperationError> {
+        match self.news.recv().await {
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => {
+                // What is queued says nothing new: it is all read from the cursor.
+                while self.news.try_recv().is_ok() {}
+                Ok(())
+            }
+            Err(broadcast::error::RecvError::Closed) => Err(OperationError::new(
+                ErrorCode::Stopped,
+                "the coordinator has stopped",
+            )),
         }
     }
 }

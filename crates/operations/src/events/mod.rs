@@ -2,10 +2,12 @@
 
 mod feed;
 mod listing;
+mod texts;
 
 pub(crate) use feed::newest;
 pub use feed::{EventFeed, EventFilter};
 pub use listing::FeedStart;
+pub use texts::{EventText, EventTexts};
 
 use crate::declare::{READ, read};
 use crate::operation::Operation;

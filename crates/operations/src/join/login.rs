@@ -41,7 +41,6 @@ struct Challenge {
     nonce: String,
 }
 
-#[expect(clippy::unused_async, reason = "all handlers have this form")]
 async fn challenge(context: Context, _: NoParameters) -> Result<Challenge, OperationError> {
     let mut random = [0_u8; 16];
     getrandom::fill(&mut random)
@@ -81,7 +80,6 @@ struct NodeSession {
     expires_in_s: u64,
 }
 
-#[expect(clippy::unused_async, reason = "all handlers have this form")]
 async fn login(
     context: Context,
     _: NoParameters,
