@@ -17,7 +17,7 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey};
-use skep_operations::{ServerInfo, Services};
+use skep_operations::{MemoryGauge, ServerInfo, Services};
 use skep_scheduler::Policy;
 use skep_store::{DataDir, OpenOptions, Store, StoreError};
 use std::net::SocketAddr;
@@ -25,6 +25,10 @@ use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
+
+/// Share of the machine's memory (or of its cgroup's) that a coordinator may use before it takes in
+/// no new work, in percent.
+const MEMORY_SHARE_PERCENT: u64 = 75;
 
 /// What a coordinator is started with.
 #[derive(Debug)]
@@ -60,18 +64,7 @@ impl Server {
         let cluster = store.cluster();
         let (recovered, journal) = store.recover().map_err(|error| storage(&error))?;
         let task_tokens = TaskTokenKey::new(*data.secret());
-        let network = listeners
-            .public
-            .map(|public| {
-                Network::prepare(&options.places.coordinator(), public, options.advertise)
-            })
-            .transpose()?;
-        let (reach, tls) = network.map(|network| (network.reach, network.tls)).unzip();
-        let join = JoinDesk {
-            reach,
-            challenges: ChallengeKey::new(random_bytes()?),
-            sessions: NodeSessionKey::derived_from(data.secret()),
-        };
+        let (join, tls) = join_desk(&options, &listeners, data.secret())?;
         let (engine, policy) = engine(
             recovered,
             options.strategy,
@@ -95,6 +88,7 @@ impl Server {
                 cluster,
                 started_at: SystemClock.wall(),
             },
+            memory: MemoryGauge::new(memory_limit()?),
             event_texts: EventTexts::default(),
             subscribers: Arc::default(),
         });
@@ -175,6 +169,24 @@ fn serve(
     tokio::spawn(skep_api::serve(listeners, tls, state, stop))
 }
 
+/// What lets other machines in, and how they are spoken to.
+fn join_desk(
+    options: &ServerOptions<'_>,
+    listeners: &Listeners,
+    secret: &[u8; 32],
+) -> Result<(JoinDesk, Option<Arc<ServerConfig>>), Failure> {
+    let data = options.places.coordinator();
+    let prepare = |public| Network::prepare(&data, public, options.advertise);
+    let network = listeners.public.map(prepare).transpose()?;
+    let (reach, tls) = network.map(|network| (network.reach, network.tls)).unzip();
+    let desk = JoinDesk {
+        reach,
+        challenges: ChallengeKey::new(random_bytes()?),
+        sessions: NodeSessionKey::derived_from(secret),
+    };
+    Ok((desk, tls))
+}
+
 fn engine(
     recovered: skep_coordinator::ports::Recovered,
     strategy: &str,
@@ -223,6 +235,15 @@ fn halted(reason: &str) -> Failure {
     Failure::new(Exit::Storage, "coordinator_halted", reason).hint(
         "nothing that was acknowledged is lost; check the disk, then start the coordinator again",
     )
+}
+
+/// Bytes of memory at which no new work is taken in.
+fn memory_limit() -> Result<u64, Failure> {
+    let machine = skep_node::measured_hardware().map_err(|error| {
+        let message = chain(&error);
+        Failure::new(Exit::Failed, "memory_unknown", message)
+    })?;
+    Ok(machine.memory_bytes / 100 * MEMORY_SHARE_PERCENT)
 }
 
 fn random_bytes() -> Result<[u8; 32], Failure> {

@@ -33,6 +33,19 @@ pub use server_certificate::{ServerCertificate, ShownCertificate};
 /// SHA-256 of a certificate authority's certificate: what join tokens pin.
 pub type Fingerprint = [u8; 32];
 
+/// A fingerprint as 64 hexadecimal digits.
+pub fn fingerprint_text(fingerprint: &Fingerprint) -> String {
+    hex::encode(fingerprint)
+}
+
+/// Reads 64 hexadecimal digits.
+///
+/// # Errors
+/// The text is something else.
+pub fn parse_fingerprint(text: &str) -> Result<Fingerprint, HexError> {
+    hex::decode(text)
+}
+
 /// A text that is not the hexadecimal form of so many bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it should be {digits} hexadecimal digits")]

@@ -4,7 +4,7 @@ use crate::error::NodeError;
 use crate::files::replace_file;
 use serde::{Deserialize, Serialize};
 use skep_client::{BaseUrl, ClientError, Dial};
-use skep_identity::{NodeKey, pinned_client_config};
+use skep_identity::{NodeKey, fingerprint_text, parse_fingerprint, pinned_client_config};
 use skep_model::ids::{ClusterId, NodeId};
 use std::fmt;
 use std::fs;
@@ -45,7 +45,7 @@ impl Membership {
             cluster,
             node,
             name,
-            fingerprint: hex(&fingerprint),
+            fingerprint: fingerprint_text(&fingerprint),
             addresses,
         }
     }
@@ -97,8 +97,8 @@ impl Membership {
             path: PathBuf::from(FILE),
             detail,
         };
-        let fingerprint = unhex(&self.fingerprint)
-            .ok_or_else(|| damaged("`fingerprint` should be 64 hexadecimal digits".to_owned()))?;
+        let fingerprint = parse_fingerprint(&self.fingerprint)
+            .map_err(|error| damaged(format!("`fingerprint`: {error}")))?;
         let parse = |address: &String| BaseUrl::parse(&format!("https://{address}"));
         let bases: Result<Vec<BaseUrl>, ClientError> = self.addresses.iter().map(parse).collect();
         let mut bases = bases?.into_iter();
@@ -136,19 +136,4 @@ impl fmt::Debug for Access {
             Self::Key { membership, .. } => write!(f, "Key({})", membership.node),
         }
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let mut bytes = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (position, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * position..2 * position + 2], 16).ok()?;
-    }
-    Some(bytes)
 }

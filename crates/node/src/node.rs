@@ -104,8 +104,7 @@ impl std::fmt::Display for NodeExit {
                 f,
                 "the token was refused: {reason}; give the node a token that has the scope `node`"
             ),
-            Self::Session { reason, .. } => f.write_str(reason),
-            Self::Untrusted { reason } => f.write_str(reason),
+            Self::Session { reason, .. } | Self::Untrusted { reason } => f.write_str(reason),
             Self::StoppedAtOnce => f.write_str("the node was told to stop at once"),
             Self::SpoolBroken { reason } => {
                 write!(f, "results can no longer be made durable: {reason}")

@@ -5,6 +5,7 @@ use crate::error_codes::ErrorCode;
 use crate::events::EventTexts;
 use crate::join::JoinDesk;
 use crate::lookup;
+use crate::memory::MemoryGauge;
 use parking_lot::Mutex;
 use skep_coordinator::ports::{Clock, Entropy};
 use skep_coordinator::{Hive, TaskTokenKey};
@@ -22,6 +23,8 @@ use std::time::Duration;
 
 /// How long an answer of the log is waited for before the outcome is said to be unknown.
 const PROPOSE_TIMEOUT: Duration = Duration::from_secs(30);
+/// When a caller may try again who was refused for lack of memory: tasks have to end first.
+const MEMORY_RETRY_MS: u64 = 5_000;
 
 /// What the coordinator says about itself.
 #[derive(Debug, Clone)]
@@ -56,6 +59,8 @@ pub struct Services {
     pub join: JoinDesk,
     /// About this process.
     pub server: ServerInfo,
+    /// How large this process is, and may be.
+    pub memory: MemoryGauge,
     /// Events as text, made once for all who follow them.
     pub event_texts: EventTexts,
     /// How many callers follow the events.
@@ -198,6 +203,17 @@ impl Context {
         Err(OperationError::new(ErrorCode::StorageLow, detail))
     }
 
+    /// New work is refused before the process is killed for its size.
+    fn refuse_when_memory_is_short(&self) -> Result<(), OperationError> {
+        match self.services.memory.excess(self.services.clock.as_ref()) {
+            None => Ok(()),
+            Some(excess) => Err(
+                OperationError::new(ErrorCode::Overloaded, excess.to_string())
+                    .retry_after_ms(MEMORY_RETRY_MS),
+            ),
+        }
+    }
+
     /// Puts a command into the log and waits until it is durable and applied.
     ///
     /// # Errors
@@ -208,6 +224,7 @@ impl Context {
             Command::SubmitRun { .. } | Command::SubmitTasks { .. }
         ) {
             self.refuse_when_space_is_low()?;
+            self.refuse_when_memory_is_short()?;
         }
         let proposed = self.services.hive.propose(self.caller.actor(), command);
         let Ok(answer) = tokio::time::timeout(PROPOSE_TIMEOUT, proposed).await else {

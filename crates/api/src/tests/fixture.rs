@@ -25,7 +25,7 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
-use skep_operations::{ServerInfo, Services, tokens};
+use skep_operations::{MemoryGauge, ServerInfo, Services, tokens};
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
 use skep_wire::{
@@ -135,6 +135,7 @@ impl Coordinator {
                 cluster,
                 started_at: clock.wall(),
             },
+            memory: MemoryGauge::new(u64::MAX),
             event_texts: EventTexts::default(),
             subscribers: Arc::new(AtomicUsize::new(0)),
         });

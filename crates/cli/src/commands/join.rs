@@ -10,7 +10,9 @@ use crate::output::{bytes, note};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use skep_client::{BaseUrl, Client, ClientError, Dial};
-use skep_identity::{JoinToken, JoinTokenError, NodeKey, join_message, pinned_client_config};
+use skep_identity::{
+    JoinToken, JoinTokenError, NodeKey, fingerprint_text, join_message, pinned_client_config,
+};
 use skep_model::ids::{ClusterId, JoinTokenId, NodeId};
 use skep_model::join::JoinKind;
 use skep_model::node::{Hardware, NodeClass};
@@ -18,6 +20,8 @@ use skep_node::{Membership, measured_hardware};
 use std::io::Read;
 use std::path::Path;
 
+/// Digits of the authority's fingerprint that are shown.
+const PIN_DIGITS: usize = 16;
 /// Bytes of a token that is read from stdin.
 const TOKEN_BYTES_MAX: u64 = 8 << 10;
 
@@ -168,10 +172,8 @@ fn announce(
     admission: &Admission,
 ) -> Result<(), Failure> {
     let hardware = measured_hardware().unwrap_or_default();
-    let pin: String = token.fingerprint[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut pin = fingerprint_text(&token.fingerprint);
+    pin.truncate(PIN_DIGITS);
     let document = json!({
         "node": admission.node,
         "name": name,

@@ -131,6 +131,12 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "The disk refused it. Free space, then run the same `skep join` again: it costs no further use of the token.",
     ),
     (
+        "memory_unknown",
+        Exit::Failed,
+        "The memory of this machine cannot be measured",
+        "The coordinator has to know how large it may grow. Check that /proc is mounted.",
+    ),
+    (
         "merge_failed",
         Exit::Invalid,
         "The results of parts cannot be joined",
