@@ -3,10 +3,10 @@
 use crate::partition::{MergeFile, MergeWord, PartitionFile};
 use crate::position::{At, Position};
 use crate::quantity::{Cpu, Duration, Size};
+pub use crate::retry_file::RetryFile;
 use crate::schema::{Either, Named, OneOrMore};
 use schemars::JsonSchema;
 use serde::Serialize;
-use skep_model::attempt::FailureClass;
 use skep_model::isolation::IsolationLevel;
 use skep_model::requirements::{AffinitySense, Proficiency};
 use skep_model::task::{Delivery, Priority};
@@ -380,22 +380,4 @@ pub struct AffinityFile {
     /// How much it counts, 1 to 100; without it the rule binds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight: Option<At<u8>>,
-}
-
-/// When a failed attempt is followed by another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct RetryFile {
-    /// Attempts after the first one.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub count: Option<u32>,
-    /// Upper bound of the first delay; it doubles each time. One second unless said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backoff: Option<Duration>,
-    /// Largest upper bound; 30 seconds unless said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub backoff_max: Option<Duration>,
-    /// Which failures are retried; all unless said.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub on: Option<Vec<FailureClass>>,
 }

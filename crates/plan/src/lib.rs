@@ -30,6 +30,7 @@ mod partition;
 mod position;
 mod quantity;
 mod read;
+mod retry_file;
 mod schema;
 mod settings;
 mod strategy;

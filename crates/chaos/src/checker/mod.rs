@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod breakages;
 mod executions;
+#[cfg(test)]
+mod good_history;
 mod streams;
 mod submissions;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Each rule has to fail on a history made to break it, and no rule on a good one.
 
-use super::breakages::{BREAKAGES, event, finished, good, listed, replace};
+use super::breakages::{BREAKAGES, replace};
+use super::good_history::{event, finished, good, listed};
 use super::{Rule, check};
 use serde_json::json;
 use std::collections::BTreeSet;
