@@ -41,12 +41,14 @@ pub fn create(
     destination: &Path,
     options: CreateOptions,
 ) -> Result<Summary, BackupError> {
+    if !data_dir.join(DATABASE).exists() {
+        return Err(BackupError::NoDataDirectory {
+            path: data_dir.to_owned(),
+        });
+    }
     let data_dir = data_dir
         .canonicalize()
         .map_err(BackupError::file("resolve", data_dir))?;
-    if !data_dir.join(DATABASE).exists() {
-        return Err(BackupError::NoDataDirectory { path: data_dir });
-    }
     refuse_inside(&data_dir, destination)?;
     refuse_damage_of_a_stopped_one(&data_dir)?;
     let draft = Draft::begin(destination, "partial")?;

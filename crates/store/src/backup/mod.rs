@@ -17,13 +17,15 @@
 //! All of it is as secret as the data directory, and readable by its owner only; `ca/` may hold a
 //! private key. The secret that signs task tokens is not part of it: a restored coordinator makes
 //! its own, and attempts of the old cluster can hand in nothing. Tokens of the API and
-//! idempotency keys are rows, and go on working.
+//! idempotency keys are rows, and go on working. Nodes, machines that joined, join tokens and
+//! tokens of nodes are rows too: the first start lets go of them ([`owes_farewell`]).
 //!
 //! The hashes tell damage from what was written. They do not tell who wrote it: whoever can change
 //! all files can make a manifest that fits. Keep [`Summary::manifest`] elsewhere if that matters.
 
 mod create;
 mod error;
+mod farewell;
 mod files;
 mod manifest;
 mod restore;
@@ -40,6 +42,7 @@ mod tests;
 
 pub use create::{CreateOptions, create};
 pub use error::BackupError;
+pub use farewell::{farewell_said, owes_farewell};
 pub use manifest::{LeftOut, LogPlace, StatePlace, WhyLeftOut};
 pub use restore::restore;
 pub use verify::verify;

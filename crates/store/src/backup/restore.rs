@@ -1,6 +1,7 @@
 //! Makes a data directory from a backup, as another installation.
 
 use super::error::BackupError;
+use super::farewell;
 use super::files::{self, Draft};
 use super::verify::{check, same_content};
 use super::{ARTIFACTS, BLOBS, DATABASE, LOGS, Summary};
@@ -14,8 +15,8 @@ use std::path::Path;
 /// Checks the backup as [`super::verify`] does, and makes an empty or new directory a data
 /// directory that a coordinator goes on from. The directory gets its name when it is complete.
 ///
-/// It is another installation, with the id given: nodes of the old one have to join again, and
-/// the old one may even go on. [`crate::Archive::restored_from`] tells where it came from.
+/// It is another installation, with the id given: nodes of the old one have to join again, see
+/// [`super::owes_farewell`], and the old one may even go on. [`crate::Archive::restored_from`] tells where it came from.
 pub fn restore(
     backup: &Path,
     data_dir: &Path,
@@ -49,6 +50,7 @@ pub fn restore(
     connection
         .close()
         .map_err(|(_, error)| StoreError::database("close the restored copy of")(error))?;
+    farewell::owe(draft.path())?;
     tracing::info!(
         from = %draft.path().display(),
         to = %draft.target().display(),

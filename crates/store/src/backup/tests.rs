@@ -1,6 +1,8 @@
 //! Backups are made beside a writer, checked, restored, and gone on from.
 
-use super::{BackupError, CreateOptions, Summary, create, restore, verify};
+use super::{
+    BackupError, CreateOptions, Summary, create, farewell_said, owes_farewell, restore, verify,
+};
 use crate::fixtures::{
     clock_checkpoint, derived_events, digest, entries, finished, history, journal_in, options,
     read_everything, report, task_id, write_everything,
@@ -123,6 +125,9 @@ fn a_restored_backup_holds_what_was_there_and_goes_on_as_another_cluster() {
     let owner = DataDir::open(&restored, options()).unwrap();
     let old_owner = DataDir::open(fixture.data(), options()).unwrap();
     assert_ne!(owner.secret(), old_owner.secret());
+    assert!(owes_farewell(&owner) && !owes_farewell(&old_owner));
+    farewell_said(&owner).unwrap();
+    assert!(!owes_farewell(&owner));
     let blob = owner
         .blobs()
         .unwrap()
