@@ -2,6 +2,7 @@
 
 mod families;
 mod nodes;
+mod operating;
 
 pub(crate) use families::{
     AggregateArgs, ArtifactCommand, ConfigCommand, MergeCommand, TaskCommand, TokenCommand,
@@ -11,6 +12,8 @@ pub(crate) use nodes::{
     DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeProfileArgs, NodeSetArgs,
     NodeStartArgs,
 };
+
+pub(crate) use operating::{BackupCommand, DebugCommand, ServiceArgs, ServiceCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use skep_model::limits::TASKS_PER_SUBMISSION_MAX;
@@ -134,6 +137,21 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ArtifactCommand,
     },
+    /// Back up the data of a coordinator, check backups, and start anew from one
+    Backup {
+        #[command(subcommand)]
+        command: BackupCommand,
+    },
+    /// Keep a node or the coordinator running by systemd
+    Service {
+        #[command(subcommand)]
+        command: ServiceCommand,
+    },
+    /// Help to find a fault
+    Debug {
+        #[command(subcommand)]
+        command: DebugCommand,
+    },
     /// Join the results of parts; merges of plans run this
     #[command(hide = true)]
     Merge {
@@ -168,6 +186,13 @@ pub(crate) struct UpArgs {
     /// Address that join tokens name, instead of those of this machine; may be repeated
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) advertise: Vec<String>,
+    /// Announce the coordinator on the local network (mDNS), for `skep node discover`. It tells
+    /// everybody there name, addresses and swarm; joining needs a token all the same
+    #[arg(long)]
+    pub(crate) announce: bool,
+    /// Announce on this interface only, e.g. eth0 or 192.168.1.0/24; may be repeated
+    #[arg(long = "interface", value_name = "NAME", requires = "announce")]
+    pub(crate) interfaces: Vec<String>,
     /// Write url and token file here, as JSON, when ready; with a join token if others can join
     #[arg(long, value_name = "FILE")]
     pub(crate) ready_file: Option<PathBuf>,

@@ -2,9 +2,11 @@
 //! and of the command line itself. `docs/errors/` is generated from here.
 
 mod command_line;
+mod operating;
 mod titles;
 
 use command_line::COMMAND_LINE;
+use operating::OPERATING;
 use serde_json::{Map, Value};
 use skep_plan::ErrorCode as PlanCode;
 use skep_wire::FaultCode;
@@ -91,7 +93,7 @@ pub(crate) fn all() -> Value {
             .entry(format!("{code}.md"))
             .or_insert(Value::String(text));
     };
-    for (code, exit, title, advice) in COMMAND_LINE {
+    for (code, exit, title, advice) in COMMAND_LINE.iter().chain(OPERATING) {
         add(code, format!("Exit code: {}.", *exit as u8), title, advice);
     }
     for (code, title, advice) in ATTEMPTS {

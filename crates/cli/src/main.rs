@@ -3,6 +3,7 @@
 //! This crate may not: contain logic of the swarm. What a command decides is decided by an
 //! operation of the coordinator; what it does here is to ask, to show, and to set exit codes.
 
+mod announcing;
 mod api;
 mod args;
 mod commands;
@@ -10,12 +11,16 @@ mod connection;
 mod error_pages;
 mod event_follower;
 mod exit;
+mod farewell;
+mod file_upkeep;
 mod local_nodes;
+mod opened_data;
 mod output;
 mod places;
 mod plan_input;
 mod progress;
 mod reach;
+mod redaction;
 mod server;
 mod settings;
 mod signals;
@@ -161,6 +166,9 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
         Command::Node { command } => Box::pin(commands::node::run(&session, command)).await,
         Command::Task { command } => commands::task::run(&session, command).await,
         Command::Artifact { command } => commands::artifact::run(&session, command).await,
+        Command::Backup { command } => commands::backup::run(&session, command).await,
+        Command::Service { command } => commands::service::run(&session, &command),
+        Command::Debug { command } => commands::debug_bundle::run(&session, command).await,
         Command::Merge { command } => commands::merge::run(&command),
         Command::Schema { name } => {
             let schema = match name {
@@ -181,7 +189,10 @@ fn session(cli: &Cli, matches: &ArgMatches, output: Output) -> Result<Session, F
     let mut settings = Settings::load(&places, &std::env::current_dir()?);
     settings.take_arguments(matches);
     // These say themselves what is wrong with the files.
-    let looks_at_settings = matches!(cli.command, Command::Config { .. } | Command::Doctor { .. });
+    let looks_at_settings = matches!(
+        cli.command,
+        Command::Config { .. } | Command::Doctor { .. } | Command::Debug { .. }
+    );
     if let Some(failure) = settings.failure().filter(|_| !looks_at_settings) {
         return Err(failure);
     }

@@ -26,6 +26,9 @@ pub(crate) struct CoordinatorNote {
     pub(crate) url: String,
     /// File with an admin token, mode 0600.
     pub(crate) token_file: PathBuf,
+    /// `HOST:PORT` under which other machines reach it; none on loopback.
+    #[serde(default)]
+    pub(crate) addresses: Vec<String>,
 }
 
 impl Places {

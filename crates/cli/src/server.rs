@@ -1,6 +1,10 @@
 //! Wires a coordinator together: store, hive, API. The one place that knows all of them.
 
-use crate::exit::{Exit, Failure, chain};
+use crate::announcing::{self, Announced};
+use crate::exit::{Exit, Failure};
+use crate::farewell::say_farewell;
+use crate::file_upkeep::FileUpkeep;
+use crate::opened_data::{self, OpenedData};
 use crate::places::{CoordinatorNote, Places, read_token, write_private};
 use crate::reach::{Listeners, Network};
 use parking_lot::Mutex;
@@ -10,16 +14,17 @@ use skep_coordinator::{
     CHECKPOINT_EVENTS_DEFAULT, Ended, Engine, EngineOptions, Hive, HiveThreads, LeaseTimers, Now,
     Parts, TaskTokenKey,
 };
+use skep_discovery::{Announcer, InterfaceFilter};
 use skep_identity::ChallengeKey;
 use skep_model::command::{Actor, Command};
-use skep_model::ids::TokenId;
+use skep_model::ids::{ClusterId, TokenId};
 use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
-use skep_operations::join::{JoinDesk, NodeSessionKey};
+use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{MemoryGauge, ServerInfo, Services};
 use skep_scheduler::Policy;
-use skep_store::{DataDir, OpenOptions, Store, StoreError};
+use skep_store::{DataDir, RetentionPolicy};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -38,6 +43,10 @@ pub(crate) struct ServerOptions<'a> {
     /// `HOST:PORT` under which other machines reach it, instead of this machine's addresses.
     pub(crate) advertise: &'a [String],
     pub(crate) strategy: &'a str,
+    /// How long what is final is kept.
+    pub(crate) retention: RetentionPolicy,
+    /// Where to announce it when other machines can join; nowhere without.
+    pub(crate) announce: Option<InterfaceFilter>,
 }
 
 /// A running coordinator of this process.
@@ -48,6 +57,8 @@ pub(crate) struct Server {
     pub(crate) is_public: bool,
     pub(crate) hive: Hive,
     threads: HiveThreads,
+    file_upkeep: FileUpkeep,
+    announcer: Option<Announcer>,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -57,14 +68,20 @@ impl Server {
     pub(crate) async fn start(options: ServerOptions<'_>) -> Result<Self, Failure> {
         let listeners = Listeners::bind(options.listen)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let data = DataDir::open(options.places.coordinator(), OpenOptions::default())
-            .map_err(|error| storage(&error))?;
-        let store = Store::open(&data).map_err(|error| storage(&error))?;
-        let archive = store.archive();
-        let cluster = store.cluster();
-        let (recovered, journal) = store.recover().map_err(|error| storage(&error))?;
-        let task_tokens = TaskTokenKey::new(*data.secret());
-        let (join, tls) = join_desk(&options, &listeners, data.secret())?;
+        let directory = options.places.coordinator();
+        let (opened, recovered, journal) =
+            opened_data::open(&directory, options.retention, &clock)?;
+        let task_tokens = TaskTokenKey::new(*opened.data.secret());
+        let network = listeners
+            .public
+            .map(|public| Network::prepare(&directory, public, options.advertise))
+            .transpose()?;
+        let (reach, tls) = network.map(|network| (network.reach, network.tls)).unzip();
+        let announced = announced(&options, listeners.public, reach.as_ref(), opened.cluster);
+        let addresses = reach
+            .as_ref()
+            .map_or_else(Vec::new, |reach: &Reach| reach.addresses.clone());
+        let join = join_desk(reach, &opened.data)?;
         let (engine, policy) = engine(
             recovered,
             options.strategy,
@@ -72,50 +89,32 @@ impl Server {
             clock.as_ref(),
         )?;
         let (hive, threads) = Hive::start(engine, Box::new(journal), Arc::clone(&clock), policy)?;
-        let services = Arc::new(Services {
-            hive: hive.clone(),
-            archive,
-            blobs: data.blobs().map_err(|error| storage(&error))?,
-            logs: data.attempt_logs().map_err(|error| storage(&error))?,
-            // Held for as long as the coordinator runs: one owner per data directory.
-            data_dir: data,
-            clock,
-            entropy: Mutex::new(Box::new(SystemEntropy)),
-            task_tokens,
-            join,
-            server: ServerInfo {
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                cluster,
-                started_at: SystemClock.wall(),
-            },
-            memory: MemoryGauge::new(memory_limit()?),
-            event_texts: EventTexts::default(),
-            subscribers: Arc::default(),
-        });
+        say_farewell(&hive, &opened.data).await?;
+        let file_upkeep = opened.file_upkeep(options.retention, &clock)?;
+        let services = services(opened, hive.clone(), clock, task_tokens, join)?;
         let places = options.places;
-        ensure_token(&hive, &places.admin_token(), "cli", Scope::Admin, "swu1_").await?;
-        ensure_token(
-            &hive,
-            &places.node_token(),
-            "local nodes",
-            Scope::Node,
-            "swn1_",
-        )
-        .await?;
+        ensure_tokens(&hive, places).await?;
         let stop = CancellationToken::new();
-        let state = ApiState::new(services);
+        let state = ApiState::new(Arc::new(services));
         let note = CoordinatorNote {
             url: format!("http://{}", listeners.local),
             token_file: places.admin_token(),
+            addresses,
         };
         let is_public = listeners.public.is_some();
         let serving = serve(listeners.all, tls, state, stop.clone());
         places.leave_note(&note)?;
+        let announcer = match announced {
+            Some(announced) => announcing::announce(announced).await,
+            None => None,
+        };
         Ok(Self {
             note,
             is_public,
             hive,
             threads,
+            file_upkeep,
+            announcer,
             stop,
             serving,
         })
@@ -137,6 +136,9 @@ impl Server {
 
     /// Ends streams and requests, then writes what is pending.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
+        if let Some(announcer) = self.announcer {
+            announcing::end(announcer).await;
+        }
         self.stop.cancel();
         self.hive.shut_down();
         let ended = self.hive.ended().await;
@@ -145,8 +147,12 @@ impl Server {
             Ok(Err(error)) => tracing::warn!(%error, "the listener ended with an error"),
             Err(error) => tracing::warn!(%error, "the server task failed"),
         }
-        let threads = self.threads;
-        tokio::task::spawn_blocking(move || threads.join())
+        let (threads, file_upkeep) = (self.threads, self.file_upkeep);
+        let join = move || {
+            threads.join();
+            file_upkeep.stop();
+        };
+        tokio::task::spawn_blocking(join)
             .await
             .map_err(|error| Failure::new(Exit::Failed, "stop_failed", error.to_string()))?;
         match ended {
@@ -154,6 +160,64 @@ impl Server {
             Ended::Halted(reason) => Err(halted(&reason)),
         }
     }
+}
+
+/// What is announced: nothing on loopback, where nobody else could come.
+fn announced(
+    options: &ServerOptions<'_>,
+    public: Option<SocketAddr>,
+    reach: Option<&Reach>,
+    cluster: ClusterId,
+) -> Option<Announced> {
+    let filter = options.announce.clone()?;
+    let (Some(public), Some(reach)) = (public, reach) else {
+        tracing::warn!("the coordinator is not announced: it listens on loopback only");
+        return None;
+    };
+    Some(Announced {
+        cluster,
+        fingerprint: reach.fingerprint,
+        public,
+        filter,
+    })
+}
+
+fn join_desk(reach: Option<Reach>, data: &DataDir) -> Result<JoinDesk, Failure> {
+    Ok(JoinDesk {
+        reach,
+        challenges: ChallengeKey::new(random_bytes()?),
+        sessions: NodeSessionKey::derived_from(data.secret()),
+    })
+}
+
+fn services(
+    opened: OpenedData,
+    hive: Hive,
+    clock: Arc<dyn Clock>,
+    task_tokens: TaskTokenKey,
+    join: JoinDesk,
+) -> Result<Services, Failure> {
+    let server = ServerInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cluster: opened.cluster,
+        started_at: SystemClock.wall(),
+    };
+    Ok(Services {
+        hive,
+        archive: opened.archive,
+        blobs: opened.blobs,
+        logs: opened.logs,
+        // Held for as long as the coordinator runs: one owner per data directory.
+        data_dir: opened.data,
+        clock,
+        entropy: Mutex::new(Box::new(SystemEntropy)),
+        task_tokens,
+        join,
+        server,
+        memory: MemoryGauge::new(memory_limit()?),
+        event_texts: EventTexts::default(),
+        subscribers: Arc::default(),
+    })
 }
 
 #[expect(
@@ -167,24 +231,6 @@ fn serve(
     stop: CancellationToken,
 ) -> tokio::task::JoinHandle<std::io::Result<()>> {
     tokio::spawn(skep_api::serve(listeners, tls, state, stop))
-}
-
-/// What lets other machines in, and how they are spoken to.
-fn join_desk(
-    options: &ServerOptions<'_>,
-    listeners: &Listeners,
-    secret: &[u8; 32],
-) -> Result<(JoinDesk, Option<Arc<ServerConfig>>), Failure> {
-    let data = options.places.coordinator();
-    let prepare = |public| Network::prepare(&data, public, options.advertise);
-    let network = listeners.public.map(prepare).transpose()?;
-    let (reach, tls) = network.map(|network| (network.reach, network.tls)).unzip();
-    let desk = JoinDesk {
-        reach,
-        challenges: ChallengeKey::new(random_bytes()?),
-        sessions: NodeSessionKey::derived_from(secret),
-    };
-    Ok((desk, tls))
 }
 
 fn engine(
@@ -218,15 +264,6 @@ fn engine(
     Ok((engine, policy))
 }
 
-fn storage(error: &StoreError) -> Failure {
-    let text = chain(error);
-    match error {
-        StoreError::InUse { .. } => Failure::new(Exit::Conflict, "data_dir_in_use", text)
-            .hint("stop the other coordinator, or choose another directory with SKEP_HOME"),
-        _ => Failure::new(Exit::Storage, "store_unusable", text),
-    }
-}
-
 fn damaged(detail: &str) -> Failure {
     Failure::new(Exit::Storage, "store_damaged", detail)
 }
@@ -240,7 +277,7 @@ fn halted(reason: &str) -> Failure {
 /// Bytes of memory at which no new work is taken in.
 fn memory_limit() -> Result<u64, Failure> {
     let machine = skep_node::measured_hardware().map_err(|error| {
-        let message = chain(&error);
+        let message = crate::exit::chain(&error);
         Failure::new(Exit::Failed, "memory_unknown", message)
     })?;
     Ok(machine.memory_bytes / 100 * MEMORY_SHARE_PERCENT)
@@ -253,6 +290,13 @@ fn random_bytes() -> Result<[u8; 32], Failure> {
         Failure::new(Exit::Failed, "no_randomness", message)
     })?;
     Ok(bytes)
+}
+
+/// Makes sure that the commands and the nodes of this user have tokens.
+async fn ensure_tokens(hive: &Hive, places: &Places) -> Result<(), Failure> {
+    let (admin, node) = (places.admin_token(), places.node_token());
+    ensure_token(hive, &admin, "cli", Scope::Admin, "swu1_").await?;
+    ensure_token(hive, &node, "local nodes", Scope::Node, "swn1_").await
 }
 
 /// Makes sure that the token file holds a token that the coordinator knows.

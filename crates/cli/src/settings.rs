@@ -9,6 +9,7 @@ use clap::ArgMatches;
 use clap::ValueEnum;
 use clap::parser::ValueSource;
 use serde_json::json;
+use skep_store::{EVENTS_KEPT_MS, HISTORY_KEPT_MS, RetentionPolicy};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,13 @@ const FILE_NAME: &str = "config.toml";
 const PROJECT_DIR: &str = ".skep";
 /// Bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 64 << 10;
+const DAY_MS: u64 = 86_400_000;
+/// Days of [`HISTORY_KEPT_MS`].
+const HISTORY_DAYS_DEFAULT: &str = "30";
+/// Days of [`EVENTS_KEPT_MS`].
+const EVENTS_DAYS_DEFAULT: &str = "7";
+/// The longest that can be asked for: a hundred years.
+const DAYS_MAX: u64 = 36_500;
 
 /// A key that files may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,6 +40,12 @@ pub(crate) enum Key {
     Strategy,
     /// Address on which `skep up` listens.
     Listen,
+    /// Whether `skep up` announces itself to other machines.
+    Announce,
+    /// Days that final tasks and runs are kept.
+    HistoryDays,
+    /// Days that events are kept.
+    EventsDays,
 }
 
 /// A value and where it comes from.
@@ -60,7 +74,15 @@ pub(crate) struct Settings {
 }
 
 impl Key {
-    pub(crate) const ALL: [Self; 4] = [Self::Url, Self::Progress, Self::Strategy, Self::Listen];
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Url,
+        Self::Progress,
+        Self::Strategy,
+        Self::Listen,
+        Self::Announce,
+        Self::HistoryDays,
+        Self::EventsDays,
+    ];
 
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
@@ -68,6 +90,9 @@ impl Key {
             Self::Progress => "progress",
             Self::Strategy => "strategy",
             Self::Listen => "listen",
+            Self::Announce => "announce",
+            Self::HistoryDays => "history_days",
+            Self::EventsDays => "events_days",
         }
     }
 
@@ -77,12 +102,44 @@ impl Key {
             Self::Progress => "auto",
             Self::Strategy => skep_scheduler::STRATEGIES[0],
             Self::Listen => "127.0.0.1:8600",
+            Self::Announce => "false",
+            Self::HistoryDays => HISTORY_DAYS_DEFAULT,
+            Self::EventsDays => EVENTS_DAYS_DEFAULT,
+        }
+    }
+
+    /// The text of a value of the file, or what kind of value it should be and how to write it.
+    fn text(self, value: &DeValue<'_>) -> Result<String, (&'static str, &'static str)> {
+        match (self, value) {
+            (Self::Announce, DeValue::Boolean(value)) => Ok(value.to_string()),
+            (Self::Announce, _) => Err(("true or false", "write it without quotes")),
+            (Self::HistoryDays | Self::EventsDays, DeValue::Integer(value)) => {
+                Ok(value.to_string())
+            }
+            (Self::HistoryDays | Self::EventsDays, _) => {
+                Err(("a whole number", "write it without quotes"))
+            }
+            (_, DeValue::String(value)) => Ok(value.clone().into_owned()),
+            (_, _) => Err(("a text", "put it in quotes")),
         }
     }
 
     /// What is wrong with a value and what to write instead.
     fn check(self, value: &str, of_project: bool) -> Result<(), (String, String)> {
+        let of_the_user = [Self::Announce, Self::HistoryDays, Self::EventsDays];
+        if of_project && of_the_user.contains(&self) {
+            let message = format!("a project may not set `{}`", self.as_str());
+            return Err((message, "set it in your own file".to_owned()));
+        }
         match self {
+            Self::Announce => Ok(()),
+            Self::HistoryDays | Self::EventsDays => match value.parse() {
+                Ok(1..=DAYS_MAX) => Ok(()),
+                _ => Err((
+                    format!("`{value}` is no number of days that can be kept"),
+                    format!("use 1 to {DAYS_MAX}"),
+                )),
+            },
             Self::Url => {
                 let url: skep_client::BaseUrl = value.parse().map_err(|error| {
                     (
@@ -159,19 +216,19 @@ impl Settings {
                 self.problem(file, Some(line), format!("unknown key `{name}`"), &fix);
                 continue;
             };
-            let DeValue::String(value) = value.into_inner() else {
-                let message = format!("`{name}` should be a text");
-                self.problem(file, Some(line), message, "put it in quotes");
-                continue;
+            let value = match key.text(&value.into_inner()) {
+                Ok(value) => value,
+                Err((kind, fix)) => {
+                    let message = format!("`{name}` should be {kind}");
+                    self.problem(file, Some(line), message, fix);
+                    continue;
+                }
             };
             match key.check(&value, of_project) {
                 Ok(()) => {
                     let origin = format!("{}:{line}", file.display());
                     // The project's file is read first and counts more.
-                    let setting = Setting {
-                        value: value.into_owned(),
-                        origin,
-                    };
+                    let setting = Setting { value, origin };
                     self.values.entry(key).or_insert(setting);
                 }
                 Err((message, fix)) => self.problem(file, Some(line), message, &fix),
@@ -239,6 +296,24 @@ impl Settings {
             .value
             .parse()
             .unwrap_or_else(|_| default())
+    }
+
+    /// Whether `skep up` announces itself without a flag.
+    pub(crate) fn announces(&self) -> bool {
+        self.setting(Key::Announce).value == "true"
+    }
+
+    /// How long what is final is kept.
+    pub(crate) fn retention(&self) -> RetentionPolicy {
+        let kept_ms = |key: Key, default: u64| {
+            let days = self.setting(key).value.parse::<u64>();
+            days.map_or(default, |days| days * DAY_MS)
+        };
+        RetentionPolicy {
+            history_kept_ms: kept_ms(Key::HistoryDays, HISTORY_KEPT_MS),
+            events_kept_ms: kept_ms(Key::EventsDays, EVENTS_KEPT_MS),
+            ..RetentionPolicy::default()
+        }
     }
 
     /// All problems as one failure; `None` when the files are good.

@@ -14,10 +14,7 @@ pub(crate) fn run(session: &Session, command: &ConfigCommand) -> Outcome {
     }
     match command {
         ConfigCommand::Show => {
-            let entries: Vec<_> = entries(session)?.iter().map(document).collect();
-            session
-                .output
-                .document(&json!({ "items": entries }), shown)?;
+            session.output.document(&shown_values(session)?, shown)?;
         }
         ConfigCommand::Explain { key } => {
             let entries = entries(session)?;
@@ -39,6 +36,15 @@ pub(crate) fn run(session: &Session, command: &ConfigCommand) -> Outcome {
     Ok(Exit::Ok)
 }
 
+/// All values, as a document; why there are none when a file is wrong.
+pub(crate) fn shown_values(session: &Session) -> Result<Value, Failure> {
+    if let Some(failure) = session.settings.failure() {
+        return Err(failure);
+    }
+    let entries: Vec<_> = entries(session)?.iter().map(document).collect();
+    Ok(json!({ "items": entries }))
+}
+
 type Entry = (String, Setting);
 
 /// All values, in the order in which they matter to a reader.
@@ -58,7 +64,7 @@ fn entries(session: &Session) -> Result<Vec<Entry>, Failure> {
             &target.token_origin,
         ),
     ];
-    for key in [Key::Progress, Key::Strategy, Key::Listen] {
+    for key in Key::ALL.into_iter().filter(|key| *key != Key::Url) {
         entries.push((key.as_str().to_owned(), settings.setting(key)));
     }
     let home = match &session.global.home {

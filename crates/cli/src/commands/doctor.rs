@@ -2,6 +2,8 @@
 
 mod coordinator;
 mod machine;
+mod members;
+mod network;
 
 use super::Session;
 use crate::exit::{Exit, Failure, Outcome};
@@ -11,14 +13,20 @@ use std::fmt::Write as _;
 
 /// Looks at everything; `full` has the coordinator verify all that it stores, too.
 pub(crate) async fn run(session: &Session, full: bool) -> Outcome {
+    let report = report(session, full).await;
+    let ok = report.pointer("/ok").and_then(Value::as_bool) == Some(true);
+    session.output.document(&report, shown)?;
+    Ok(if ok { Exit::Ok } else { Exit::Failed })
+}
+
+/// What is found, as a document.
+pub(crate) async fn report(session: &Session, full: bool) -> Value {
     let mut checks = machine::checks(session).await;
+    checks.extend(network::checks(session).await);
     checks.extend(coordinator::checks(session, full).await);
     let ok = checks.iter().all(|check| check.status != Status::Fail);
     let list: Vec<_> = checks.iter().map(Check::document).collect();
-    session
-        .output
-        .document(&json!({ "ok": ok, "checks": list }), shown)?;
-    Ok(if ok { Exit::Ok } else { Exit::Failed })
+    json!({ "ok": ok, "checks": list })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,9 +10,8 @@ use crate::output::{bytes, note};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use skep_client::{BaseUrl, Client, ClientError, Dial};
-use skep_identity::{
-    JoinToken, JoinTokenError, NodeKey, fingerprint_text, join_message, pinned_client_config,
-};
+use skep_discovery::FingerprintPrefix;
+use skep_identity::{JoinToken, JoinTokenError, NodeKey, join_message, pinned_client_config};
 use skep_model::ids::{ClusterId, JoinTokenId, NodeId};
 use skep_model::join::JoinKind;
 use skep_model::node::{Hardware, NodeClass};
@@ -20,8 +19,6 @@ use skep_node::{Membership, measured_hardware};
 use std::io::Read;
 use std::path::Path;
 
-/// Digits of the authority's fingerprint that are shown.
-const PIN_DIGITS: usize = 16;
 /// Bytes of a token that is read from stdin.
 const TOKEN_BYTES_MAX: u64 = 8 << 10;
 
@@ -172,8 +169,7 @@ fn announce(
     admission: &Admission,
 ) -> Result<(), Failure> {
     let hardware = measured_hardware().unwrap_or_default();
-    let mut pin = fingerprint_text(&token.fingerprint);
-    pin.truncate(PIN_DIGITS);
+    let pin = FingerprintPrefix::of(&token.fingerprint).to_string();
     let document = json!({
         "node": admission.node,
         "name": name,

@@ -1,9 +1,11 @@
 //! One module per verb, or per family of verbs.
 
 pub(crate) mod artifact;
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod config;
-mod discover;
+pub(crate) mod debug_bundle;
+pub(crate) mod discover;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;
@@ -15,6 +17,7 @@ mod node_start;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod service;
 pub(crate) mod submit;
 pub(crate) mod task;
 pub(crate) mod token;

@@ -83,6 +83,8 @@ async fn embedded(
         listen,
         advertise: &[],
         strategy: skep_scheduler::STRATEGIES[0],
+        retention: session.settings.retention(),
+        announce: None,
     };
     let server = Server::start(options)
         .await

@@ -1,6 +1,6 @@
 //! `skep up`: a coordinator and a node, until a signal.
 
-use super::Session;
+use super::{Session, discover};
 use crate::api::Api;
 use crate::args::UpArgs;
 use crate::exit::{Exit, Failure, Outcome};
@@ -12,6 +12,7 @@ use crate::settings::Key;
 use crate::signals::shutdown_on_signals;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
+use skep_discovery::InterfaceFilter;
 
 pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
     let strategy = args
@@ -28,6 +29,8 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
         listen: args.listen.unwrap_or_else(|| session.settings.listen()),
         advertise: &args.advertise,
         strategy: &strategy,
+        retention: session.settings.retention(),
+        announce: announce(session, args.announce, &args.interfaces)?,
     };
     let server = Server::start(options).await?;
     let mut nodes = LocalNodes::start(&session.places, &server.note, args.nodes, false)?;
@@ -82,6 +85,19 @@ fn raise_file_limit() {
     limit.current = limit.maximum;
     if let Err(error) = setrlimit(Resource::Nofile, limit) {
         tracing::warn!(%error, "the limit of open files stays as it is");
+    }
+}
+
+/// Where the coordinator is announced: nowhere unless the flag or the configuration asks for it.
+fn announce(
+    session: &Session,
+    flag: bool,
+    interfaces: &[String],
+) -> Result<Option<InterfaceFilter>, Failure> {
+    if flag || session.settings.announces() {
+        discover::filter(interfaces).map(Some)
+    } else {
+        Ok(None)
     }
 }
 

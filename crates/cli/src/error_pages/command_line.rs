@@ -17,12 +17,6 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "Fetch it again. If it happens again, run `skep doctor`: the coordinator's disk may be failing.",
     ),
     (
-        "authority_unusable",
-        Exit::Storage,
-        "The certificate authority of the swarm cannot be used",
-        "The detail names the file. Restore the directory `ca` of the coordinator's data from a backup. Without one, remove it: the coordinator makes a new authority, and all machines join anew.",
-    ),
-    (
         "config_invalid",
         Exit::Invalid,
         "A configuration file is not usable",
@@ -59,12 +53,6 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "Stop the other coordinator, or choose another directory with SKEP_HOME. `skep run --url URL PLAN` and `skep submit --wait PLAN` hand a plan to the coordinator that runs there already.",
     ),
     (
-        "discovery_failed",
-        Exit::Failed,
-        "Announcements cannot be listened to",
-        "Multicast is dead on many guest, container and VPN networks. Join by a token: it holds the addresses.",
-    ),
-    (
         "events_lost",
         Exit::Failed,
         "The event stream has a gap",
@@ -87,12 +75,6 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         Exit::Invalid,
         "This is not an id",
         "Ids look like run_, task_ or token_ and 26 characters; `skep run ls`, `skep task ls` and `skep token ls` show them.",
-    ),
-    (
-        "interface_malformed",
-        Exit::Invalid,
-        "An interface cannot be read",
-        "Name an interface such as eth0, or a network such as 192.168.1.0/24.",
     ),
     (
         "io_failed",

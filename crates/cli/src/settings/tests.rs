@@ -99,3 +99,49 @@ fn a_user_may_name_a_coordinator_elsewhere() {
         "http://example.org:1"
     );
 }
+
+#[test]
+fn what_is_kept_is_said_in_days_and_kept_for_the_named_defaults_without() {
+    let settings = Files::new(None, None).load("");
+    assert_eq!(settings.retention(), RetentionPolicy::default());
+    assert_eq!(settings.retention().check(), Ok(()));
+    assert!(!settings.announces());
+    let user = "history_days = 1\nevents_days = 2\nannounce = true\n";
+    let settings = Files::new(Some(user), None).load("");
+    assert_eq!(settings.problems, []);
+    let retention = settings.retention();
+    assert_eq!(
+        (retention.history_kept_ms, retention.events_kept_ms),
+        (DAY_MS, 2 * DAY_MS)
+    );
+    assert_eq!(retention.check(), Ok(()));
+    assert!(settings.announces());
+}
+
+#[test]
+fn only_the_user_says_what_is_removed_and_announced() {
+    for (user, project, words) in [
+        ("history_days = 0\n", "", "use 1 to 36500"),
+        ("events_days = 36501\n", "", "use 1 to 36500"),
+        ("events_days = -1\n", "", "use 1 to 36500"),
+        ("events_days = \"7\"\n", "", "a whole number"),
+        ("announce = \"yes\"\n", "", "true or false"),
+        (
+            "",
+            "history_days = 1\n",
+            "a project may not set `history_days`",
+        ),
+        (
+            "",
+            "events_days = 1\n",
+            "a project may not set `events_days`",
+        ),
+        ("", "announce = true\n", "a project may not set `announce`"),
+    ] {
+        let settings = Files::new(Some(user), Some(project)).load("");
+        let [problem] = settings.problems.as_slice() else {
+            panic!("{user}{project}: {:?}", settings.problems);
+        };
+        assert!(problem.to_string().contains(words), "{problem}");
+    }
+}

@@ -167,7 +167,9 @@ impl Drop for Process {
 pub(crate) struct TestHive {
     // Ended before the directory goes: fields are dropped in this order.
     up: Process,
-    directory: TempDir,
+    path: PathBuf,
+    /// Gone with the hive, unless the test owns it.
+    _directory: Option<TempDir>,
     address: SocketAddr,
 }
 
@@ -180,11 +182,23 @@ impl TestHive {
         let (up, address) = start_up(directory.path(), free, nodes);
         let hive = Self {
             up,
-            directory,
+            path: directory.path().to_owned(),
+            _directory: Some(directory),
             address,
         };
         hive.wait_for_nodes(nodes as usize);
         hive
+    }
+
+    /// Starts a coordinator without nodes in a directory of the test, with variables and flags.
+    pub(crate) fn start_in(path: &Path, variables: &[(&str, &str)], flags: &[&str]) -> Self {
+        let (up, address) = start_with(path, variables, &[&["--nodes", "0"], flags].concat());
+        Self {
+            up,
+            path: path.to_owned(),
+            _directory: None,
+            address,
+        }
     }
 
     /// Whether the coordinator has said this on stderr; else what it said.
@@ -197,7 +211,7 @@ impl TestHive {
     pub(crate) fn crash_and_restart(&mut self, nodes: u32) {
         self.up.0.kill().unwrap();
         self.up.0.wait().unwrap();
-        let (up, address) = start_up(self.directory.path(), self.address, nodes);
+        let (up, address) = start_up(&self.path, self.address, nodes);
         assert_eq!(address, self.address);
         self.up = up;
     }
@@ -230,7 +244,7 @@ impl TestHive {
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.directory.path()
+        &self.path
     }
 
     pub(crate) const fn address(&self) -> SocketAddr {
@@ -272,20 +286,22 @@ pub(crate) fn skep_in(directory: &Path, arguments: &[&str]) -> Answer {
 }
 
 fn start_up(directory: &Path, listen: SocketAddr, nodes: u32) -> (Process, SocketAddr) {
+    let (listen, nodes) = (listen.to_string(), nodes.to_string());
+    start_with(directory, &[], &["--listen", &listen, "--nodes", &nodes])
+}
+
+fn start_with(
+    directory: &Path,
+    variables: &[(&str, &str)],
+    flags: &[&str],
+) -> (Process, SocketAddr) {
     let ready: PathBuf = directory.join("ready.json");
     std::fs::remove_file(&ready).ok();
-    let (listen, nodes) = (listen.to_string(), nodes.to_string());
-    let arguments = [
-        "up",
-        "--listen",
-        &listen,
-        "--ready-file",
-        "ready.json",
-        "--nodes",
-        &nodes,
-    ];
+    let arguments = [&["up", "--ready-file", "ready.json"], flags].concat();
     let log = std::fs::File::create(directory.join(UP_LOG)).unwrap();
-    let mut up = Process::start_with(command(directory, &arguments), log.into());
+    let mut command = command(directory, &arguments);
+    command.envs(variables.iter().copied());
+    let mut up = Process::start_with(command, log.into());
     wait_until("a ready coordinator", || match up.0.try_wait().unwrap() {
         Some(status) => panic!("the coordinator ended: {status}"),
         None if ready.exists() => Ok(()),

@@ -5,6 +5,8 @@
     reason = "clippy knows tests by their attribute, not their fixtures"
 )]
 
+mod announcing;
+mod backup;
 mod configuration;
 mod coordinator;
 mod documents;
@@ -12,5 +14,6 @@ mod exit_codes;
 mod hive;
 mod interruption;
 mod merge;
+mod operating;
 mod round_trip;
 mod terminal;

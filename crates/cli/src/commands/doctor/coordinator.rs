@@ -1,6 +1,6 @@
 //! What `skep doctor` looks at on the coordinator.
 
-use super::{Check, Session, failed};
+use super::{Check, Session, failed, members};
 use crate::api::Api;
 use crate::exit::{Exit, Failure};
 use crate::output::{duration, exact, text};
@@ -43,6 +43,8 @@ pub(super) async fn checks(session: &Session, full: bool) -> Vec<Check> {
         Ok(status) => {
             let token = Check::ok("token", format!("accepted, from {}", target.token_origin));
             let mut checks = vec![ready, token, same_version(&status), nodes(&status)];
+            checks.extend(members::absent(&api).await);
+            checks.push(members::history(&status, &session.places.state));
             checks.push(clock(&api).await);
             if full {
                 checks.extend(diagnosis(&api).await);

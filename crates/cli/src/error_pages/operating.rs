@@ -1,0 +1,85 @@
+//! Codes of the commands that operate a swarm: backups, services, discovery, its authority.
+
+use crate::exit::Exit;
+
+/// Code, exit code, title, what to do.
+pub(super) const OPERATING: &[(&str, Exit, &str, &str)] = &[
+    (
+        "authority_unusable",
+        Exit::Storage,
+        "The certificate authority of the swarm cannot be used",
+        "The detail names the file. Restore the directory `ca` of the coordinator's data from a backup. Without one, remove it: the coordinator makes a new authority, and all machines join anew.",
+    ),
+    (
+        "backup_damaged",
+        Exit::Storage,
+        "A backup is not as it was made",
+        "The detail names the part. Use another backup. A part that was only moved can be put back: its hash says whether it is the right one.",
+    ),
+    (
+        "backup_inside_data",
+        Exit::Invalid,
+        "A backup may not lie in the data that it copies",
+        "Choose a place outside, best on another disk.",
+    ),
+    (
+        "backup_newer",
+        Exit::Conflict,
+        "A newer version of Skep made the backup",
+        "Run that version: the manifest names it as `skep_version`.",
+    ),
+    (
+        "backup_not_found",
+        Exit::NotFound,
+        "There is no backup there",
+        "Give the directory that holds `manifest.json`. One without it was not finished: make another.",
+    ),
+    (
+        "data_dir_missing",
+        Exit::NotFound,
+        "There is no data of a coordinator",
+        "Name the directory of all data with `--home DIR` or SKEP_HOME; `skep config show` lists the one in use.",
+    ),
+    (
+        "directory_not_empty",
+        Exit::Conflict,
+        "The directory has something in it already",
+        "Choose an empty or a new directory. Nothing is overwritten.",
+    ),
+    (
+        "discovery_failed",
+        Exit::Failed,
+        "Announcements cannot be listened to",
+        "Multicast is dead on many guest, container and VPN networks. Join by a token: it holds the addresses.",
+    ),
+    (
+        "interface_malformed",
+        Exit::Invalid,
+        "An interface cannot be read",
+        "Name an interface such as eth0, or a network such as 192.168.1.0/24.",
+    ),
+    (
+        "restore_unfinished",
+        Exit::Storage,
+        "The members of the swarm that was backed up could not be let go",
+        "Nobody was let in. Check the disk, then start the coordinator again: it goes on where it was.",
+    ),
+    (
+        "unit_foreign",
+        Exit::Conflict,
+        "A unit of this name was written by somebody else",
+        "Move it away, or choose another --name.",
+    ),
+    (
+        "unit_not_found",
+        Exit::NotFound,
+        "There is no such unit",
+        "`skep service show` says which one is meant; --user, --name and --coordinator choose it.",
+    ),
+    (
+        "unit_not_written",
+        Exit::Denied,
+        "The unit may not be written",
+        "Use --user for the systemd of this user, or run it as root with --run-as USER.",
+    ),
+];
