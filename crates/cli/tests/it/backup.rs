@@ -169,3 +169,37 @@ fn first_file(directory: &Path) -> std::path::PathBuf {
         entry.path()
     }
 }
+
+#[test]
+fn attempts_that_ran_at_the_backup_are_given_up_with_their_node() {
+    let mut hive = TestHive::start(1);
+    let plan = "name: slow\ntasks:\n  again: {run: sleep 600}\n  once: {run: sleep 600, delivery: \
+                at_most_once}\n";
+    let plan = hive.plan("slow.yaml", plan);
+    let submitted = hive.skep(&["--json", "submit", &plan]).expect(0).json();
+    let task = |name: &str| submitted["tasks"][name].as_str().unwrap().to_owned();
+    let (again, once) = (task("again"), task("once"));
+    for task in [&again, &once] {
+        let wait = ["wait", task, "--for", "running", "--timeout", "60"];
+        hive.skep(&wait).expect(0);
+    }
+    hive.skep(&["backup", "create", "--output", "backup"])
+        .expect(0);
+    assert_eq!(hive.stop(), Some(0));
+    hive.skep(&["--home", "other", "backup", "restore", "backup"])
+        .expect(0);
+    let home = [("SKEP_HOME", "other")];
+    let other = TestHive::start_in(hive.path(), &home, &["--listen", "127.0.0.1:0"]);
+    let state = |task: &str| {
+        let shown = other.skep_with(&home, &["--json", "task", "show", task]);
+        shown.expect(0).json()["state"].clone()
+    };
+    assert_eq!(state(&once), "unknown");
+    let waits = state(&again);
+    assert!(
+        ["pending", "ready"].contains(&waits.as_str().unwrap()),
+        "{waits}"
+    );
+    let nodes = other.skep_with(&home, &["--json", "node", "ls"]);
+    assert_eq!(nodes.expect(0).json()["items"], serde_json::json!([]));
+}
