@@ -185,6 +185,7 @@ impl State {
                 instance,
                 away,
             } => self.set_availability(step, *node, *instance, away.as_deref()),
+            Command::HandBackGrants { node, grants } => self.hand_back_grants(step, *node, grants),
         }
     }
 }

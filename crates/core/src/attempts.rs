@@ -6,10 +6,11 @@ use crate::state::State;
 use skep_model::attempt::{AttemptReport, FailureClass, Fence, Outcome};
 use skep_model::event::Event;
 use skep_model::ids::{AgentId, NodeId, TaskId};
+use skep_model::limits::HAND_BACKS_FREE_MAX;
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::requirements::Resources;
 use skep_model::task::{
-    AttemptEnd, AttemptSummary, Delivery, FinalCause, Lease, TaskRecord, TaskState,
+    AttemptEnd, AttemptSummary, Delivery, FinalCause, HandBack, Lease, TaskRecord, TaskState,
 };
 use skep_model::time::UnixMillis;
 
@@ -164,6 +165,67 @@ impl State {
         }
     }
 
+    /// Takes back the current grant of a task that its node never started. It costs the task
+    /// nothing, an at-most-once task included; what it says about the node is not for the core.
+    /// Only when nodes hand a task back again and again, each further time counts as a failure.
+    pub(crate) fn take_back(&mut self, step: &mut Step, task: TaskId, reason: HandBack) {
+        let summary = self.end_lease(task, AttemptEnd::NeverStarted(reason));
+        let record = &mut self
+            .tasks
+            .get_mut(&task)
+            .expect("held tasks are live")
+            .record;
+        if !record.failed_on.contains(&summary.node) {
+            record.failed_on.push(summary.node);
+        }
+        let limit = (record.spec.retry.attempts_max).saturating_add(record.attempts_extra);
+        let hand_backs = record.hand_backs();
+        let never_ran = record.spec.delivery == Delivery::AtMostOnce;
+        let is_used_up = if never_ran {
+            hand_backs > HAND_BACKS_FREE_MAX
+        } else {
+            record.attempts_counted() >= limit
+        };
+        if is_used_up {
+            let cause = FinalCause::AttemptsUsedUp;
+            self.finish(step, task, TaskState::Failed, cause, None);
+            return;
+        }
+        // Another node may take it at once. Who asks again and again waits in between.
+        let delay = match hand_backs {
+            1 => 0,
+            more => retry_delay_ms(&record.spec.retry, step.seed, task, more),
+        };
+        let retry_at = (delay > 0).then(|| self.now.plus(delay));
+        self.wait_for_retry(step, task, summary, retry_at);
+    }
+
+    /// A task whose attempt ended is ready again, or will be at this time.
+    fn wait_for_retry(
+        &mut self,
+        step: &mut Step,
+        task: TaskId,
+        ended: AttemptSummary,
+        retry_at: Option<UnixMillis>,
+    ) {
+        let run = self.edit_task(task, |record| {
+            record.not_before = retry_at;
+            record.state = match retry_at {
+                Some(_) => TaskState::Pending,
+                None => TaskState::Ready,
+            };
+            record.run
+        });
+        step.emit(Event::AttemptEnded {
+            task,
+            run,
+            attempt: ended.attempt,
+            node: ended.node,
+            ended: ended.ended,
+            retry_at,
+        });
+    }
+
     fn attempt_failed(&mut self, step: &mut Step, task: TaskId, failure: Failure) {
         let summary = self.end_lease(task, failure.ended.clone());
         if let Some(agent) = self.agents.get_mut(&summary.agent) {
@@ -182,24 +244,7 @@ impl State {
             Consequence::Final(state, cause) => {
                 self.finish(step, task, state, cause, failure.report);
             }
-            Consequence::RetryAt(retry_at) => {
-                let run = self.edit_task(task, |record| {
-                    record.not_before = retry_at;
-                    record.state = match retry_at {
-                        Some(_) => TaskState::Pending,
-                        None => TaskState::Ready,
-                    };
-                    record.run
-                });
-                step.emit(Event::AttemptEnded {
-                    task,
-                    run,
-                    attempt: summary.attempt,
-                    node: summary.node,
-                    ended: failure.ended,
-                    retry_at,
-                });
-            }
+            Consequence::RetryAt(retry_at) => self.wait_for_retry(step, task, summary, retry_at),
         }
     }
 }
@@ -218,13 +263,13 @@ fn consequence(record: &TaskRecord, failure: &Failure, now: UnixMillis, seed: u6
     if !policy.on.contains(&failure.class) {
         return Consequence::Final(TaskState::Failed, FinalCause::NotRetried(failure.class));
     }
-    if record.attempts >= policy.attempts_max.saturating_add(record.attempts_extra) {
+    if record.attempts_counted() >= policy.attempts_max.saturating_add(record.attempts_extra) {
         return Consequence::Final(TaskState::Failed, FinalCause::AttemptsUsedUp);
     }
     let delay = if lost {
         0
     } else {
-        retry_delay_ms(policy, seed, record.id, record.attempts)
+        retry_delay_ms(policy, seed, record.id, record.attempts_counted())
     };
     Consequence::RetryAt((delay > 0).then(|| now.plus(delay)))
 }

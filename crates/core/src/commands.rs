@@ -4,6 +4,7 @@ pub(crate) mod agents;
 pub(crate) mod assign;
 pub(crate) mod cancel;
 pub(crate) mod grant;
+pub(crate) mod hand_back;
 pub(crate) mod joining;
 pub(crate) mod nodes;
 pub(crate) mod pause;

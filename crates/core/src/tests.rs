@@ -61,7 +61,14 @@ fn submission() -> impl Strategy<Value = String> {
 
 fn about_tasks() -> impl Strategy<Value = String> {
     let verbs = [
-        "cancel", "retry", "pause", "resume", "update", "start", "verify",
+        "cancel",
+        "retry",
+        "pause",
+        "resume",
+        "update",
+        "start",
+        "verify",
+        "hand-back",
     ];
     let outcomes = [
         "ok",

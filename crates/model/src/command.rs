@@ -7,7 +7,7 @@ use crate::join::JoinTokenRecord;
 use crate::node::NodeFacts;
 use crate::requirements::Proficiency;
 use crate::run::RunSpec;
-use crate::task::{NewTask, Priority};
+use crate::task::{HandBack, NewTask, Priority};
 use crate::time::UnixMillis;
 use crate::token::TokenRecord;
 use serde::{Deserialize, Serialize};
@@ -230,6 +230,24 @@ pub enum Command {
         /// Why it is away; `None` when it is back.
         away: Option<String>,
     },
+    /// A node hands grants back that it never started.
+    HandBackGrants {
+        /// The node.
+        node: NodeId,
+        /// Each is taken back alone, if it is still current.
+        grants: Vec<HandedBack>,
+    },
+}
+
+/// A grant that its node never started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HandedBack {
+    /// The task.
+    pub task: TaskId,
+    /// The grant.
+    pub fence: Fence,
+    /// Why.
+    pub reason: HandBack,
 }
 
 /// One task for one agent.

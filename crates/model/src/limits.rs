@@ -51,6 +51,9 @@ pub const PRIORITY_AGEING_STEP_MS: u64 = 60_000;
 pub const ATTEMPTS_DEFAULT: u32 = 3;
 /// Attempts a task may ask for.
 pub const ATTEMPTS_MAX: u32 = 100;
+/// Grants of a task that nodes may hand back without having started them, before such a grant
+/// counts as an attempt. It bounds what a task that no node takes writes into the log.
+pub const HAND_BACKS_FREE_MAX: u32 = 20;
 /// First retry delay unless the task says otherwise; it doubles with each attempt.
 pub const BACKOFF_INITIAL_MS: u64 = 1_000;
 /// Longest retry delay unless the task says otherwise.
@@ -72,6 +75,15 @@ pub const LEASE_MS: u64 = 30_000;
 pub const LEASE_GRACE_MS: u64 = 5_000;
 /// A node stops its own work at this share of the lease without an answer, in percent.
 pub const SELF_FENCE_PERCENT: u64 = 70;
+
+/// A consumer machine sends a heartbeat this often.
+pub const CONSUMER_HEARTBEAT_MS: u64 = 15_000;
+/// A consumer machine that was silent this long gets no new work.
+pub const CONSUMER_SUSPECT_AFTER_MS: u64 = 45_000;
+/// A lease of a consumer machine lasts this long after the last heartbeat that was answered.
+pub const CONSUMER_LEASE_MS: u64 = 90_000;
+/// Work of a consumer machine is given to another node this long after its lease ended.
+pub const CONSUMER_LEASE_GRACE_MS: u64 = 15_000;
 
 /// Commands in one group commit.
 pub const BATCH_COMMANDS_MAX: usize = 1_000;

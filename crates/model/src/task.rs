@@ -222,6 +222,46 @@ pub enum AttemptEnd {
     Lost,
     /// The task became final by other means (cancelled, expired).
     Revoked,
+    /// The node handed the grant back and never started it.
+    NeverStarted(HandBack),
+}
+
+/// Why a node hands a grant back that it never started. New values are only ever appended.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum HandBack {
+    /// All its slots are taken.
+    NoSlot,
+    /// It had no answer from the coordinator for too long to start anything.
+    LeaseExpired,
+    /// Too many of its results are unanswered.
+    SpoolFull,
+    /// It is about to stop.
+    Stopping,
+}
+
+impl HandBack {
+    /// For people.
+    pub const fn as_text(self) -> &'static str {
+        match self {
+            Self::NoSlot => "all slots of the node were taken",
+            Self::LeaseExpired => "the node had no answer from the coordinator for too long",
+            Self::SpoolFull => "too many results of the node were unanswered",
+            Self::Stopping => "the node was about to stop",
+        }
+    }
 }
 
 /// A task that is not final, in full. Owned by the core; others read it.
@@ -265,6 +305,28 @@ pub struct TaskRecord {
     pub failed_on: Vec<NodeId>,
     /// Whether this task undoes another one.
     pub compensates: Option<TaskId>,
+}
+
+impl TaskRecord {
+    /// Grants that were handed back and never started.
+    pub fn hand_backs(&self) -> u32 {
+        let never_started = self
+            .ended_attempts
+            .iter()
+            .filter(|attempt| matches!(attempt.ended, AttemptEnd::NeverStarted(_)));
+        u32::try_from(never_started.count()).unwrap_or(u32::MAX)
+    }
+
+    /// Attempts that count against the limit of the retry policy, the current one included: all
+    /// grants but the first [`limits::HAND_BACKS_FREE_MAX`] that were handed back. Only an
+    /// at-most-once task never counts a grant that was not started.
+    pub fn attempts_counted(&self) -> u32 {
+        let free = match self.spec.delivery {
+            Delivery::AtMostOnce => u32::MAX,
+            Delivery::AtLeastOnce => limits::HAND_BACKS_FREE_MAX,
+        };
+        self.attempts.saturating_sub(self.hand_backs().min(free))
+    }
 }
 
 /// Place of a ready task in its queue: first come, first served.

@@ -39,7 +39,7 @@ impl State {
     /// The node on which the attempt may start.
     fn check_grant(&self, grant: Grant) -> Result<NodeId, Refusal> {
         let task = self.live_task(grant.task)?;
-        let used_up = task.spec.delivery == Delivery::AtMostOnce && task.attempts > 0;
+        let used_up = task.spec.delivery == Delivery::AtMostOnce && task.attempts_counted() > 0;
         if task.state != TaskState::Ready || used_up {
             return Err(Refusal::TaskState {
                 task: task.id,

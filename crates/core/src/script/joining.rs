@@ -1,10 +1,12 @@
-//! The statements about joining, and about what operators say of nodes.
+//! The statements about joining, about what operators say of nodes, and about what nodes hand
+//! back.
 
-use super::Words;
 use super::statements::{instance, labels};
-use skep_model::command::Command;
-use skep_model::ids::{JoinTokenId, NodeId};
+use super::{Words, World};
+use skep_model::command::{Command, HandedBack};
+use skep_model::ids::{JoinTokenId, NodeId, TaskId};
 use skep_model::join::{JoinKind, JoinTokenRecord, NodePreset};
+use skep_model::task::HandBack;
 use skep_model::time::UnixMillis;
 
 /// How long a token lets machines in unless the statement says otherwise, milliseconds.
@@ -47,5 +49,21 @@ pub(super) fn command(words: &Words<'_>, node: NodeId) -> Command {
             away: words.option("because").map(str::to_owned),
         },
         other => panic!("no statement `{other}`"),
+    }
+}
+
+impl World {
+    pub(super) fn hand_back(&self, words: &Words<'_>) -> Command {
+        let (node, fence) = self.grant_of(words);
+        let task = TaskId::from_u128(words.id());
+        let reason = HandBack::Stopping;
+        Command::HandBackGrants {
+            node,
+            grants: vec![HandedBack {
+                task,
+                fence,
+                reason,
+            }],
+        }
     }
 }

@@ -262,6 +262,7 @@ impl World {
             "start" => self.progress(words, Phase::Running),
             "verify" => self.progress(words, Phase::Verifying),
             "report" => self.report(words),
+            "hand-back" => self.hand_back(words),
             "fire" => Command::FireTimers,
             "token" => Command::CreateToken(Box::new(TokenRecord {
                 id: TokenId::from_u128(id),
@@ -278,7 +279,7 @@ impl World {
 
     /// Node and fence of a statement: as said, or those of the current lease, or some that are
     /// nobody's.
-    fn grant_of(&self, words: &Words<'_>) -> (NodeId, Fence) {
+    pub(super) fn grant_of(&self, words: &Words<'_>) -> (NodeId, Fence) {
         let task = self.state.task(TaskId::from_u128(words.id()));
         let lease = task.and_then(|task| task.lease.as_ref());
         let node = words.number("node").map(|id| NodeId::from_u128(id.into()));

@@ -263,6 +263,7 @@ pub(crate) fn attempt_reason(ended: &AttemptEnd) -> String {
     match ended {
         AttemptEnd::Lost => "its node was lost or restarted".to_owned(),
         AttemptEnd::Revoked => "it was stopped because the task became final".to_owned(),
+        AttemptEnd::NeverStarted(reason) => format!("it was never started: {}", reason.as_text()),
         AttemptEnd::Reported(outcome) => match outcome {
             Outcome::Completed => "it completed".to_owned(),
             Outcome::Exited { code } => format!("the command ended with code {code}"),
