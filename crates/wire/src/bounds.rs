@@ -68,6 +68,11 @@ pub const PROGRESS_DELAY_MS: u64 = 100;
 /// A node that was told to stop leaves after this time, with or without answers. Longer than
 /// `KILL_GRACE_MS`, so that killed attempts can still be reported.
 pub const SHUTDOWN_TIMEOUT_MS: u64 = 15_000;
+/// A node that was told to stop says so first, and waits this long for the coordinator to say that
+/// nothing more comes. What was granted before arrives in that time and is handed back.
+pub const STOP_NOTICE_TIMEOUT_MS: u64 = 2_000;
+/// Heartbeats whose round trips a node keeps.
+pub const ROUND_TRIPS_KEPT: usize = 5;
 
 /// An assignment that a living node leaves unanswered this long did not arrive: the connection is
 /// closed, and the next synchronisation sorts out who holds what.

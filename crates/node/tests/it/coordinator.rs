@@ -396,6 +396,7 @@ fn on_event(
         }
         FromNode::Heartbeat { .. }
         | FromNode::Progress(_)
+        | FromNode::Away(_)
         | FromNode::Metrics(_)
         | FromNode::Assigned(_)
         | FromNode::Groups { .. }

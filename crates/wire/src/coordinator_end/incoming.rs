@@ -208,11 +208,15 @@ impl CoordinatorEnd {
 
     fn admit_progress(&mut self, batch: ProgressBatch) -> Admitted {
         self.when_live(method::STATUS_UPDATE)?;
-        // With credits, an empty one only carries a grant.
-        if batch.items.is_empty() && self.has_agreed(Capability::Credits) {
-            return Ok(Vec::new());
+        let mut outputs = Vec::new();
+        let ProgressBatch { items, away } = batch;
+        // An empty one only carries a grant, or says whether the node is away.
+        let carries_else = away.is_some() || self.has_agreed(Capability::Credits);
+        if !(items.is_empty() && carries_else) {
+            outputs.push(event(FromNode::Progress(items)));
         }
-        Ok(vec![event(FromNode::Progress(batch.items))])
+        outputs.extend(away.map(|away| event(FromNode::Away(away))));
+        Ok(outputs)
     }
 
     fn admit_ask(

@@ -19,6 +19,8 @@ impl CoordinatorEnd {
         let id = id.clone();
         self.stage = Stage::AwaitsSync;
         self.epoch = Some(welcome.epoch);
+        // Nodes with long leases are silent for longer.
+        self.options.silence_ms = self.options.silence_ms.max(welcome.lease_ms);
         self.answer(&id, welcome)
     }
 

@@ -4,8 +4,8 @@ use crate::bounds::{HANDSHAKE_TIMEOUT_MS, RESULT_CREDIT_BYTES, RESULT_CREDIT_ITE
 use crate::codec::RequestId;
 use crate::frame::Frame;
 use crate::payload::{
-    Assigned, AttemptKey, Capabilities, Capability, Credit, Hello, LoadNotice, Meta, NodeMetrics,
-    NodeRequest, SyncReport,
+    Assigned, AttemptKey, AwayNotice, Capabilities, Capability, Credit, Hello, LoadNotice, Meta,
+    NodeMetrics, NodeRequest, SyncReport,
 };
 use skep_model::attempt::AttemptReport;
 use skep_model::command::Progress;
@@ -16,8 +16,8 @@ use skep_model::limits::{LEASE_GRACE_MS, LEASE_MS};
 pub struct CoordinatorOptions {
     /// From the opened connection to the answered synchronisation.
     pub handshake_timeout_ms: u64,
-    /// A connection on which nothing came in for this long is closed. By then the node's work is
-    /// given up anyway.
+    /// A connection on which nothing came in for this long is closed, or for the node's lease if
+    /// that is longer. By then the node's work is given up anyway, or about to be.
     pub silence_ms: u64,
     /// What it offers when a node negotiates. Requests of nodes about their attempts are refused
     /// as not served unless they are in here.
@@ -99,6 +99,8 @@ pub enum FromNode {
     },
     /// Attempts started or entered their gates.
     Progress(Vec<Progress>),
+    /// It takes no new work by its own decision, or takes work again.
+    Away(AwayNotice),
     /// A sample of its load.
     Metrics(NodeMetrics),
     /// What it does with assignments; each one that was given to `assign` is answered once,

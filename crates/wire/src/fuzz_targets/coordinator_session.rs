@@ -178,6 +178,7 @@ impl World {
             }
             FromNode::Heartbeat { .. }
             | FromNode::Progress(_)
+            | FromNode::Away(_)
             | FromNode::Metrics(_)
             | FromNode::Goodbye { .. }
             | FromNode::Groups { .. }

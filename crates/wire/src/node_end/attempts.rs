@@ -127,11 +127,9 @@ impl Attempts {
         Some(assignment)
     }
 
-    /// Whether the attempt is here and was not killed.
-    pub(super) fn holds(&self, key: AttemptKey) -> bool {
-        self.table
-            .get(&key)
-            .is_some_and(|attempt| attempt.step != Step::Killed)
+    /// Whether the attempt is here, or was.
+    pub(super) fn knows(&self, key: AttemptKey) -> bool {
+        self.table.contains_key(&key) || self.ended.fence_of(key.task) == Some(key.fence)
     }
 
     /// Attempts that were not killed.

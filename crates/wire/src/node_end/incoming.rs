@@ -120,6 +120,9 @@ impl NodeEnd {
             self.outputs.push(NodeOutput::Draining(status.draining));
         }
         self.is_draining = status.draining;
+        if status.draining {
+            self.nothing_more_comes();
+        }
     }
 
     pub(super) fn refuse(&mut self, now: u64, id: Option<RequestId>, error: WireError) {
@@ -201,7 +204,8 @@ impl NodeEnd {
             None
         };
         let admission = match closed {
-            Some(code) if !self.attempts.holds(assignment.key()) => Admission::Refused(code),
+            // What was here before is not answered as if it had never started.
+            Some(code) if !self.attempts.knows(assignment.key()) => Admission::Refused(code),
             _ => self.attempts.admit(assignment),
         };
         match admission {
@@ -259,9 +263,7 @@ impl NodeEnd {
             Asked::Heartbeat { sequence } => {
                 match read_result::<Heartbeat>(method::HEALTH_CHECK, result) {
                     Ok(answer) if answer.sequence == sequence => {
-                        if let Some(lease) = &mut self.lease {
-                            lease.renew(sent_at);
-                        }
+                        self.heartbeat_answered(now, sent_at);
                     }
                     _ => self.count_bad(now),
                 }
@@ -330,6 +332,7 @@ impl NodeEnd {
         self.failures = 0;
         self.spool.send_all_again();
         self.follow(verdicts);
+        self.tell_if_away();
     }
 
     fn on_fault(&mut self, now: u64, request: Option<Request>, fault: &Fault) {

@@ -116,8 +116,11 @@ pub enum NodeInput {
     },
     /// The process is to stop: kill, report, say goodbye.
     Shutdown,
-    /// A sample of the load, to be passed on if there is a session.
+    /// A sample of the load, to be passed on if there is a session. The round trip is filled in.
     Metrics(NodeMetrics),
+    /// The node's owner wants no work done now, for this reason; or wants it again. What runs goes
+    /// on.
+    Away(Option<String>),
     /// The coordinator is to be asked about an attempt; [`NodeOutput::Answered`] follows once.
     Ask {
         /// Chosen by the asker, repeated in the answer.

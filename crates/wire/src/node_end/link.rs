@@ -1,6 +1,7 @@
 //! The node's connection to the coordinator, or the wait for the next one.
 
 use super::ask::Question;
+use super::round_trips::RoundTrips;
 use crate::answer_memory::AnswerMemory;
 use crate::bounds::{
     CONNECT_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, HEARTBEATS_UNANSWERED_MAX, RESULT_ANSWER_TIMEOUT_MS,
@@ -88,6 +89,7 @@ pub(super) struct Connection {
     /// Assignments that may come; none when credits were not agreed on.
     pub(super) granting: Option<Granting>,
     pub(super) memory: AnswerMemory,
+    pub(super) round_trips: RoundTrips,
 }
 
 impl Connection {
@@ -109,6 +111,7 @@ impl Connection {
             spending: Spending::default(),
             granting: None,
             memory: AnswerMemory::default(),
+            round_trips: RoundTrips::default(),
         }
     }
 

@@ -12,16 +12,20 @@
 //! * A result is written to disk first, then sent, then kept until it is answered. A broken
 //!   connection loses none. Only while the node's disk is full it is sent from memory.
 //! * An attempt (task and fence) is started at most once by one process.
+//! * A node that was told to stop says so before it leaves, and waits until the coordinator has
+//!   said that nothing more comes: what was granted meanwhile is handed back, not lost.
 //! * Inputs come before timers: an answer that is there at the last moment counts.
 
 mod ask;
 mod attempts;
+mod away;
 mod balance;
 mod ended;
 mod incoming;
 mod io;
 mod lease;
 mod link;
+mod round_trips;
 mod spool;
 #[cfg(test)]
 mod tests;
@@ -38,8 +42,9 @@ use crate::codec::method;
 use crate::frame::{Frame, FrameRef};
 use crate::framing::Framing;
 use crate::jitter::Jitter;
-use crate::payload::{AttemptKey, Goodbye, Hello, Negotiation};
+use crate::payload::{AttemptKey, Goodbye, Hello, Negotiation, NodeMetrics};
 use attempts::Attempts;
+use away::Away;
 use lease::Lease;
 use link::{Asked, Connection, Link};
 use skep_model::attempt::AttemptReport;
@@ -65,6 +70,7 @@ pub struct NodeEnd {
     leaves_at: Option<u64>,
     is_draining: bool,
     is_overloaded: bool,
+    away: Away,
     outputs: Vec<NodeOutput>,
 }
 
@@ -89,6 +95,7 @@ impl NodeEnd {
             leaves_at: None,
             is_draining: false,
             is_overloaded: false,
+            away: Away::default(),
             outputs: Vec::new(),
         }
     }
@@ -136,12 +143,8 @@ impl NodeEnd {
             NodeInput::Spooled { batch } => self.spool.written(batch),
             NodeInput::SpoolStalled { batch } => self.spool.stalled(batch),
             NodeInput::Shutdown => self.on_shutdown(now_ms),
-            NodeInput::Metrics(metrics) => {
-                if self.is_live() {
-                    let framing = self.framing();
-                    self.send(framing.call(None, method::METRICS_REPORT, &metrics));
-                }
-            }
+            NodeInput::Metrics(metrics) => self.on_metrics(metrics),
+            NodeInput::Away(reason) => self.on_away(reason),
             NodeInput::Ask {
                 token,
                 request,
@@ -203,6 +206,7 @@ impl NodeEnd {
             return;
         }
         self.leaves_at = Some(now.saturating_add(SHUTDOWN_TIMEOUT_MS));
+        self.announce_stop(now);
         for attempt in self.attempts.stop_all() {
             self.kill_output(attempt, KillReason::Shutdown);
         }
@@ -251,7 +255,8 @@ impl NodeEnd {
         let connected = matches!(self.link, Link::Up(_));
         let stopped = self.attempts.is_empty() && self.spool.is_written();
         let answered = self.spool.is_empty() || !connected;
-        if !(stopped && answered) && now < leaves_at {
+        let is_expected = self.away.expects_nothing(now) || !self.is_live();
+        if !(stopped && answered && is_expected) && now < leaves_at {
             return;
         }
         // With unanswered results it leaves without a goodbye: a goodbye gives up its attempts
@@ -310,6 +315,21 @@ impl NodeEnd {
 
     fn kill_output(&mut self, attempt: AttemptKey, reason: KillReason) {
         self.outputs.push(NodeOutput::Kill { attempt, reason });
+    }
+
+    fn on_metrics(&mut self, metrics: NodeMetrics) {
+        if let Link::Up(connection) = &self.link
+            && connection.stage == link::Stage::Live
+        {
+            let metrics = NodeMetrics {
+                rtt_ms: connection.round_trips.median(),
+                ..metrics
+            };
+            let frame = connection
+                .framing
+                .call(None, method::METRICS_REPORT, &metrics);
+            self.send(frame);
+        }
     }
 
     /// How frames are written now.

@@ -3,7 +3,7 @@
 use super::*;
 use crate::bounds::{
     BAD_MESSAGES_MAX, CONNECT_TIMEOUT_MS, HANDSHAKE_TIMEOUT_MS, PROGRESS_DELAY_MS,
-    RESULT_ANSWER_TIMEOUT_MS, RESULT_RETRY_MS, SPOOLED_REPORTS_MAX,
+    RESULT_ANSWER_TIMEOUT_MS, RESULT_RETRY_MS, SPOOLED_REPORTS_MAX, STOP_NOTICE_TIMEOUT_MS,
 };
 use crate::codec::Calls;
 use crate::codec::{CoordinatorCall, RequestId, encode_answer, encode_fault};
@@ -21,6 +21,14 @@ mod negotiated;
 mod results;
 mod session;
 mod work;
+
+const STATUS: &str = "mcpx.status.update";
+const SEND_STATUS: &str = "send mcpx.status.update";
+
+/// The coordinator says that nothing more comes.
+fn draining() -> CoordinatorCall {
+    CoordinatorCall::Status(StatusUpdate { draining: true })
+}
 
 /// A node with the last things it said, on a clock that the script moves.
 struct Rig {

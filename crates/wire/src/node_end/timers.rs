@@ -32,7 +32,8 @@ impl NodeEnd {
         } else {
             [None; 3]
         };
-        [link, self.fenced_at(), self.leaves_at]
+        let stop = self.is_live().then(|| self.away.timer()).flatten();
+        [link, self.fenced_at(), self.leaves_at, stop]
             .into_iter()
             .chain(in_session)
             .flatten()
@@ -53,6 +54,7 @@ impl NodeEnd {
     }
 
     pub(super) fn run_timers(&mut self, now: u64) {
+        self.away.give_up(now);
         if self.fenced_at().is_some_and(|at| at <= now) {
             self.fence_itself(now);
         }
@@ -118,11 +120,22 @@ impl NodeEnd {
         self.send(frame);
     }
 
+    /// A heartbeat was answered: the lease counts from when it was sent.
+    pub(super) fn heartbeat_answered(&mut self, now: u64, sent_at: u64) {
+        if let Some(lease) = &mut self.lease {
+            lease.renew(sent_at);
+        }
+        if let Link::Up(connection) = &mut self.link {
+            connection.round_trips.add(now.saturating_sub(sent_at));
+        }
+    }
+
     fn report_progress(&mut self, now: u64) {
         let items = self.attempts.take_progress(now);
         for chunk in items.chunks(ITEMS_PER_FRAME_MAX) {
             let batch = ProgressBatch {
                 items: chunk.to_vec(),
+                away: None,
             };
             let framing = self.framing();
             self.send(framing.call(None, method::STATUS_UPDATE, &batch));

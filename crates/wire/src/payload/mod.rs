@@ -22,7 +22,9 @@ pub use requests::{
     MergeAnswer, MergeRequest, NodeAnswer, NodeRequest, ResolveAnswer, ResolveRequest,
     ResolvedTask, SplitAnswer, SplitRequest,
 };
-pub use result::{ProgressBatch, ResultAnswer, ResultAnswers, ResultBatch, ResultVerdict};
+pub use result::{
+    AwayNotice, ProgressBatch, ResultAnswer, ResultAnswers, ResultBatch, ResultVerdict,
+};
 pub use session::{
     EndCode, Ended, Goodbye, Heartbeat, Hello, NodeMetrics, SessionEnd, StatusUpdate, Welcome,
 };

@@ -1,7 +1,7 @@
 //! `mcpx.orchestrate.task.complete` and progress: what attempts led to.
 
 use super::{AttemptKey, Meta};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use skep_model::attempt::{AttemptReport, Fence};
 use skep_model::command::Progress;
 use skep_model::ids::TaskId;
@@ -65,9 +65,28 @@ pub struct ResultAnswers {
     pub items: Vec<ResultAnswer>,
 }
 
-/// `mcpx.status.update` from a node: steps of attempts that last.
+/// `mcpx.status.update` from a node: steps of attempts that last, and whether it takes work.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProgressBatch {
     /// In the order in which they happened.
+    #[serde(default)]
     pub items: Vec<Progress>,
+    /// When it is there, the node is away from now on, or back.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub away: Option<AwayNotice>,
+}
+
+/// Why a node takes no new work by its own decision; `null` when it takes work again. What it
+/// holds it finishes.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct AwayNotice(pub Option<String>);
+
+/// A field that is there says something, also when it is `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AwayNotice>, D::Error> {
+    AwayNotice::deserialize(deserializer).map(Some)
 }

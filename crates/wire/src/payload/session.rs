@@ -60,6 +60,12 @@ pub struct NodeMetrics {
     pub memory_used_bytes: u64,
     /// Attempts that run.
     pub attempts: u32,
+    /// From a heartbeat to its answer, milliseconds: the median of the last few.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rtt_ms: Option<u32>,
+    /// How fast the artifacts that it handed in lately went to the coordinator, bytes per second.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upload_bytes_s: Option<u64>,
 }
 
 /// `mcpx.orchestrate.session.end` from a node: it leaves and gives up what it holds.

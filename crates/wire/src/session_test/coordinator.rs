@@ -131,6 +131,7 @@ impl Coordinator {
             }
             FromNode::Heartbeat { .. }
             | FromNode::Progress(_)
+            | FromNode::Away(_)
             | FromNode::Metrics(_)
             | FromNode::Groups { .. }
             | FromNode::Ask { .. }

@@ -6,10 +6,10 @@ use crate::framing::Framing;
 use crate::payload::Credit;
 use crate::payload::groups::{AffinityKind, AffinityRule, CoordinationMetadata, DistributionInfo};
 use crate::payload::{
-    AssignBatch, Assignment, AttemptKey, BalanceRequest, Capabilities, Capability, GateMessage,
-    GateRequest, Goodbye, Heartbeat, HeldAttempt, HeldPhase, Hello, LoadNotice, MergeRequest, Meta,
-    Negotiation, NodeMetrics, NodeRequest, ResolveRequest, ResultBatch, SplitRequest, StatusUpdate,
-    SyncReport, SyncVerdicts, Verdict, VerdictItem,
+    AssignBatch, Assignment, AttemptKey, AwayNotice, BalanceRequest, Capabilities, Capability,
+    GateMessage, GateRequest, Goodbye, Heartbeat, HeldAttempt, HeldPhase, Hello, LoadNotice,
+    MergeRequest, Meta, Negotiation, NodeMetrics, NodeRequest, ProgressBatch, ResolveRequest,
+    ResultBatch, SplitRequest, StatusUpdate, SyncReport, SyncVerdicts, Verdict, VerdictItem,
 };
 use proptest::prelude::*;
 use skep_model::attempt::{AttemptReport, GateReport, Outcome};
@@ -107,11 +107,22 @@ fn any_node_call() -> impl Strategy<Value = NodeCall> {
             NodeCall::Results(ResultBatch { reports, meta })
         }),
         ".{0,40}".prop_map(|reason| NodeCall::Goodbye(Goodbye { reason })),
-        (any::<u32>(), any::<u64>()).prop_map(|(load_permille, memory_used_bytes)| {
-            NodeCall::Metrics(NodeMetrics {
-                load_permille,
-                memory_used_bytes,
-                attempts: 1,
+        (any::<u32>(), any::<u64>(), any::<Option<u32>>()).prop_map(
+            |(load_permille, memory_used_bytes, rtt_ms)| {
+                NodeCall::Metrics(NodeMetrics {
+                    load_permille,
+                    memory_used_bytes,
+                    attempts: 1,
+                    rtt_ms,
+                    upload_bytes_s: rtt_ms.map(u64::from),
+                })
+            }
+        ),
+        any::<Option<Option<u8>>>().prop_map(|away| {
+            let notice = |reason: Option<u8>| AwayNotice(reason.map(|reason| reason.to_string()));
+            NodeCall::Progress(ProgressBatch {
+                items: Vec::new(),
+                away: away.map(notice),
             })
         }),
     ]

@@ -186,9 +186,10 @@ fn a_node_that_stops_with_a_full_disk_leaves_when_all_is_answered() {
     rig.finish(key(1, 1));
     rig.input(NodeInput::SpoolStalled { batch: 1 });
     let sent = rig.last.clone();
-    assert_eq!(rig.input(NodeInput::Shutdown), Vec::<String>::new());
+    assert_eq!(rig.input(NodeInput::Shutdown), [SEND_STATUS]);
     rig.last = sent;
     let committed = answers(&[(key(1, 1), ResultVerdict::Committed)]);
-    let outputs = rig.answer(COMPLETE, &committed);
+    assert_eq!(rig.answer(COMPLETE, &committed), ["unspool 1@1"]);
+    let outputs = rig.hear(&draining());
     assert!(outputs.contains(&"exit Shutdown".to_owned()), "{outputs:?}");
 }

@@ -202,7 +202,11 @@ fn an_assignment_before_the_session_is_live_is_refused_as_out_of_order() {
 fn a_node_that_stops_kills_reports_says_goodbye_and_leaves() {
     let mut rig = Rig::live(2);
     rig.assign(&[key(1, 1)]);
-    assert_eq!(rig.input(NodeInput::Shutdown), ["kill 1@1 Shutdown"]);
+    assert_eq!(
+        rig.input(NodeInput::Shutdown),
+        ["send mcpx.status.update", "kill 1@1 Shutdown"]
+    );
+    assert_eq!(rig.sent(STATUS)["params"]["away"], "stopping");
     assert_eq!(code(&rig.assign(&[key(2, 1)])[0]), "shutting_down");
     assert_eq!(code(&rig.assign(&[key(1, 1)])[0]), "duplicate");
     assert_eq!(rig.finish(key(1, 1)), ["spool 1"]);
@@ -212,16 +216,18 @@ fn a_node_that_stops_kills_reports_says_goodbye_and_leaves() {
         ["send mcpx.orchestrate.task.complete"]
     );
     let committed = answers(&[(key(1, 1), ResultVerdict::Committed)]);
+    assert_eq!(
+        rig.answer("mcpx.orchestrate.task.complete", &committed),
+        ["unspool 1@1"],
+        "something that was granted may still be on its way"
+    );
     let expected = [
-        "unspool 1@1",
+        "draining true",
         "send mcpx.orchestrate.session.end",
         "close",
         "exit Shutdown",
     ];
-    assert_eq!(
-        rig.answer("mcpx.orchestrate.task.complete", &committed),
-        expected
-    );
+    assert_eq!(rig.hear(&draining()), expected);
     assert_eq!(rig.input(NodeInput::Tick), Vec::<String>::new());
 }
 
@@ -229,7 +235,7 @@ fn a_node_that_stops_kills_reports_says_goodbye_and_leaves() {
 fn a_node_that_stops_leaves_in_time_and_without_goodbye_when_results_are_unanswered() {
     let mut rig = Rig::live(1);
     rig.run(key(1, 1));
-    assert_eq!(rig.input(NodeInput::Shutdown), Vec::<String>::new());
+    assert_eq!(rig.input(NodeInput::Shutdown), [SEND_STATUS]);
     let seen = rig.pass_until(SHUTDOWN_TIMEOUT_MS, true);
     assert_eq!(seen[seen.len() - 2..], ["close", "exit Shutdown"]);
     assert!(!seen.iter().any(|word| word.contains("session.end")));
@@ -244,4 +250,84 @@ fn a_node_that_stops_without_a_connection_writes_its_results_and_leaves() {
     assert_eq!(rig.finish(key(1, 1)), ["spool 1"]);
     let batch = rig.spool_batch();
     assert_eq!(rig.input(NodeInput::Spooled { batch }), ["exit Shutdown"]);
+}
+
+#[test]
+fn a_node_that_stops_leaves_soon_when_nobody_says_that_nothing_more_comes() {
+    let mut rig = Rig::live(1);
+    assert_eq!(rig.input(NodeInput::Shutdown), [SEND_STATUS]);
+    let seen = rig.pass_until(STOP_NOTICE_TIMEOUT_MS - 1, true);
+    assert!(!seen.iter().any(|word| word.contains("exit")), "{seen:?}");
+    let seen = rig.pass_until(STOP_NOTICE_TIMEOUT_MS, true);
+    let expected = [
+        "send mcpx.orchestrate.session.end",
+        "close",
+        "exit Shutdown",
+    ];
+    assert_eq!(seen[seen.len() - 3..], expected);
+}
+
+#[test]
+fn a_drained_node_that_stops_leaves_at_once() {
+    let mut rig = Rig::live(1);
+    rig.hear(&draining());
+    let outputs = rig.input(NodeInput::Shutdown);
+    assert_eq!(outputs.last().map(String::as_str), Some("exit Shutdown"));
+}
+
+#[test]
+fn what_was_here_before_is_never_refused_as_if_it_had_not_started() {
+    let mut rig = Rig::live(2);
+    rig.run(key(1, 1));
+    let committed = answers(&[(key(1, 1), ResultVerdict::Committed)]);
+    rig.answer("mcpx.orchestrate.task.complete", &committed);
+    rig.assign(&[key(2, 1)]);
+    rig.hear(&CoordinatorCall::Verdicts(verdicts(&[(
+        key(2, 1),
+        Verdict::Kill,
+    )])));
+    rig.input(NodeInput::Shutdown);
+    for known in [key(1, 1), key(2, 1)] {
+        assert_eq!(code(&rig.assign(&[known])[0]), "already_ended", "{known}");
+    }
+    assert_eq!(code(&rig.assign(&[key(3, 1)])[0]), "shutting_down");
+}
+
+#[test]
+fn a_node_that_is_away_says_so_in_every_session_until_it_is_back() {
+    let away = |reason: Option<&str>| NodeInput::Away(reason.map(str::to_owned));
+    let mut rig = Rig::live(1);
+    assert_eq!(rig.input(away(Some("night"))), [SEND_STATUS]);
+    assert_eq!(rig.sent(STATUS)["params"]["away"], "night");
+    assert_eq!(rig.input(away(Some("night"))), Vec::<String>::new());
+    rig.input(NodeInput::Disconnected);
+    assert_eq!(rig.input(away(Some("battery"))), Vec::<String>::new());
+    rig.go_live(&SyncVerdicts::default());
+    assert_eq!(rig.sent(STATUS)["params"]["away"], "battery");
+    assert_eq!(rig.input(away(None)), [SEND_STATUS]);
+    let said = rig.sent(STATUS);
+    assert!(
+        said["params"].get("away").is_some_and(Value::is_null),
+        "{said}"
+    );
+    rig.input(NodeInput::Disconnected);
+    rig.go_live(&SyncVerdicts::default());
+    assert!(
+        !words(&rig.last).contains(&SEND_STATUS.to_owned()),
+        "who is not away does not say so"
+    );
+}
+
+#[test]
+fn metrics_carry_the_round_trip_of_heartbeats_once_one_was_answered() {
+    let mut rig = Rig::live(1);
+    rig.input(NodeInput::Metrics(NodeMetrics::default()));
+    let sent = rig.sent("mcpx.metrics.report");
+    assert!(sent["params"].get("rtt_ms").is_none(), "{sent}");
+    let at = rig.node.next_timer().unwrap();
+    rig.tick_at(at);
+    rig.now += 7;
+    rig.answer("mcpx.health.check", &Heartbeat { sequence: 1 });
+    rig.input(NodeInput::Metrics(NodeMetrics::default()));
+    assert_eq!(rig.sent("mcpx.metrics.report")["params"]["rtt_ms"], 7);
 }
