@@ -35,13 +35,14 @@ fn path_of(hash: ArtifactHash) -> String {
 
 impl Client {
     /// Makes sure that the coordinator has the bytes of this file under their hash. Sends only
-    /// what it does not have yet.
+    /// what it does not have yet; says how many bytes that was.
     pub async fn upload_artifact(
         &self,
         hash: ArtifactHash,
         file: &Path,
-    ) -> Result<(), ClientError> {
+    ) -> Result<u64, ClientError> {
         let failed = |step| move |source| file_error(step, file, source);
+        let mut sent = 0;
         let mut source = File::open(file).await.map_err(failed("open"))?;
         let total = source
             .metadata()
@@ -52,7 +53,7 @@ impl Client {
         let mut stored = self.stored(hash).await?;
         loop {
             let offset = match stored {
-                Stored::All => return Ok(()),
+                Stored::All => return Ok(sent),
                 Stored::UpTo(offset) => offset,
             };
             source
@@ -60,8 +61,9 @@ impl Client {
                 .await
                 .map_err(failed("read"))?;
             let piece = read_piece(&mut source).await.map_err(failed("read"))?;
+            sent += piece.len() as u64;
             match self.put_piece(hash, offset, total, piece).await {
-                Ok(next) if next >= total => return Ok(()),
+                Ok(next) if next >= total => return Ok(sent),
                 Ok(next) => stored = Stored::UpTo(next),
                 // A piece whose answer was lost is there already, or somebody else sends the same
                 // bytes. As long as they become more, it does not matter who brings them.

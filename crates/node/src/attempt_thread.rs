@@ -7,6 +7,7 @@ use crate::input_cache::{InputCache, download};
 use crate::log_plan::Output;
 use crate::log_shipper::{LogShipper, backoff_ms};
 use crate::staging::Staging;
+use crate::throughput::Throughput;
 use crate::{CANCEL_CHECK_MS, LOG_FLUSH_MS};
 use serde::Deserialize;
 use skep_client::{Client, ClientError};
@@ -41,6 +42,8 @@ pub(crate) struct Workshop {
     pub(crate) side_tasks: TaskTracker,
     /// Ends the side tasks.
     pub(crate) stop: CancellationToken,
+    /// How fast artifacts go to the coordinator.
+    pub(crate) uploads: Throughput,
 }
 
 impl Workshop {
@@ -58,7 +61,11 @@ impl Workshop {
     pub(crate) fn release(self: &Arc<Self>, key: AttemptKey) {
         if self.staging.holds(key) {
             let workshop = Arc::clone(self);
-            let remove = move || workshop.staging.release(key);
+            let remove = move || {
+                // Other attempts here may be given them as inputs.
+                workshop.cache.adopt(workshop.staging.files_of(key));
+                workshop.staging.release(key);
+            };
             self.side_tasks.spawn_blocking_on(remove, &self.runtime);
         }
     }
@@ -249,9 +256,13 @@ impl Files<'_> {
     async fn upload(&self, hash: ArtifactHash, file: &Path) -> Result<(), PortError> {
         let mut failures = 0;
         loop {
+            let since = Instant::now();
             let error = tokio::select! {
                 done = self.workshop.client.upload_artifact(hash, file) => match done {
-                    Ok(()) => return Ok(()),
+                    Ok(bytes) => {
+                        self.workshop.uploads.add(bytes, since);
+                        return Ok(());
+                    }
                     Err(error) => error,
                 },
                 () = self.stopped() => return Err("the attempt was stopped".into()),

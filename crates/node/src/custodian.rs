@@ -107,7 +107,7 @@ impl Custodian {
         for (key, files) in listed.unwrap_or_default() {
             for (hash, file) in files {
                 match self.workshop.client.upload_artifact(hash, &file).await {
-                    Ok(()) => {}
+                    Ok(_) => {}
                     // Answered and removed just now.
                     Err(ClientError::File { source, .. })
                         if source.kind() == io::ErrorKind::NotFound => {}

@@ -2,6 +2,7 @@
 
 use crate::attempt_thread::{Workshop, report_without_process};
 use crate::attempts::Attempts;
+use crate::availability::Schedule;
 use crate::connection::{Connection, ConnectionEvent};
 use crate::inbox::{Inbox, Note};
 use crate::load::LoadMeter;
@@ -31,6 +32,7 @@ pub(crate) struct Parts {
     pub(crate) workshop: Arc<Workshop>,
     pub(crate) session: Arc<Notify>,
     pub(crate) load: LoadMeter,
+    pub(crate) schedule: Schedule,
     pub(crate) clock: fn() -> u64,
 }
 
@@ -115,13 +117,22 @@ impl EventLoop {
     }
 
     fn on_wake(&mut self, wake: Wake) {
+        let now = (self.parts.clock)();
+        if let Some(away) = self.parts.schedule.look(now) {
+            self.feed(away);
+        }
         match wake {
             Wake::Connection(event) => self.on_connection(event),
             Wake::Notes(notes) => self.on_notes(notes),
             Wake::Timer => self.feed(NodeInput::Tick),
             Wake::Metrics => {
                 let attempts = self.parts.attempts.count() as u32;
-                if let Some(sample) = self.parts.load.sample(attempts) {
+                if let Some(mut sample) = self.parts.load.sample(attempts) {
+                    let now = (self.parts.clock)();
+                    self.parts
+                        .schedule
+                        .loaded(now, sample.load_permille, attempts);
+                    sample.upload_bytes_s = self.parts.workshop.uploads.bytes_per_second();
                     self.feed(NodeInput::Metrics(sample));
                 }
             }

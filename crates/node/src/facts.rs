@@ -18,10 +18,9 @@ pub(crate) fn facts(
     state_dir: &Path,
 ) -> Result<NodeFacts, FactsError> {
     let hardware = hardware(memory_bytes()?);
-    let resources = match options.resources {
-        Some(resources) => resources,
-        None => resources_of_machine(state_dir, &hardware)?,
-    };
+    let machine = resources_of_machine(state_dir, &hardware)?;
+    let offered = options.resources.unwrap_or(machine);
+    let resources = options.availability.cut(offered, &machine);
     Ok(NodeFacts {
         name: options.name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -122,6 +122,21 @@ impl InputCache {
         Ok(())
     }
 
+    /// Takes files in that this node made itself. They are moved, and checked when they are used.
+    pub(crate) fn adopt(&self, files: Vec<(ArtifactHash, PathBuf)>) {
+        let mut newest = None;
+        for (hash, file) in files {
+            let kept = self.root.join(hash.to_string());
+            // Who cannot be taken in is downloaded when it is needed.
+            if fs::rename(&file, &kept).is_ok() {
+                newest = Some(kept);
+            }
+        }
+        if let Some(newest) = newest {
+            self.evict(&newest);
+        }
+    }
+
     /// Removes the artifacts that were used longest ago until the rest is within the bound.
     fn evict(&self, newest: &Path) {
         let Ok(entries) = fs::read_dir(&self.root) else {

@@ -22,6 +22,7 @@
 mod attempt_env;
 mod attempt_thread;
 mod attempts;
+mod availability;
 mod clock;
 mod connection;
 mod custodian;
@@ -42,7 +43,9 @@ mod options;
 mod spool;
 mod staging;
 mod state_dir;
+mod throughput;
 
+pub use availability::{Availability, Hours, Idle, ParseHoursError};
 pub use error::{FactsError, NodeError, SpoolError};
 pub use hardware::measured_hardware;
 pub use membership::{Access, Membership};
@@ -67,6 +70,8 @@ pub const CANCEL_CHECK_MS: u64 = 100;
 pub const CLOCK_CHECK_MS: u64 = 1_000;
 /// How often the load is measured and reported.
 pub const METRICS_INTERVAL_MS: u64 = 15_000;
+/// How often the node looks whether its owner wants it to take work.
+pub const AVAILABILITY_CHECK_MS: u64 = 5_000;
 /// How often artifacts whose results are not answered are looked after.
 pub const CUSTODY_INTERVAL_MS: u64 = 30_000;
 /// How often writing is tried again while the disk is full.

@@ -31,6 +31,7 @@ impl LoadMeter {
             load_permille: (system.global_cpu_usage() * PERMILLE_PER_PERCENT) as u32,
             memory_used_bytes: system.used_memory(),
             attempts,
+            ..NodeMetrics::default()
         })
     }
 }

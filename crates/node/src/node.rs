@@ -2,6 +2,7 @@
 
 use crate::attempt_thread::Workshop;
 use crate::attempts::Attempts;
+use crate::availability::Schedule;
 use crate::clock::boot_ms;
 use crate::connection::Connection;
 use crate::custodian::{Custodian, LeftLog, left_logs};
@@ -17,6 +18,7 @@ use crate::options::NodeOptions;
 use crate::spool::{SpoolFile, SpoolQueue, SpoolWriter};
 use crate::staging::Staging;
 use crate::state_dir::StateDir;
+use crate::throughput::Throughput;
 use skep_model::attempt::AttemptReport;
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::limits::{NAME_LENGTH_MAX, SLOTS_MAX};
@@ -204,6 +206,7 @@ impl Node {
             runtime: Handle::current(),
             side_tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
+            uploads: Throughput::default(),
         });
         let session = Arc::new(Notify::new());
         let custodian = Custodian {
@@ -231,6 +234,7 @@ impl Node {
             workshop,
             session,
             load: LoadMeter::new(),
+            schedule: Schedule::new(self.options.availability),
             clock: boot_ms,
         });
         let exit = event_loop.run(shutdown, spool_thread).await;
@@ -256,6 +260,9 @@ fn check(options: &NodeOptions) -> Result<(), NodeError> {
     if length == 0 || length > NAME_LENGTH_MAX {
         let detail = format!("it should have 1 to {NAME_LENGTH_MAX} characters");
         return refuse("name", options.name.clone(), detail);
+    }
+    if let Some((option, value)) = options.availability.nonsense() {
+        return refuse(option, value, "it should be 1 to 100".to_owned());
     }
     if !options.supervisor_exe.is_file() {
         let path = options.supervisor_exe.display().to_string();

@@ -1,5 +1,6 @@
 //! What a node's owner decides.
 
+use crate::availability::Availability;
 use crate::membership::Access;
 use skep_client::BaseUrl;
 use skep_model::node::NodeClass;
@@ -32,6 +33,8 @@ pub struct NodeOptions {
     pub slots: u32,
     /// What it offers to tasks, instead of what is measured.
     pub resources: Option<Resources>,
+    /// When it takes work, and how much of the machine.
+    pub availability: Availability,
     /// Where the node keeps its identity, results, workspaces and inputs.
     pub state_dir: PathBuf,
     /// The binary whose `main` calls [`skep_runner::internal_main`] first.
@@ -72,6 +75,7 @@ impl NodeOptions {
             capabilities: BTreeMap::new(),
             slots: default_slots(),
             resources: None,
+            availability: Availability::default(),
             state_dir: state_dir.into(),
             supervisor_exe: supervisor_exe.into(),
             extra_read_paths: Vec::new(),

@@ -101,7 +101,8 @@ impl Staging {
             .collect()
     }
 
-    fn files_of(&self, key: AttemptKey) -> Vec<(ArtifactHash, PathBuf)> {
+    /// The files of one attempt.
+    pub(crate) fn files_of(&self, key: AttemptKey) -> Vec<(ArtifactHash, PathBuf)> {
         // The attempt may be released at this moment; then it has no files.
         let Ok(entries) = fs::read_dir(self.directory(key)) else {
             return Vec::new();

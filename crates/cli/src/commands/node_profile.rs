@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use skep_model::limits::{NAME_LENGTH_MAX, NODE_FACT_ITEMS_MAX};
 use skep_model::node::NodeClass;
 use skep_model::requirements::Proficiency;
-use skep_node::NodeOptions;
+use skep_node::{Availability, NodeOptions};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,8 @@ pub(crate) struct NodeProfile {
     pub(crate) labels: BTreeMap<String, String>,
     /// What its agent can do.
     pub(crate) capabilities: BTreeMap<String, Proficiency>,
+    /// When it takes work, and how much of the machine. Said in the file only.
+    pub(crate) availability: Availability,
 }
 
 impl NodeProfile {
@@ -92,6 +94,7 @@ impl NodeProfile {
         options.models = self.models;
         options.labels = self.labels;
         options.capabilities = self.capabilities;
+        options.availability = self.availability;
     }
 }
 
@@ -178,6 +181,27 @@ mod tests {
             changed.labels,
             BTreeMap::from([("zone".to_owned(), "b".to_owned())])
         );
+    }
+
+    #[test]
+    fn an_owner_says_in_the_file_when_the_machine_takes_work() {
+        let directory = tempfile::tempdir().unwrap();
+        let text = "slots = 2\n\n[availability]\nhours = [\"mon-fri 18:00-08:00\"]\n\
+                    idle_only = { load_percent_max = 20, minutes = 10 }\n\
+                    on_ac_power_only = true\ncpu_percent_max = 50\n";
+        std::fs::write(directory.path().join(FILE), text).unwrap();
+        let profile = NodeProfile::load(directory.path()).unwrap();
+        assert_eq!(profile.availability.hours.len(), 1);
+        assert_eq!(profile.availability.cpu_percent_max, Some(50));
+        profile.store(directory.path()).unwrap();
+        assert_eq!(NodeProfile::load(directory.path()).unwrap(), profile);
+        std::fs::write(
+            directory.path().join(FILE),
+            "[availability]\nhours = [\"nine to five\"]\n",
+        )
+        .unwrap();
+        let failure = NodeProfile::load(directory.path()).unwrap_err();
+        assert!(failure.message.contains("nine to five"), "{failure:?}");
     }
 
     #[test]
