@@ -4,12 +4,13 @@
 //! a task is never proposed twice, and no list of "granted but not applied" has to be kept.
 
 use crate::placement::Placement;
-use crate::snapshot::{failed_on, snapshot};
+use crate::snapshot::{Lookups, failed_on, snapshot};
 use crate::view::View;
 use skep_core::State;
 use skep_model::command::Grant;
 use skep_model::event::{EntryEvents, Event};
 use skep_model::ids::TaskId;
+use skep_model::time::UnixMillis;
 use skep_scheduler::{Policy, Strategy};
 
 /// Pause after a decision of which the core refused every grant, milliseconds.
@@ -55,10 +56,15 @@ impl Dispatcher {
     }
 
     /// Grants to propose now; empty when nothing fits.
-    pub(crate) fn decide(&mut self, view: &View) -> Vec<Grant> {
+    pub(crate) fn decide(&mut self, view: &View, now: UnixMillis) -> Vec<Grant> {
         let state = &view.state;
         let failed_on = |task: TaskId| failed_on(state, task);
-        let snapshot = snapshot(view, &failed_on);
+        let inputs = |task: TaskId| view.holdings.inputs(task);
+        let lookups = Lookups {
+            failed_on: &failed_on,
+            inputs: &inputs,
+        };
+        let snapshot = snapshot(view, now, &lookups);
         let grants = self.placement.place(state, &snapshot, &self.policy);
         self.policy.cursor = self.policy.cursor.wrapping_add(grants.len() as u64);
         self.decision_in_flight = !grants.is_empty();

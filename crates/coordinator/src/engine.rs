@@ -51,6 +51,8 @@ pub struct Engine {
     closing: bool,
     /// Something was applied since the last decision.
     decision_wanted: bool,
+    /// Breakers that were due before this were looked at.
+    breakers_seen: UnixMillis,
     /// The newest time that was stamped into an entry, and when that was.
     stamped: (UnixMillis, u64),
 }
@@ -70,8 +72,9 @@ impl Engine {
             .entries
             .last()
             .map_or(recovered.checkpoint_index, |entry| entry.0);
-        let (applier, view) = Applier::recover(recovered, options.checkpoint_events)?;
+        let (applier, mut view) = Applier::recover(recovered, options.checkpoint_events)?;
         let liveness = Liveness::start(options.timers, &view.state, now.elapsed_ms);
+        view.leases = liveness.leases();
         let stamped = (view.state.now(), now.elapsed_ms);
         let derived_since = applier.has_derived().then_some(now.elapsed_ms);
         Ok(Self {
@@ -93,6 +96,7 @@ impl Engine {
             disk_full_until: None,
             closing: false,
             decision_wanted: true,
+            breakers_seen: UnixMillis(0),
             stamped,
         })
     }
@@ -210,17 +214,22 @@ impl Engine {
         {
             self.view.write().metrics.insert(node, *metrics);
         }
-        let proposal = {
-            let view = self.view.read();
-            let entropy = self.entropy.as_mut();
-            self.links
-                .message(connection, message, &view.state, entropy, out)
+        let proposals = match message {
+            FromNode::Assigned(answers) => self.links.assigned(connection, answers, out),
+            other => {
+                let view = self.view.read();
+                let entropy = self.entropy.as_mut();
+                let proposal = self
+                    .links
+                    .message(connection, other, &view.state, entropy, out);
+                proposal.into_iter().collect()
+            }
         };
         if let Some(node) = self.links.node_of(connection) {
             self.liveness
                 .heard(node, &self.view.read().state, now.elapsed_ms);
         }
-        if let Some((actor, command, origin)) = proposal {
+        for (actor, command, origin) in proposals {
             self.push(now, actor, command, origin);
         }
     }
@@ -281,6 +290,7 @@ impl Engine {
             let events = self
                 .applier
                 .apply(&mut view, index, &entry, &mut self.stats);
+            view.observe(&events);
             let reaction = Reaction {
                 state: &view.state,
                 events: &events,

@@ -19,6 +19,7 @@ use skep_model::event::EntryEvents;
 use skep_model::ids::TaskId;
 use skep_model::limits;
 use skep_model::requirements::Requirements;
+use skep_model::time::UnixMillis;
 use skep_scheduler::{Explanation, Policy};
 use skep_wire::FromNode;
 use std::collections::BTreeMap;
@@ -57,6 +58,7 @@ pub enum Ended {
 
 struct Shared {
     view: Arc<RwLock<View>>,
+    clock: Arc<dyn Clock>,
     proposals: mpsc::Sender<Proposal>,
     links: mpsc::Sender<LinkInput>,
     events: broadcast::Sender<Arc<EntryEvents>>,
@@ -65,6 +67,13 @@ struct Shared {
     policy: Policy,
     shutdown: watch::Sender<bool>,
     ended: watch::Receiver<Option<Ended>>,
+}
+
+impl Shared {
+    /// The present time, never before the newest entry of the log.
+    fn now(&self, view: &View) -> UnixMillis {
+        self.clock.wall().max(view.state.now())
+    }
 }
 
 /// A handle to a running coordinator. Cheap to clone.
@@ -128,6 +137,7 @@ impl Hive {
         let desk = Arc::new(Mutex::new(JournalDesk::new(journal)));
         let journal_desk = Arc::clone(&desk);
         let journal_clock = Arc::clone(&clock);
+        let shared_clock = Arc::clone(&clock);
         let journal = std::thread::Builder::new()
             .name("skep-journal".into())
             .spawn(move || {
@@ -156,6 +166,7 @@ impl Hive {
         let connections = AtomicU64::new(1);
         let shared = Shared {
             view,
+            clock: shared_clock,
             proposals,
             links,
             events,
@@ -241,12 +252,16 @@ impl Hive {
 
     /// For each agent, why it could or could not run the task; `None` when it is not live.
     pub fn explain(&self, task: TaskId) -> Option<Explanation> {
-        snapshot::explain_task(&self.view(), task, &self.0.policy)
+        let view = self.view();
+        let now = self.0.now(&view);
+        snapshot::explain_task(&view, task, &self.0.policy, now)
     }
 
     /// For each agent, why it could or could not run a task with these requirements.
     pub fn explain_requirements(&self, requirements: &Requirements) -> Explanation {
-        snapshot::explain_requirements(&self.view(), requirements, &[], &self.0.policy)
+        let view = self.view();
+        let now = self.0.now(&view);
+        snapshot::explain_requirements(&view, requirements, &[], &self.0.policy, now)
     }
 
     /// Counters.

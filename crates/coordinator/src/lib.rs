@@ -7,13 +7,18 @@
 //! [`ports::Clock`], or decide what a command does (the core decides).
 
 mod applier;
+mod breakers;
 mod dispatcher;
 pub mod engine;
 pub mod hive;
+mod holdings;
 mod journal_desk;
+mod leases;
 mod links;
 mod liveness;
 mod loops;
+#[cfg(test)]
+mod observed;
 mod placement;
 pub mod ports;
 mod sequencer;
@@ -24,12 +29,15 @@ mod task_token;
 mod view;
 mod view_guard;
 
+pub use breakers::Breakers;
 pub use engine::{
     CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Input, Now, Output, Parts, ProposeError,
 };
 pub use hive::{Ended, Hive, HiveThreads, NodeConnection};
+pub use holdings::{HOLDINGS_MAX, Holdings, INPUTS_PREPARED_MAX};
+pub use leases::Leases;
 pub use links::{ConnectionId, ToNode};
-pub use liveness::LeaseTimers;
+pub use liveness::{ClassTimers, LeaseTimers};
 pub use sequencer::Ticket;
 pub use snapshot::{explain_requirements, explain_task};
 pub use stats::{COMMIT_BUCKETS_MS, DECISION_BUCKETS_US, EngineStats};

@@ -5,6 +5,7 @@
 //! messages mean for the swarm.
 
 mod agreement;
+mod hand_back;
 mod offer;
 mod reaction;
 mod results;
@@ -18,15 +19,18 @@ use crate::engine::{Origin, Output};
 use crate::liveness::{self, LeaseTimers};
 use crate::ports::Entropy;
 use crate::task_token::TaskTokenKey;
-use agreement::{lost_attempts, names, refused_assignments, verdicts, was_not_understood};
+use agreement::{lost_attempts, names, verdicts};
 use offer::offer;
 use skep_core::State;
 use skep_model::command::{Actor, Command};
 use skep_model::event::Event;
 use skep_model::ids::{AgentId, InstanceId, NodeId};
+use skep_model::limits::AWAY_REASON_LENGTH_MAX;
 use skep_wire::FromNode;
 use skep_wire::coordinator_end::ReplyId;
-use skep_wire::payload::{AttemptKey, EndCode, Hello, SyncReport, SyncVerdicts, Welcome};
+use skep_wire::payload::{
+    AttemptKey, AwayNotice, EndCode, Hello, SyncReport, SyncVerdicts, Welcome,
+};
 use std::collections::BTreeMap;
 
 /// Names one connection of a node for as long as the process lives.
@@ -191,20 +195,18 @@ impl Links {
                 let command = Command::ReportProgress { node, items };
                 Some((Actor::Node(node), command, Origin::Nobody))
             }
-            FromNode::Assigned(answers) => {
-                let (node, _) = link.node?;
-                if answers.iter().any(was_not_understood) {
-                    // Whether it was started is not known: only a synchronisation tells.
-                    let message = "an assignment was answered with an error";
-                    self.end(connection, EndCode::Shutdown, message, out);
-                    return None;
-                }
-                let reports = refused_assignments(answers);
-                if reports.is_empty() {
-                    return None;
-                }
-                let command = Command::ReportResults { node, reports };
-                Some((Actor::Coordinator, command, Origin::Nobody))
+            FromNode::Away(AwayNotice(reason)) => {
+                let (node, instance) = link.node?;
+                let away = reason.map(|reason| {
+                    let bounded = reason.chars().take(AWAY_REASON_LENGTH_MAX);
+                    bounded.collect()
+                });
+                let command = Command::SetAvailability {
+                    node,
+                    instance,
+                    away,
+                };
+                Some((Actor::Node(node), command, Origin::Nobody))
             }
             FromNode::Goodbye { .. } => {
                 let (node, instance) = link.node?;
@@ -216,6 +218,8 @@ impl Links {
             | FromNode::Metrics(_)
             | FromNode::Groups { .. }
             | FromNode::Load(_)
+            // Has its own way in: it may lead to two proposals.
+            | FromNode::Assigned(_)
             // Comes only for what the connection's options offer, and only after `ask_back`.
             | FromNode::Ask { .. }
             | FromNode::GaveBack { .. } => None,
@@ -312,11 +316,12 @@ impl Links {
         };
         let Some((node, _)) = link.node else { return };
         link.phase = Phase::AwaitsSync;
+        let timers = self.timers.of_node(reaction.state, node);
         let welcome = Welcome {
             node,
             session: format!("{}.{}", connection.0, reaction.events.index),
-            heartbeat_ms: self.timers.heartbeat_ms,
-            lease_ms: self.timers.lease_ms,
+            heartbeat_ms: timers.heartbeat_ms,
+            lease_ms: timers.lease_ms,
             server_version: self.server_version.clone(),
             epoch: EPOCH,
         };

@@ -1,15 +1,25 @@
 //! Who was heard when. Heartbeats stay here, in memory; only transitions enter the log.
 
+use crate::leases::Leases;
 use skep_core::State;
 use skep_model::command::Command;
 use skep_model::ids::NodeId;
-use skep_model::node::NodeState;
+use skep_model::node::{NodeClass, NodeState};
 use skep_model::planted::{PlantedBug, planted};
 use std::collections::BTreeMap;
 
-/// Timers of the lease protocol, in milliseconds of [`crate::ports::Clock::elapsed_ms`].
+/// Timers of the lease protocol for each class of nodes.
 #[derive(Debug, Clone, Copy)]
 pub struct LeaseTimers {
+    /// For machines that are always on.
+    pub server: ClassTimers,
+    /// For laptops and workstations.
+    pub consumer: ClassTimers,
+}
+
+/// Timers of the lease protocol, in milliseconds of [`crate::ports::Clock::elapsed_ms`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClassTimers {
     /// How often a node sends a heartbeat.
     pub heartbeat_ms: u64,
     /// Silence after which a node gets no new work.
@@ -24,11 +34,36 @@ impl Default for LeaseTimers {
     fn default() -> Self {
         use skep_model::limits;
         Self {
-            heartbeat_ms: limits::HEARTBEAT_MS,
-            suspect_after_ms: limits::SUSPECT_AFTER_MS,
-            lease_ms: limits::LEASE_MS,
-            grace_ms: limits::LEASE_GRACE_MS,
+            server: ClassTimers {
+                heartbeat_ms: limits::HEARTBEAT_MS,
+                suspect_after_ms: limits::SUSPECT_AFTER_MS,
+                lease_ms: limits::LEASE_MS,
+                grace_ms: limits::LEASE_GRACE_MS,
+            },
+            consumer: ClassTimers {
+                heartbeat_ms: limits::CONSUMER_HEARTBEAT_MS,
+                suspect_after_ms: limits::CONSUMER_SUSPECT_AFTER_MS,
+                lease_ms: limits::CONSUMER_LEASE_MS,
+                grace_ms: limits::CONSUMER_LEASE_GRACE_MS,
+            },
         }
+    }
+}
+
+impl LeaseTimers {
+    /// Those of a class.
+    pub const fn of(&self, class: NodeClass) -> &ClassTimers {
+        match class {
+            NodeClass::Server => &self.server,
+            NodeClass::Consumer => &self.consumer,
+        }
+    }
+
+    /// Those of a node, by what it said about itself; a node that is not known yet counts as a
+    /// server.
+    pub(crate) fn of_node(&self, state: &State, node: NodeId) -> &ClassTimers {
+        let class = state.node(node).map(|record| record.facts.class);
+        self.of(class.unwrap_or_default())
     }
 }
 
@@ -47,6 +82,7 @@ struct Heard {
 pub(crate) struct Liveness {
     timers: LeaseTimers,
     heard: BTreeMap<NodeId, Heard>,
+    leases: Leases,
     /// When the log last took nothing because the disk was full. No lease is counted from before:
     /// an expiry could not be written, and a node may have been kept from coming back.
     full_at: u64,
@@ -56,33 +92,39 @@ pub(crate) struct Liveness {
 
 impl Liveness {
     /// At start every node that could hold work counts as heard just now: its lease is extended
-    /// by one lease, because nobody knows how long the coordinator was away.
+    /// by one lease of its class, because nobody knows how long the coordinator was away.
     pub(crate) fn start(timers: LeaseTimers, state: &State, now: u64) -> Self {
-        let at = if planted(PlantedBug::LeasesNotExtended) {
-            now.saturating_sub(timers.lease_ms + timers.grace_ms)
-        } else {
-            now
-        };
-        let heard: BTreeMap<_, _> = state
-            .nodes()
-            .filter(|node| can_be_lost(node.state))
-            .map(|node| {
-                (
-                    node.id,
-                    Heard {
-                        at,
-                        transition_pending: false,
-                    },
-                )
-            })
-            .collect();
+        let leases = Leases::default();
+        let mut heard = BTreeMap::new();
+        for node in state.nodes().filter(|node| can_be_lost(node.state)) {
+            let class = timers.of(node.facts.class);
+            let at = if planted(PlantedBug::LeasesNotExtended) {
+                now.saturating_sub(class.lease_ms + class.grace_ms)
+            } else {
+                now
+            };
+            leases.extend(node.id, at + class.lease_ms);
+            heard.insert(
+                node.id,
+                Heard {
+                    at,
+                    transition_pending: false,
+                },
+            );
+        }
         let check_at = (!heard.is_empty()).then_some(now);
         Self {
             timers,
             heard,
+            leases,
             full_at: 0,
             check_at,
         }
+    }
+
+    /// For those who look at leases.
+    pub(crate) fn leases(&self) -> Leases {
+        self.leases.clone()
     }
 
     pub(crate) fn heard(&mut self, node: NodeId, state: &State, now: u64) {
@@ -91,13 +133,15 @@ impl Liveness {
             transition_pending: false,
         });
         entry.at = entry.at.max(now);
+        let timers = self.timers.of_node(state, node);
+        self.leases.extend(node, now + timers.lease_ms);
         let suspect = state
             .node(node)
             .is_some_and(|record| record.state == NodeState::Suspect);
         let check = if suspect {
             now
         } else {
-            now + self.timers.suspect_after_ms
+            now + timers.suspect_after_ms
         };
         self.check_by(check);
     }
@@ -109,6 +153,7 @@ impl Liveness {
             for entry in self.heard.values_mut() {
                 entry.at += stalled_ms;
             }
+            self.leases.extend_all_by(stalled_ms);
         }
     }
 
@@ -119,14 +164,16 @@ impl Liveness {
 
     pub(crate) fn forget(&mut self, node: NodeId) {
         self.heard.remove(&node);
+        self.leases.forget(node);
     }
 
     /// A proposed transition was applied, refused, or not stored.
     pub(crate) fn settled(&mut self, node: NodeId) {
         if let Some(entry) = self.heard.get_mut(&node) {
             entry.transition_pending = false;
-            let at = entry.at;
-            self.check_by(at + self.timers.suspect_after_ms);
+            // Servers are the least patient: at worst it is looked at in vain.
+            let at = entry.at + self.timers.server.suspect_after_ms;
+            self.check_by(at);
         }
     }
 
@@ -135,7 +182,7 @@ impl Liveness {
         if self.check_at.is_none_or(|check_at| now < check_at) {
             return Vec::new();
         }
-        let timers = self.timers;
+        let all_timers = self.timers;
         let mut due = Vec::new();
         let mut check_at = None;
         for (&node, entry) in &mut self.heard {
@@ -145,15 +192,16 @@ impl Liveness {
             if entry.transition_pending {
                 continue;
             }
+            let timers = all_timers.of(record.facts.class);
             let lease_from = entry.at.max(self.full_at);
             let silence = Silence {
                 heard_ms: now.saturating_sub(entry.at),
                 lease_ms: now.saturating_sub(lease_from),
             };
-            if let Some(command) = transition(node, record.state, silence, &timers) {
+            if let Some(command) = transition(node, record.state, silence, timers) {
                 entry.transition_pending = true;
                 due.push((node, command));
-            } else if let Some(at) = next_look(record.state, entry.at, lease_from, &timers) {
+            } else if let Some(at) = next_look(record.state, entry.at, lease_from, timers) {
                 check_at = Some(check_at.map_or(at, |earlier: u64| earlier.min(at)));
             }
         }
@@ -185,7 +233,7 @@ fn next_look(
     state: NodeState,
     heard_at: u64,
     lease_from: u64,
-    timers: &LeaseTimers,
+    timers: &ClassTimers,
 ) -> Option<u64> {
     match state {
         NodeState::Ready => Some(heard_at + timers.suspect_after_ms),
@@ -205,7 +253,7 @@ fn transition(
     node: NodeId,
     state: NodeState,
     silence: Silence,
-    timers: &LeaseTimers,
+    timers: &ClassTimers,
 ) -> Option<Command> {
     let mut given_up_after_ms = timers.lease_ms + timers.grace_ms;
     if planted(PlantedBug::LeaseGivenUpEarly) {
@@ -229,7 +277,7 @@ mod tests {
     #[test]
     fn a_stall_of_the_coordinator_is_not_counted_as_silence_of_its_nodes() {
         let timers = LeaseTimers::default();
-        let given_up = timers.lease_ms + timers.grace_ms;
+        let given_up = timers.server.lease_ms + timers.server.grace_ms;
         let node = NodeId::from_u128(1);
         let heard = |liveness: &Liveness| liveness.heard[&node].at;
         let state = State::new();

@@ -5,9 +5,10 @@ use skep_core::State;
 use skep_model::ids::{NodeId, TaskId};
 use skep_model::node::{NodeRecord, NodeState};
 use skep_model::requirements::Requirements;
+use skep_model::time::UnixMillis;
 use skep_scheduler::{
-    AgentView, BreakerView, Explanation, NodeView, Policy, Question, QueueView, Snapshot,
-    TaskInputs, explain, strategy,
+    AgentView, Explanation, NodeView, Policy, Question, QueueView, Snapshot, TaskInputs, explain,
+    strategy,
 };
 use std::collections::BTreeMap;
 
@@ -16,17 +17,21 @@ pub(crate) fn failed_on(state: &State, task: TaskId) -> &[NodeId] {
     state.task(task).map_or(&[], |record| &record.failed_on)
 }
 
+/// What is looked up for single tasks.
+pub(crate) struct Lookups<'a> {
+    pub(crate) failed_on: &'a dyn Fn(TaskId) -> &'a [NodeId],
+    pub(crate) inputs: &'a dyn Fn(TaskId) -> TaskInputs<'a>,
+}
+
 /// Borrows nodes, agents and queues from the state. Costs one step per node, agent and queue,
 /// never per task.
-pub(crate) fn snapshot<'a>(
-    view: &'a View,
-    failed_on: &'a dyn Fn(TaskId) -> &'a [NodeId],
-) -> Snapshot<'a> {
+pub(crate) fn snapshot<'a>(view: &'a View, now: UnixMillis, lookups: &Lookups<'a>) -> Snapshot<'a> {
     let state = &view.state;
     let mut positions = BTreeMap::new();
     let mut nodes = Vec::new();
     for record in state.nodes() {
         let used = state.node_use(record.id);
+        let measured = view.metrics.get(&record.id);
         positions.insert(record.id, nodes.len());
         nodes.push(NodeView {
             id: record.id,
@@ -39,10 +44,10 @@ pub(crate) fn snapshot<'a>(
             slots: record.facts.slots,
             slots_free: record.facts.slots.saturating_sub(used.attempts),
             region: record.region(),
-            rtt_ms: None,
-            throughput_bytes_s: None,
-            load_permille: None,
-            breaker: BreakerView::Closed,
+            rtt_ms: measured.and_then(|metrics| metrics.rtt_ms),
+            throughput_bytes_s: measured.and_then(|metrics| metrics.upload_bytes_s),
+            load_permille: measured.map(|metrics| metrics.load_permille),
+            breaker: view.breakers.view(record.id, now),
         });
     }
     let agents = state.agents().filter_map(|record| {
@@ -80,20 +85,30 @@ pub(crate) fn snapshot<'a>(
         nodes,
         agents,
         queues,
-        failed_on,
-        inputs: &|_| TaskInputs::NONE,
+        failed_on: lookups.failed_on,
+        inputs: lookups.inputs,
     }
 }
 
 /// For each agent, why it could or could not run the task, as the strategy of its run sees it;
 /// `None` when the task is not live.
-pub fn explain_task(view: &View, task: TaskId, policy: &Policy) -> Option<Explanation> {
+pub fn explain_task(
+    view: &View,
+    task: TaskId,
+    policy: &Policy,
+    now: UnixMillis,
+) -> Option<Explanation> {
     let record = view.state.task(task)?;
     let run = record.run.and_then(|run| view.state.run(run));
     let name = run.and_then(|run| run.spec.strategy.as_deref());
     let strategy = name.and_then(|name| strategy(name).ok());
     let failed_on = |task: TaskId| failed_on(&view.state, task);
-    let snapshot = snapshot(view, &failed_on);
+    let inputs = |task: TaskId| view.holdings.inputs(task);
+    let lookups = Lookups {
+        failed_on: &failed_on,
+        inputs: &inputs,
+    };
+    let snapshot = snapshot(view, now, &lookups);
     let question = Question {
         failed_on: &record.failed_on,
         ..Question::about(&record.spec.requirements)
@@ -110,13 +125,18 @@ pub fn explain_requirements(
     requirements: &Requirements,
     failed: &[NodeId],
     policy: &Policy,
+    now: UnixMillis,
 ) -> Explanation {
     let failed_on = |task: TaskId| failed_on(&view.state, task);
     let question = Question {
         failed_on: failed,
         ..Question::about(requirements)
     };
-    explain(&snapshot(view, &failed_on), &question, policy)
+    let lookups = Lookups {
+        failed_on: &failed_on,
+        inputs: &|_| TaskInputs::NONE,
+    };
+    explain(&snapshot(view, now, &lookups), &question, policy)
 }
 
 /// A node that is not connected gets nothing, whatever the log calls it.

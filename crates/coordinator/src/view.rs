@@ -1,5 +1,8 @@
 //! What readers see: the live state, and what left it but may not be in the archive yet.
 
+use crate::breakers::Breakers;
+use crate::holdings::Holdings;
+use crate::leases::Leases;
 use skep_core::State;
 use skep_model::attempt::LogIndex;
 use skep_model::event::{EntryEvents, EventCursor};
@@ -24,6 +27,20 @@ pub struct View {
     pub connected: BTreeSet<NodeId>,
     /// What connected nodes reported about themselves last. Not part of the log.
     pub metrics: BTreeMap<NodeId, NodeMetrics>,
+    /// Nodes that fail one attempt after another. Not part of the log.
+    pub breakers: Breakers,
+    /// Who has which artifacts. Not part of the log.
+    pub holdings: Holdings,
+    /// Until when nodes hold their work. Not part of the log.
+    pub leases: Leases,
+}
+
+impl View {
+    /// Learns from an applied entry what is not part of the state.
+    pub(crate) fn observe(&mut self, entry: &EntryEvents) {
+        self.breakers.observe(&self.state, &self.recent, entry);
+        self.holdings.observe(&self.state, &self.recent, entry);
+    }
 }
 
 /// Final tasks and runs that the archive may lack, and the newest events.

@@ -24,8 +24,14 @@ impl Engine {
         if self.closing {
             return flush;
         }
+        let waits = view.state.ready_count() > 0;
+        let breaker = waits
+            .then(|| view.breakers.next_retry(self.breakers_seen))
+            .flatten()
+            .map(|at| now.elapsed_ms + at.since(self.log_time(now)));
         [
             timer,
+            breaker,
             self.liveness.next_wake(),
             flush,
             self.dispatcher.pause_until(),
@@ -83,22 +89,34 @@ impl Engine {
         self.decision_wanted = true;
     }
 
+    /// A breaker that was open is tried again: what waits may be granted now.
+    fn note_breakers(&mut self, now: Now) {
+        let log_time = self.log_time(now);
+        let view = self.view.read();
+        let next = view.breakers.next_retry(self.breakers_seen);
+        if next.is_some_and(|at| at <= log_time) {
+            self.decision_wanted = true;
+        }
+        self.breakers_seen = log_time;
+    }
+
     fn propose_due(&mut self, now: Now) {
+        self.note_breakers(now);
+        let log_time = self.log_time(now);
         let (transitions, timers_due, grants) = {
             let view = self.view.read();
             let transitions = self.liveness.due(&view.state, now.elapsed_ms);
-            let timers_due = !self.timers_in_flight
-                && view
-                    .state
-                    .next_timer()
-                    .is_some_and(|at| at <= self.log_time(now));
+            let timers_due =
+                !self.timers_in_flight && view.state.next_timer().is_some_and(|at| at <= log_time);
             let pause_over = self
                 .dispatcher
                 .pause_until()
                 .is_some_and(|until| now.elapsed_ms >= until);
             let wanted = std::mem::take(&mut self.decision_wanted) || pause_over;
             let grants = if wanted && self.dispatcher.may_decide(&view.state, now.elapsed_ms) {
-                let (grants, took_us) = self.stopwatch.time(|| self.dispatcher.decide(&view));
+                let (grants, took_us) = self
+                    .stopwatch
+                    .time(|| self.dispatcher.decide(&view, log_time));
                 if let Some(us) = took_us {
                     self.stats.decision_took(us);
                 }

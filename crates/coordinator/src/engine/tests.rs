@@ -1,6 +1,7 @@
 //! The engine from outside: what is answered when, and what a fault leads to.
 
 mod nodes;
+mod standing;
 
 use super::*;
 use crate::links::ToNode;

@@ -1,7 +1,7 @@
 //! Who holds what: the coordinator's list of grants against the node's.
 
 use skep_core::State;
-use skep_model::attempt::{AttemptReport, Fence, Outcome, ResourceUse};
+use skep_model::attempt::Fence;
 use skep_model::ids::{InstanceId, NodeId, TaskId};
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::task::TaskRecord;
@@ -64,38 +64,6 @@ pub(super) fn verdicts(state: &State, node: NodeId, report: &SyncReport) -> Vec<
         verdict: Verdict::Resend,
     });
     held.chain(spooled).collect()
-}
-
-/// A node that cannot run what it was given hands it back as a failed attempt.
-pub(super) fn refused_assignments(answers: Vec<Assigned>) -> Vec<AttemptReport> {
-    let refused = answers.into_iter().filter_map(|item| match item.answer {
-        // `NotLive`: it never left; the node is told when it syncs.
-        AssignAnswer::Accepted
-        | AssignAnswer::Duplicate
-        | AssignAnswer::Refused {
-            code: AssignRefusal::NotLive,
-            ..
-        } => None,
-        AssignAnswer::Refused { code, message } => Some(AttemptReport {
-            task: item.task,
-            fence: item.fence,
-            outcome: match code {
-                // It was started here and stopped when its lease ran out.
-                AssignRefusal::AlreadyEnded => Outcome::Interrupted,
-                _ => Outcome::Error {
-                    code: "refused_by_node".to_owned(),
-                    message,
-                },
-            },
-            exit_code: None,
-            duration_ms: 0,
-            usage: ResourceUse::default(),
-            isolation: None,
-            artifacts: Vec::new(),
-            gates: Vec::new(),
-        }),
-    });
-    refused.collect()
 }
 
 /// Whether the node could not even read the assignment.

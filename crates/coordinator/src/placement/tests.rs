@@ -1,7 +1,7 @@
 //! Which strategy places which task.
 
 use super::*;
-use crate::snapshot::{failed_on, snapshot};
+use crate::snapshot::{Lookups, failed_on, snapshot};
 use crate::view::View;
 use skep_model::attempt::LogIndex;
 use skep_model::command::{Actor, Command, LogEntry};
@@ -12,6 +12,7 @@ use skep_model::requirements::{Proficiency, Resources};
 use skep_model::run::RunSpec;
 use skep_model::task::{NewTask, TaskSpec};
 use skep_model::time::UnixMillis;
+use skep_scheduler::TaskInputs;
 use std::sync::Arc;
 
 /// Two nodes, of which the first is the better one for every task, and runs.
@@ -124,7 +125,12 @@ impl Swarm {
     ) -> Vec<(u128, u128)> {
         let state = &self.view.state;
         let failed_on = |task: TaskId| failed_on(state, task);
-        let grants = place(state, &snapshot(&self.view, &failed_on), &Policy::default());
+        let lookups = Lookups {
+            failed_on: &failed_on,
+            inputs: &|_| TaskInputs::NONE,
+        };
+        let snapshot = snapshot(&self.view, state.now(), &lookups);
+        let grants = place(state, &snapshot, &Policy::default());
         let numbers = grants
             .iter()
             .map(|grant| (grant.task.as_u128(), grant.agent.as_u128()));

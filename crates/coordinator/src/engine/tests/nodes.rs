@@ -11,14 +11,14 @@ use skep_model::requirements::Resources;
 use skep_model::task::TaskState;
 use skep_wire::payload::{AttemptKey, EndCode, Hello};
 use skep_wire::{
-    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, KillReason, NodeEnd, NodeInput,
+    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, KillReason, NodeEnd, NodeInput,
     NodeOptions, NodeOutput,
 };
 
-const NODE: NodeId = NodeId::from_u128(9);
-const MINUTES: u64 = 60_000;
+pub(super) const NODE: NodeId = NodeId::from_u128(9);
+pub(super) const MINUTES: u64 = 60_000;
 
-fn facts() -> NodeFacts {
+fn facts(class: NodeClass) -> NodeFacts {
     NodeFacts {
         name: "bench".to_owned(),
         version: "test".to_owned(),
@@ -29,7 +29,7 @@ fn facts() -> NodeFacts {
         capabilities: BTreeMap::new(),
         isolation: IsolationLevel::S1,
         probes: Vec::new(),
-        class: NodeClass::Server,
+        class,
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),
@@ -43,30 +43,41 @@ fn disk_full() -> JournalError {
 }
 
 /// One coordinator and one node, on a clock that the test moves.
-struct Swarm {
-    engine: Engine,
-    node: NodeEnd,
-    now: u64,
+pub(super) struct Swarm {
+    pub(super) engine: Engine,
+    pub(super) node: NodeEnd,
+    pub(super) now: u64,
     disk_is_full: bool,
-    reachable: bool,
+    pub(super) reachable: bool,
     /// The node's newest connection, and whether the node believes in it.
     connection: u64,
     is_connected: bool,
     ends: BTreeMap<u64, CoordinatorEnd>,
-    started: Vec<AttemptKey>,
-    killed: Vec<KillReason>,
+    pub(super) started: Vec<AttemptKey>,
+    pub(super) killed: Vec<KillReason>,
     /// How the task ended, as subscribers hear it.
-    ended: Option<TaskState>,
+    pub(super) ended: Option<TaskState>,
+    /// Everything that subscribers heard.
+    pub(super) events: Vec<Event>,
+    /// The node's process ended.
+    pub(super) is_over: bool,
+    /// What the node says is kept here meanwhile, if anywhere.
+    pub(super) held: Option<Vec<Frame>>,
 }
 
 impl Swarm {
     /// A swarm in which the node runs one attempt.
     fn at_work() -> Self {
+        Self::of_class(NodeClass::Server)
+    }
+
+    /// The same with a node of this class.
+    pub(super) fn of_class(class: NodeClass) -> Self {
         let options = NodeOptions {
             node: NODE,
             instance: InstanceId::from_u128(1),
             starts: 1,
-            facts: facts(),
+            facts: facts(class),
             slots: 1,
             jitter_seed: 5,
         };
@@ -82,6 +93,9 @@ impl Swarm {
             started: Vec::new(),
             killed: Vec::new(),
             ended: None,
+            events: Vec::new(),
+            is_over: false,
+            held: None,
         };
         swarm.engine(propose(1));
         swarm.pass(1_000);
@@ -89,7 +103,7 @@ impl Swarm {
         swarm
     }
 
-    fn pass(&mut self, ms: u64) {
+    pub(super) fn pass(&mut self, ms: u64) {
         let end = self.now + ms;
         while self.now < end {
             self.now += 100;
@@ -107,7 +121,7 @@ impl Swarm {
         }
     }
 
-    fn engine(&mut self, input: Input) {
+    pub(super) fn engine(&mut self, input: Input) {
         for output in self.engine.handle(at(self.now), input) {
             match output {
                 Output::Commit(commit) => {
@@ -125,6 +139,7 @@ impl Swarm {
                 }
                 Output::Halt(error) => panic!("{error}"),
                 Output::Publish(entry) => {
+                    self.events.extend(entry.events.iter().cloned());
                     let ended = entry.events.iter().find_map(|event| match event {
                         Event::TaskFinished { state, .. } => Some(*state),
                         _ => None,
@@ -156,7 +171,7 @@ impl Swarm {
         }
     }
 
-    fn node(&mut self, input: NodeInput) {
+    pub(super) fn node(&mut self, input: NodeInput) {
         for output in self.node.handle(self.now, input) {
             match output {
                 NodeOutput::Connect if self.reachable => {
@@ -168,17 +183,17 @@ impl Swarm {
                     self.node(NodeInput::Connected);
                 }
                 NodeOutput::Connect => self.node(NodeInput::Disconnected),
-                NodeOutput::Send(frame) => {
-                    let end = self.ends.get_mut(&self.connection);
-                    let outputs = end.map(|end| end.on_frame(self.now, frame.as_ref()));
-                    self.end_said(self.connection, outputs.unwrap_or_default());
-                }
+                NodeOutput::Send(frame) => match &mut self.held {
+                    Some(held) => held.push(frame),
+                    None => self.deliver(&frame),
+                },
                 NodeOutput::Start(assignment) => {
                     self.started.push(assignment.key());
                     self.node(NodeInput::Started(assignment.key()));
                 }
                 NodeOutput::Kill { reason, .. } => self.killed.push(reason),
                 NodeOutput::Spool { batch, .. } => self.node(NodeInput::Spooled { batch }),
+                NodeOutput::Exit { .. } => self.is_over = true,
                 NodeOutput::CloseConnection { .. } => {
                     self.is_connected = false;
                     self.link_closed(self.connection);
@@ -188,20 +203,33 @@ impl Swarm {
         }
     }
 
+    fn deliver(&mut self, frame: &Frame) {
+        let end = self.ends.get_mut(&self.connection);
+        let outputs = end.map(|end| end.on_frame(self.now, frame.as_ref()));
+        self.end_said(self.connection, outputs.unwrap_or_default());
+    }
+
+    /// What the node said meanwhile arrives.
+    pub(super) fn release(&mut self) {
+        for frame in self.held.take().unwrap_or_default() {
+            self.deliver(&frame);
+        }
+    }
+
     /// The coordinator learns that a connection is gone.
-    fn link_closed(&mut self, connection: u64) {
+    pub(super) fn link_closed(&mut self, connection: u64) {
         self.ends.remove(&connection);
         self.engine(Input::LinkClosed(ConnectionId(connection)));
     }
 
     /// The node learns that its connection is gone; the coordinator does not. Says which it was.
-    fn lose_connection(&mut self) -> u64 {
+    pub(super) fn lose_connection(&mut self) -> u64 {
         self.is_connected = false;
         self.node(NodeInput::Disconnected);
         self.connection
     }
 
-    fn finish_work(&mut self) {
+    pub(super) fn finish_work(&mut self) {
         let key = self.started[0];
         let report = AttemptReport {
             task: key.task,
@@ -217,7 +245,7 @@ impl Swarm {
         self.node(NodeInput::Finished(Box::new(report)));
     }
 
-    fn node_state(&self) -> NodeState {
+    pub(super) fn node_state(&self) -> NodeState {
         self.engine.view().read().state.node(NODE).unwrap().state
     }
 }
@@ -257,7 +285,7 @@ fn a_result_waits_at_its_node_while_the_disk_is_full_and_the_session_goes_on() {
 
 #[test]
 fn a_silent_node_is_given_up_a_whole_lease_after_the_disk_has_space_again() {
-    let timers = LeaseTimers::default();
+    let timers = LeaseTimers::default().server;
     let mut swarm = Swarm::at_work();
     swarm.reachable = false;
     swarm.disk_is_full = true;
@@ -290,7 +318,7 @@ fn hello(instance: u64) -> FromNode {
         node: NODE,
         instance: InstanceId::from_u128(u128::from(instance)),
         starts: instance,
-        facts: facts(),
+        facts: facts(NodeClass::Server),
         resume: None,
         meta: None,
     }))
