@@ -342,6 +342,9 @@ impl From<EndCode> for FaultCode {
     }
 }
 
+/// The number of refusals whose words are not of this protocol.
+const REFUSED: i64 = -32_010;
+
 /// A JSON-RPC error object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fault {
@@ -370,6 +373,15 @@ impl Fault {
             data: Some(FaultData {
                 code: code.as_str().to_owned(),
             }),
+        }
+    }
+
+    /// The answer no to a request that was understood, with a word that is not of this protocol.
+    pub fn refusal(word: impl Into<String>, message: impl Into<String>) -> Self {
+        Self {
+            code: REFUSED,
+            message: message.into(),
+            data: Some(FaultData { code: word.into() }),
         }
     }
 

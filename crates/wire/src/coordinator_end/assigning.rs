@@ -118,24 +118,53 @@ impl CoordinatorEnd {
             .collect()
     }
 
-    /// Asks the node to give back attempts that it has not started; [`FromNode::GaveBack`] follows
-    /// once, unless the connection ends first. What it gives back is no longer its own. None when
-    /// the node does not know this request, when too many such requests wait, or when the session
-    /// is not live.
+    /// Takes back attempts that were not started: those that still wait here for the node's
+    /// credit, then, if more are wanted, those that the node itself has not started. Each part is
+    /// told by one [`FromNode::GaveBack`], unless the connection ends first; what it names is no
+    /// longer the node's own. None when nothing waits here and the node cannot be asked: it does
+    /// not know this request, too many such requests wait, or the session is not live.
     pub fn ask_back(&mut self, request: &BalanceRequest) -> Option<Vec<CoordinatorOutput>> {
-        let is_possible = self.is_live()
-            && self.has_agreed(Capability::LoadBalance)
-            && self.balances.len() < BALANCE_REQUESTS_IN_FLIGHT_MAX
-            && request.attempts.len() <= ITEMS_PER_FRAME_MAX;
-        if !is_possible {
+        if !self.is_live() || request.attempts.len() > ITEMS_PER_FRAME_MAX {
             return None;
         }
-        let id = self.next_id;
-        self.next_id += 1;
-        self.balances.insert(id);
-        let id = RequestId::Number(id);
-        let frame = self.framing.call(Some(&id), method::LOAD_BALANCE, request);
-        Some(vec![CoordinatorOutput::Send(frame)])
+        let given_back = self.withdraw(request);
+        let left = request.at_most.saturating_sub(given_back.len() as u32);
+        let mut outputs = Vec::new();
+        if !given_back.is_empty() {
+            outputs.push(event(FromNode::GaveBack { given_back }));
+        }
+        if left > 0
+            && self.has_agreed(Capability::LoadBalance)
+            && self.balances.len() < BALANCE_REQUESTS_IN_FLIGHT_MAX
+        {
+            let request = BalanceRequest {
+                attempts: request.attempts.clone(),
+                at_most: left,
+            };
+            let id = self.next_id;
+            self.next_id += 1;
+            self.balances.insert(id);
+            let id = RequestId::Number(id);
+            let frame = self.framing.call(Some(&id), method::LOAD_BALANCE, &request);
+            outputs.push(CoordinatorOutput::Send(frame));
+        }
+        (!outputs.is_empty()).then_some(outputs)
+    }
+
+    /// Takes back what waits for credit, the youngest first.
+    fn withdraw(&mut self, request: &BalanceRequest) -> Vec<AttemptKey> {
+        let wanted: BTreeSet<AttemptKey> = request.attempts.iter().copied().collect();
+        let withdrawn: BTreeSet<AttemptKey> = self
+            .waiting
+            .iter()
+            .rev()
+            .map(Offer::key)
+            .filter(|key| wanted.is_empty() || wanted.contains(key))
+            .take(request.at_most as usize)
+            .collect();
+        self.waiting
+            .retain(|offer| !withdrawn.contains(&offer.key()));
+        withdrawn.into_iter().collect()
     }
 }
 

@@ -130,7 +130,7 @@ pub enum FromNode {
     },
     /// It has more than it can do, or not any more.
     Load(LoadNotice),
-    /// The answer to `ask_back`: attempts that it never started and does not hold any more.
+    /// What came of `ask_back`: attempts that the node never started and does not hold any more.
     GaveBack {
         /// Which.
         given_back: Vec<AttemptKey>,

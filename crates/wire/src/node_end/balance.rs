@@ -52,6 +52,12 @@ impl NodeEnd {
             return;
         }
         self.is_overloaded = overloaded;
+        self.tell_load();
+    }
+
+    /// Tells the coordinator whether there is more than this node can do, and grants accordingly.
+    pub(super) fn tell_load(&mut self) {
+        let overloaded = self.is_overloaded;
         let waiting = u32::try_from(self.attempts.waiting_count()).unwrap_or(u32::MAX);
         let is_live = self.is_live();
         let Link::Up(connection) = &mut self.link else {

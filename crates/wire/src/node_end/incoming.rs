@@ -333,6 +333,9 @@ impl NodeEnd {
         self.spool.send_all_again();
         self.follow(verdicts);
         self.tell_if_away();
+        if self.is_overloaded {
+            self.tell_load();
+        }
     }
 
     fn on_fault(&mut self, now: u64, request: Option<Request>, fault: &Fault) {

@@ -15,7 +15,7 @@ pub struct ResolveRequest {
     /// The attempt that needs them.
     #[serde(flatten)]
     pub attempt: AttemptKey,
-    /// Tasks of the same run; when empty, all that the task needs.
+    /// Tasks of the same run; when empty, those whose artifacts the task takes as inputs.
     #[serde(default)]
     pub wanted: Vec<TaskId>,
 }
@@ -35,7 +35,8 @@ pub struct ResolvedTask {
 /// The answer to [`ResolveRequest`].
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ResolveAnswer {
-    /// One for each wanted task, in the order in which they were asked for.
+    /// One for each wanted task, in the order in which they were asked for, or in that of the
+    /// inputs.
     pub items: Vec<ResolvedTask>,
 }
 
@@ -112,7 +113,8 @@ pub struct MergeRequest {
     /// The attempt that puts them together.
     #[serde(flatten)]
     pub attempt: AttemptKey,
-    /// The parts, in the order in which they belong together.
+    /// The parts, in the order in which they belong together; when empty, the tasks whose
+    /// artifacts the task takes as inputs, in the order of its inputs.
     pub shards: Vec<TaskId>,
 }
 
@@ -121,7 +123,7 @@ pub struct MergeRequest {
 pub struct MergeAnswer {
     /// Whether all parts succeeded.
     pub complete: bool,
-    /// One for each part, in the order of the request.
+    /// One for each part, in the order of the request, or of the inputs.
     pub shards: Vec<ResolvedTask>,
 }
 

@@ -201,3 +201,22 @@ fn a_node_that_has_too_much_is_heard() {
     });
     assert_eq!(words(&end.on_text(1, &notice.encode(None))), ["event Load"]);
 }
+
+#[test]
+fn what_waits_for_credit_is_taken_back_without_the_node() {
+    let one = Credit { items: 1, ..WINDOW };
+    let mut end = live_with(Capabilities::NONE.with(Capability::Credits), one);
+    end.assign(&[offer(key(1, 1)), offer(key(2, 1)), offer(key(3, 1))]);
+    let only = |attempts: Vec<AttemptKey>, at_most| BalanceRequest { attempts, at_most };
+    assert_eq!(end.ask_back(&only(vec![key(1, 1)], 5)), None, "it was sent");
+    let gave_back = |given_back| Some(vec![CoordinatorOutput::Event(FromNode::GaveBack { given_back })]);
+    assert_eq!(
+        end.ask_back(&only(Vec::new(), 1)),
+        gave_back(vec![key(3, 1)])
+    );
+    assert_eq!(
+        end.ask_back(&only(Vec::new(), 5)),
+        gave_back(vec![key(2, 1)])
+    );
+    assert_eq!(end.ask_back(&only(Vec::new(), 5)), None);
+}

@@ -272,3 +272,20 @@ fn results_wait_for_credit() {
         "and nothing about draining"
     );
 }
+
+#[test]
+fn overload_is_told_again_on_the_next_connection() {
+    let offers = Capabilities::NONE.with(Capability::LoadBalance);
+    let mut rig = live_with(1, offers, WINDOW);
+    rig.input(NodeInput::Overloaded(true));
+    rig.input(NodeInput::Disconnected);
+    let at = rig.node.next_timer().unwrap();
+    rig.tick_at(at);
+    rig.input(NodeInput::Connected);
+    let hello = rig.last.clone();
+    rig.answer("mcpx.negotiate", &Negotiation::offering(offers, WINDOW));
+    rig.last = hello;
+    rig.answer("mcpx.orchestrate.session.start", &welcome());
+    let seen = rig.answer("mcpx.coordinate.state.sync", &SyncVerdicts::default());
+    assert_eq!(seen, ["send mcpx.distribute.load.balance"]);
+}
