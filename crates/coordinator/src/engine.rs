@@ -214,8 +214,13 @@ impl Engine {
         {
             self.view.write().metrics.insert(node, *metrics);
         }
+        if let (FromNode::Load(notice), Some(node)) = (&message, self.links.node_of(connection)) {
+            self.view.write().note_load(node, notice.overloaded);
+            self.decision_wanted = true;
+        }
         let proposals = match message {
             FromNode::Assigned(answers) => self.links.assigned(connection, answers, out),
+            FromNode::GaveBack { given_back } => self.links.gave_back(connection, &given_back, out),
             other => {
                 let view = self.view.read();
                 let entropy = self.entropy.as_mut();

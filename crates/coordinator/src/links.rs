@@ -214,15 +214,28 @@ impl Links {
                 let command = Command::NodeLeft { node, instance };
                 Some((Actor::Node(node), command, Origin::Nobody))
             }
-            FromNode::Heartbeat { .. }
+            FromNode::Load(notice) => {
+                if notice.overloaded {
+                    out.push(Output::ToNode(connection, ToNode::GiveBack));
+                }
+                None
+            }
+            FromNode::Groups { method, meta } => {
+                tracing::debug!(
+                    ?connection,
+                    method,
+                    ?meta,
+                    "a node said more about a message"
+                );
+                None
+            }
+            // Those two have their own way in: they may lead to two proposals. Questions are
+            // answered where the services are, in front of the hive.
+            FromNode::Assigned(_)
+            | FromNode::GaveBack { .. }
+            | FromNode::Heartbeat { .. }
             | FromNode::Metrics(_)
-            | FromNode::Groups { .. }
-            | FromNode::Load(_)
-            // Has its own way in: it may lead to two proposals.
-            | FromNode::Assigned(_)
-            // Comes only for what the connection's options offer, and only after `ask_back`.
-            | FromNode::Ask { .. }
-            | FromNode::GaveBack { .. } => None,
+            | FromNode::Ask { .. } => None,
         }
     }
 

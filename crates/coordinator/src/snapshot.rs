@@ -42,7 +42,11 @@ pub(crate) fn snapshot<'a>(view: &'a View, now: UnixMillis, lookups: &Lookups<'a
             total: record.facts.resources,
             free: record.facts.resources.minus(&used.resources),
             slots: record.facts.slots,
-            slots_free: record.facts.slots.saturating_sub(used.attempts),
+            slots_free: if view.overloaded.contains(&record.id) {
+                0
+            } else {
+                record.facts.slots.saturating_sub(used.attempts)
+            },
             region: record.region(),
             rtt_ms: measured.and_then(|metrics| metrics.rtt_ms),
             throughput_bytes_s: measured.and_then(|metrics| metrics.upload_bytes_s),

@@ -25,6 +25,8 @@ pub struct View {
     /// Nodes that are connected and agreed on what they hold. Only they get work: a node that the
     /// log calls ready may be gone since a restart.
     pub connected: BTreeSet<NodeId>,
+    /// Connected nodes that said that they have more than they can do. They get no more for now.
+    pub overloaded: BTreeSet<NodeId>,
     /// What connected nodes reported about themselves last. Not part of the log.
     pub metrics: BTreeMap<NodeId, NodeMetrics>,
     /// Nodes that fail one attempt after another. Not part of the log.
@@ -40,6 +42,17 @@ impl View {
     pub(crate) fn observe(&mut self, entry: &EntryEvents) {
         self.breakers.observe(&self.state, &self.recent, entry);
         self.holdings.observe(&self.state, &self.recent, entry);
+    }
+}
+
+impl View {
+    /// A node has more than it can do, or not any more.
+    pub(crate) fn note_load(&mut self, node: NodeId, overloaded: bool) {
+        if overloaded {
+            self.overloaded.insert(node);
+        } else {
+            self.overloaded.remove(&node);
+        }
     }
 }
 

@@ -84,6 +84,7 @@ impl Engine {
                 view.connected.insert(node);
             } else {
                 view.connected.remove(&node);
+                view.overloaded.remove(&node);
             }
         }
         self.decision_wanted = true;

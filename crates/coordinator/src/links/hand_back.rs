@@ -32,6 +32,25 @@ impl Links {
     }
 }
 
+impl Links {
+    /// What a node gives back counts as an assignment that it refused for lack of room.
+    pub(crate) fn gave_back(
+        &mut self,
+        connection: ConnectionId,
+        given_back: &[AttemptKey],
+        out: &mut Vec<Output>,
+    ) -> Vec<Proposal> {
+        let answer = AssignAnswer::Refused {
+            code: AssignRefusal::NoSlot,
+            message: "the node gave it back before it was started".to_owned(),
+        };
+        let refused = given_back
+            .iter()
+            .map(|key| Assigned::new(*key, answer.clone()));
+        self.assigned(connection, refused.collect(), out)
+    }
+}
+
 /// What becomes of an assignment that was refused.
 enum Consequence {
     /// It never started: the task is granted anew and has lost nothing.

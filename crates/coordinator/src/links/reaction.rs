@@ -60,6 +60,7 @@ impl Links {
         match state {
             NodeState::Draining => {
                 out.push(Output::ToNode(connection, ToNode::Draining(true)));
+                out.push(Output::ToNode(connection, ToNode::GiveBack));
             }
             NodeState::Ready => out.push(Output::ToNode(connection, ToNode::Draining(false))),
             // Its work was given up while the connection was silent: it has to sync anew.

@@ -2,7 +2,7 @@
 
 use skep_wire::coordinator_end::ReplyId;
 use skep_wire::payload::{
-    AttemptKey, EndCode, Offer, ResultAnswers, StatusUpdate, SyncVerdicts, Welcome,
+    AttemptKey, BalanceRequest, EndCode, Offer, ResultAnswers, StatusUpdate, SyncVerdicts, Welcome,
 };
 use skep_wire::{CoordinatorEnd, CoordinatorOutput};
 
@@ -31,6 +31,8 @@ pub enum ToNode {
     Revoke(Vec<AttemptKey>),
     /// Whether it gets new work.
     Draining(bool),
+    /// Give back all that was not started.
+    GiveBack,
     /// The session is over; the connection closes after this.
     End {
         /// What the node should do about it.
@@ -50,6 +52,14 @@ impl ToNode {
             Self::Assign(offers) => end.assign(&offers),
             Self::Revoke(attempts) => end.revoke(&attempts),
             Self::Draining(draining) => end.tell_status(StatusUpdate { draining }),
+            Self::GiveBack => {
+                let everything = BalanceRequest {
+                    attempts: Vec::new(),
+                    at_most: u32::MAX,
+                };
+                // None: there is nothing here, and the node does not know how.
+                end.ask_back(&everything).unwrap_or_default()
+            }
             Self::End { code, message } => {
                 let refused = end.refuse_hello(code, &message);
                 if refused.is_empty() {

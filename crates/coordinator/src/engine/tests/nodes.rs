@@ -9,7 +9,7 @@ use skep_model::isolation::IsolationLevel;
 use skep_model::node::{Hardware, NodeClass, NodeFacts, NodeState};
 use skep_model::requirements::Resources;
 use skep_model::task::TaskState;
-use skep_wire::payload::{AttemptKey, EndCode, Hello};
+use skep_wire::payload::{AttemptKey, EndCode, Hello, LoadNotice};
 use skep_wire::{
     CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, KillReason, NodeEnd, NodeInput,
     NodeOptions, NodeOutput,
@@ -370,4 +370,52 @@ fn what_a_gone_connection_proposed_does_not_wait_for_space() {
         .iter()
         .any(|output| matches!(output, Output::Commit(commit) if !commit.entries.is_empty()));
     assert!(!writes, "{later:?}");
+}
+
+#[test]
+fn an_overloaded_node_gets_nothing_until_it_says_so_or_comes_back() {
+    let mut swarm = Swarm::at_work();
+    let load = |swarm: &mut Swarm, overloaded| {
+        let notice = LoadNotice {
+            overloaded,
+            waiting: 0,
+        };
+        let connection = ConnectionId(swarm.connection);
+        swarm.engine(Input::Link(connection, FromNode::Load(notice)));
+    };
+    load(&mut swarm, true);
+    swarm.finish_work();
+    swarm.engine(propose(2));
+    swarm.pass(1_000);
+    assert_eq!(swarm.ended, Some(TaskState::Succeeded));
+    assert_eq!(swarm.started.len(), 1, "it wants no more");
+    load(&mut swarm, false);
+    swarm.pass(1_000);
+    assert_eq!(swarm.started.len(), 2);
+    load(&mut swarm, true);
+    let lost = swarm.lose_connection();
+    swarm.link_closed(lost);
+    swarm.pass(10_000);
+    let view = swarm.engine.view();
+    assert!(
+        view.read().overloaded.is_empty(),
+        "a new session says it anew"
+    );
+}
+
+#[test]
+fn what_a_node_gives_back_is_granted_anew() {
+    let mut swarm = Swarm::at_work();
+    let given_back = swarm.started.clone();
+    let first = given_back[0];
+    let connection = ConnectionId(swarm.connection);
+    swarm.engine(Input::Link(connection, FromNode::GaveBack { given_back }));
+    let view = swarm.engine.view();
+    let lease = view
+        .read()
+        .state
+        .task(first.task)
+        .map(|record| record.lease.clone());
+    let fence = lease.flatten().map(|lease| lease.fence);
+    assert_ne!(fence, Some(first.fence), "the grant is over");
 }

@@ -209,7 +209,11 @@ fn what_waits_for_credit_is_taken_back_without_the_node() {
     end.assign(&[offer(key(1, 1)), offer(key(2, 1)), offer(key(3, 1))]);
     let only = |attempts: Vec<AttemptKey>, at_most| BalanceRequest { attempts, at_most };
     assert_eq!(end.ask_back(&only(vec![key(1, 1)], 5)), None, "it was sent");
-    let gave_back = |given_back| Some(vec![CoordinatorOutput::Event(FromNode::GaveBack { given_back })]);
+    let gave_back = |given_back| {
+        Some(vec![CoordinatorOutput::Event(FromNode::GaveBack {
+            given_back,
+        })])
+    };
     assert_eq!(
         end.ask_back(&only(Vec::new(), 1)),
         gave_back(vec![key(3, 1)])
