@@ -13,16 +13,20 @@ use skep_coordinator::{ConnectionId, NodeConnection, ToNode};
 use skep_model::attempt::AttemptReport;
 use skep_model::ids::NodeId;
 use skep_model::limits;
+use skep_model::time::UnixMillis;
 use skep_model::token::Scope;
-use skep_operations::{ErrorCode, Principal, Services, missing_artifacts};
+use skep_operations::{ErrorCode, Principal, Services, missing_artifacts, node_requests};
 use skep_wire::coordinator_end::ReplyId;
 use skep_wire::payload::{
-    AttemptKey, EndCode, Hello, ResultAnswer, ResultAnswers, ResultVerdict, StatusUpdate,
+    AttemptKey, EndCode, Hello, NodeAnswer, NodeRequest, ResultAnswer, ResultAnswers, ResultVerdict,
 };
-use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, FrameRef, FromNode};
+use skep_wire::{
+    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Fault, Frame, FrameRef, FromNode,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::{JoinError, JoinSet};
 
 /// Bytes read from a socket at a time, and gathered before a write: the defaults of 128 KiB would
 /// be paid for each of ten thousand connections.
@@ -59,8 +63,10 @@ async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection, calle
         socket,
         id,
         caller,
-        end: CoordinatorEnd::new(CoordinatorOptions::DEFAULTS, now),
+        end: CoordinatorEnd::new(options(api.services.clock.wall(), now), now),
+        node: None,
         held_back: BTreeMap::new(),
+        asked: JoinSet::new(),
     };
     while !session.end.is_closed() {
         let outputs = tokio::select! {
@@ -80,6 +86,7 @@ async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection, calle
                 Some(message) => session.translate(message),
                 None => session.end.end(EndCode::Shutdown, "the node was too slow, or the coordinator stops"),
             },
+            Some(answered) = session.asked.join_next() => session.answered(answered),
             () = tick(&session.end, &api.services) => {
                 session.end.on_tick(api.services.clock.elapsed_ms())
             }
@@ -92,6 +99,16 @@ async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection, calle
         }
     }
     api.services.hive.node_closed(id).await;
+}
+
+/// What this end of a connection offers.
+fn options(wall: UnixMillis, elapsed_ms: u64) -> CoordinatorOptions {
+    let offers = CoordinatorOptions::DEFAULTS.offers;
+    CoordinatorOptions {
+        offers: offers.or(node_requests::SERVED),
+        unix_ms_at_zero: Some(wall.0.saturating_sub(elapsed_ms)),
+        ..CoordinatorOptions::DEFAULTS
+    }
 }
 
 /// Waits until the state machine's next timer.
@@ -112,36 +129,43 @@ struct Session {
     id: ConnectionId,
     caller: Principal,
     end: CoordinatorEnd,
+    /// Who is on the other side, once that is proved.
+    node: Option<NodeId>,
     /// Answers to results that were not passed on, until the rest of their request is answered.
     /// Bounded: the state machine bounds unanswered requests.
     held_back: BTreeMap<ReplyId, Vec<ResultAnswer>>,
+    /// Questions that are worked on; they end with the connection. Bounded by the state machine.
+    asked: JoinSet<Answered>,
 }
 
+type Answered = (ReplyId, Result<NodeAnswer, Fault>);
+
 impl Session {
-    fn translate(&mut self, message: ToNode) -> Vec<CoordinatorOutput> {
-        match message {
-            ToNode::Welcome(welcome) => self.end.reply_hello(&welcome),
-            ToNode::Verdicts { request, verdicts } => self.end.reply_sync(&request, &verdicts),
-            ToNode::Answers {
-                request,
-                mut answers,
-            } => {
-                answers
-                    .items
-                    .extend(self.held_back.remove(&request).unwrap_or_default());
-                self.end.reply_results(&request, &answers)
-            }
-            ToNode::Assign(offers) => self.end.assign(&offers),
-            ToNode::Revoke(attempts) => self.end.revoke(&attempts),
-            ToNode::Draining(draining) => self.end.tell_status(StatusUpdate { draining }),
-            ToNode::End { code, message } => {
-                // A hello that waits for its answer is refused; later the session is ended.
-                let refused = self.end.refuse_hello(code, &message);
-                if refused.is_empty() {
-                    self.end.end(code, &message)
-                } else {
-                    refused
-                }
+    fn translate(&mut self, mut message: ToNode) -> Vec<CoordinatorOutput> {
+        if let ToNode::Answers { request, answers } = &mut message {
+            let held_back = self.held_back.remove(request).unwrap_or_default();
+            answers.items.extend(held_back);
+        }
+        message.through(&mut self.end)
+    }
+
+    /// Answers a question beside the session, which goes on meanwhile.
+    fn ask(&mut self, reply: ReplyId, request: NodeRequest, key: Option<Box<str>>) {
+        let Some(node) = self.node else { return };
+        let services = Arc::clone(&self.services);
+        self.asked.spawn(async move {
+            let answer = node_requests::answer(services, node, request, key.as_deref()).await;
+            (reply, answer)
+        });
+    }
+
+    fn answered(&mut self, answered: Result<Answered, JoinError>) -> Vec<CoordinatorOutput> {
+        match answered {
+            Ok((reply, Ok(answer))) => self.end.reply_ask(&reply, &answer),
+            Ok((reply, Err(fault))) => self.end.refuse_ask(&reply, &fault),
+            Err(error) => {
+                tracing::error!(%error, "the answer to a node broke");
+                self.end.end(EndCode::Shutdown, "an answer broke")
             }
         }
     }
@@ -158,6 +182,14 @@ impl Session {
                     self.results(reply, reports).await
                 }
                 CoordinatorOutput::Event(FromNode::Hello(hello)) => self.hello(hello).await,
+                CoordinatorOutput::Event(FromNode::Ask {
+                    reply,
+                    request,
+                    key,
+                }) => {
+                    self.ask(reply, *request, key);
+                    true
+                }
                 CoordinatorOutput::Event(event) => {
                     self.services.hive.node_event(self.id, event).await;
                     true
@@ -185,6 +217,7 @@ impl Session {
             let outputs = self.end.refuse_hello(EndCode::Removed, &reason);
             return Box::pin(self.perform(outputs)).await;
         }
+        self.node = Some(hello.node);
         let event = FromNode::Hello(hello);
         self.services.hive.node_event(self.id, event).await;
         true

@@ -208,12 +208,7 @@ impl Links {
                 };
                 Some((Actor::Node(node), command, Origin::Nobody))
             }
-            FromNode::Goodbye { .. } => {
-                let (node, instance) = link.node?;
-                self.closed(connection);
-                let command = Command::NodeLeft { node, instance };
-                Some((Actor::Node(node), command, Origin::Nobody))
-            }
+            FromNode::Goodbye { .. } => self.goodbye(connection),
             FromNode::Load(notice) => {
                 if notice.overloaded {
                     out.push(Output::ToNode(connection, ToNode::GiveBack));
@@ -237,6 +232,13 @@ impl Links {
             | FromNode::Metrics(_)
             | FromNode::Ask { .. } => None,
         }
+    }
+
+    fn goodbye(&mut self, connection: ConnectionId) -> Option<Proposal> {
+        let (node, instance) = self.by_connection.get(&connection)?.node?;
+        self.closed(connection);
+        let command = Command::NodeLeft { node, instance };
+        Some((Actor::Node(node), command, Origin::Nobody))
     }
 
     /// The newest process of a node wins: an older one that still speaks is sent away.

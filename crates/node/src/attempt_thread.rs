@@ -2,7 +2,7 @@
 
 use crate::attempt_env::variables;
 use crate::error::chain;
-use crate::inbox::{Inbox, Note};
+use crate::inbox::{Inbox, Note, Question};
 use crate::input_cache::{InputCache, download};
 use crate::log_plan::Output;
 use crate::log_shipper::{LogShipper, backoff_ms};
@@ -11,18 +11,25 @@ use crate::throughput::Throughput;
 use crate::{CANCEL_CHECK_MS, LOG_FLUSH_MS};
 use serde::Deserialize;
 use skep_client::{Client, ClientError};
-use skep_model::attempt::{ArtifactHash, ArtifactRecord, AttemptReport, Outcome, ResourceUse};
+use skep_model::attempt::{
+    ArtifactHash, ArtifactRecord, AttemptReport, GateReport, Outcome, ResourceUse,
+};
+use skep_model::ids::TaskId;
 use skep_model::work::{CommandWork, Input};
 use skep_runner::{
     ArtifactSink, ArtifactSource, AttemptEvents, AttemptPorts, AttemptSpec, CancelHandle, Glob,
     InputPlace, Phase, PortError, Runner,
 };
-use skep_wire::payload::{Assignment, AttemptKey};
+use skep_wire::payload::{
+    Assignment, AttemptKey, GateMessage, GateRequest, NodeAnswer, NodeRequest, ResolveRequest,
+};
+use std::cell::{Cell, OnceCell};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -143,11 +150,13 @@ impl AttemptJob {
             inbox,
             key,
             output: &output,
+            gates_left: Cell::new(work.gates.len()),
         };
         let files = Files {
             workshop: &workshop,
             assignment: &assignment,
             cancel: &cancel,
+            listings: OnceCell::new(),
         };
         let memory_bytes = assignment.resources.memory_bytes;
         let spec = AttemptSpec {
@@ -184,6 +193,7 @@ struct Events<'a> {
     inbox: Arc<Inbox>,
     key: AttemptKey,
     output: &'a watch::Sender<Output>,
+    gates_left: Cell<usize>,
 }
 
 impl AttemptEvents for Events<'_> {
@@ -192,6 +202,22 @@ impl AttemptEvents for Events<'_> {
             Phase::Running => self.inbox.push(Note::Started(self.key)),
             Phase::Verifying => self.inbox.push(Note::Verifying(self.key)),
             Phase::Preparing | Phase::HandingIn => {}
+        }
+    }
+
+    /// Told as it happens, unless the result follows at once.
+    fn gate_ended(&self, gate: &GateReport) {
+        let left = self.gates_left.get().saturating_sub(1);
+        self.gates_left.set(left);
+        if gate.passed && left > 0 {
+            let request = NodeRequest::Gate(GateRequest {
+                attempt: self.key,
+                gate: GateMessage::Report(gate.clone()),
+            });
+            self.inbox.push(Note::Ask(Question {
+                request: Box::new(request),
+                reply: None,
+            }));
         }
     }
 
@@ -205,6 +231,8 @@ struct Files<'a> {
     workshop: &'a Workshop,
     assignment: &'a Assignment,
     cancel: &'a CancelHandle,
+    /// What the tasks handed in from which it takes inputs; empty when the session did not say.
+    listings: OnceCell<BTreeMap<TaskId, Vec<ArtifactRecord>>>,
 }
 
 #[derive(Deserialize)]
@@ -217,15 +245,8 @@ impl ArtifactSource for Files<'_> {
         let glob = Glob::parse(&input.glob)?;
         let client = &self.workshop.client;
         let runtime = &self.workshop.runtime;
-        // Shows the attempt's own token: it may see what its run handed in, no more.
-        let own = client.with_token(self.assignment.token.reveal())?;
-        let path = format!("/api/v2/tasks/{}/artifacts", input.from);
-        let page: ArtifactPage = runtime.block_on(own.get(&path))?;
-        for record in page
-            .items
-            .iter()
-            .filter(|record| glob.matches(&record.path))
-        {
+        let listed = self.listing(input.from)?;
+        for record in listed.iter().filter(|record| glob.matches(&record.path)) {
             if self.cancel.reason().is_some() {
                 return Err("the attempt was stopped".into());
             }
@@ -251,6 +272,56 @@ impl ArtifactSink for Files<'_> {
 }
 
 impl Files<'_> {
+    /// What a task handed in. The session is asked once for all inputs; what it does not tell is
+    /// asked for over HTTP, which also says in full why there is nothing to see.
+    fn listing(&self, task: TaskId) -> Result<Vec<ArtifactRecord>, PortError> {
+        let runtime = &self.workshop.runtime;
+        let told = self
+            .listings
+            .get_or_init(|| runtime.block_on(self.resolve()));
+        if let Some(artifacts) = told.get(&task) {
+            return Ok(artifacts.clone());
+        }
+        // Shows the attempt's own token: it may see what its run handed in, no more.
+        let own = self
+            .workshop
+            .client
+            .with_token(self.assignment.token.reveal())?;
+        let path = format!("/api/v2/tasks/{task}/artifacts");
+        let page: ArtifactPage = runtime.block_on(own.get(&path))?;
+        Ok(page.items)
+    }
+
+    /// Asks over the session for what all inputs are taken from.
+    async fn resolve(&self) -> BTreeMap<TaskId, Vec<ArtifactRecord>> {
+        let (reply, answer) = oneshot::channel();
+        let request = NodeRequest::Resolve(ResolveRequest {
+            attempt: self.assignment.key(),
+            wanted: Vec::new(),
+        });
+        self.workshop.inbox.push(Note::Ask(Question {
+            request: Box::new(request),
+            reply: Some(reply),
+        }));
+        let answer = tokio::select! {
+            answer = answer => answer,
+            () = self.stopped() => return BTreeMap::new(),
+        };
+        match answer.map(|answer| answer.map(|answer| *answer)) {
+            Ok(Ok(NodeAnswer::Resolve(answer))) => answer
+                .items
+                .into_iter()
+                .filter(|item| item.state.is_some())
+                .map(|item| (item.task, item.artifacts))
+                .collect(),
+            other => {
+                let attempt = self.assignment.key();
+                tracing::debug!(%attempt, ?other, "inputs are looked for over HTTP");
+                BTreeMap::new()
+            }
+        }
+    }
+
     /// Uploads until it is done, refused for good, or the attempt is stopped: the node's lease
     /// bounds it.
     async fn upload(&self, hash: ArtifactHash, file: &Path) -> Result<(), PortError> {

@@ -4,7 +4,7 @@ use crate::attempt_thread::{Workshop, report_without_process};
 use crate::attempts::Attempts;
 use crate::availability::Schedule;
 use crate::connection::{Connection, ConnectionEvent};
-use crate::inbox::{Inbox, Note};
+use crate::inbox::{Answer, Inbox, Note, Question};
 use crate::load::LoadMeter;
 use crate::node::{NodeExit, Shutdown};
 use crate::spool::SpoolQueue;
@@ -13,11 +13,11 @@ use skep_model::attempt::Outcome;
 use skep_model::work::Work;
 use skep_wire::payload::Assignment;
 use skep_wire::{NodeEnd, NodeInput, NodeOutput};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::task::TaskTracker;
 
@@ -51,6 +51,10 @@ enum Wake {
 pub(crate) struct EventLoop {
     parts: Parts,
     inputs: VecDeque<NodeInput>,
+    /// Who waits for the answers to questions. Bounded by the brain: it answers each, at once when
+    /// too many are open.
+    waiting: BTreeMap<u64, oneshot::Sender<Answer>>,
+    next_token: u64,
     exit: Option<NodeExit>,
     is_stopping: bool,
     /// Whether the coordinator took this process in before.
@@ -64,6 +68,8 @@ impl EventLoop {
         Self {
             parts,
             inputs: VecDeque::new(),
+            waiting: BTreeMap::new(),
+            next_token: 0,
             exit: None,
             is_stopping: false,
             was_welcomed: false,
@@ -135,6 +141,7 @@ impl EventLoop {
                     sample.upload_bytes_s = self.parts.workshop.uploads.bytes_per_second();
                     self.feed(NodeInput::Metrics(sample));
                 }
+                self.feed(NodeInput::Overloaded(self.parts.load.is_overloaded()));
             }
             Wake::StopPolitely => {
                 tracing::info!("the node stops its attempts and says goodbye");
@@ -182,6 +189,7 @@ impl EventLoop {
                 Note::SpoolStalled(batch) => {
                     self.inputs.push_back(NodeInput::SpoolStalled { batch });
                 }
+                Note::Ask(question) => self.ask(question),
                 Note::Finished(report) => {
                     self.parts.attempts.finished(&report);
                     self.inputs.push_back(NodeInput::Finished(report));
@@ -241,8 +249,7 @@ impl EventLoop {
                 self.was_welcomed = true;
                 self.parts.session.notify_one();
             }
-            // Attempts ask through the API; nobody in this process asks the brain.
-            NodeOutput::Answered { .. } => {}
+            NodeOutput::Answered { token, answer } => self.answered(token, answer),
             NodeOutput::Draining(draining) => {
                 tracing::info!(draining, "the coordinator changed what it gives this node");
             }
@@ -254,6 +261,33 @@ impl EventLoop {
             }
             NodeOutput::Exit { code, reason } => {
                 self.exit = Some(NodeExit::Session { code, reason });
+            }
+        }
+    }
+
+    fn ask(&mut self, question: Question) {
+        let Question { request, reply } = question;
+        let token = self.next_token;
+        self.next_token += 1;
+        if let Some(reply) = reply {
+            self.waiting.insert(token, reply);
+        }
+        let key = None;
+        self.inputs.push_back(NodeInput::Ask {
+            token,
+            request,
+            key,
+        });
+    }
+
+    fn answered(&mut self, token: u64, answer: Answer) {
+        match self.waiting.remove(&token) {
+            // Whoever asked may be gone: its attempt was stopped.
+            Some(reply) => drop(reply.send(answer)),
+            None => {
+                if let Err(failure) = answer {
+                    tracing::debug!(%failure, "the coordinator was told something in vain");
+                }
             }
         }
     }

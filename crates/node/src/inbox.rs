@@ -2,8 +2,9 @@
 
 use parking_lot::Mutex;
 use skep_model::attempt::AttemptReport;
-use skep_wire::payload::AttemptKey;
-use tokio::sync::Notify;
+use skep_wire::AskFailure;
+use skep_wire::payload::{AttemptKey, NodeAnswer, NodeRequest};
+use tokio::sync::{Notify, oneshot};
 
 /// Something that happened outside of the event loop.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub(crate) enum Note {
     Started(AttemptKey),
     /// The gates of an attempt run.
     Verifying(AttemptKey),
+    /// The coordinator is to be asked.
+    Ask(Question),
     /// An attempt ended; its thread is about to end too.
     Finished(Box<AttemptReport>),
     /// This batch of results, and all before it, is on disk.
@@ -22,8 +25,20 @@ pub(crate) enum Note {
     SpoolBroken(String),
 }
 
-/// Takes notes from everywhere and wakes the loop. Bounded by what is under way: three notes for
-/// each slot, and two for each batch, of which there is one at a time.
+/// A question about an attempt.
+#[derive(Debug)]
+pub(crate) struct Question {
+    pub(crate) request: Box<NodeRequest>,
+    /// Takes the answer; none when nobody waits for it.
+    pub(crate) reply: Option<oneshot::Sender<Answer>>,
+}
+
+/// What came of a question.
+pub(crate) type Answer = Result<Box<NodeAnswer>, AskFailure>;
+
+/// Takes notes from everywhere and wakes the loop. Bounded by what is under way: for each slot
+/// three notes, a question, and one for each gate but the last; for each batch, of which there is
+/// one at a time, two.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     notes: Mutex<Vec<Note>>,

@@ -3,7 +3,7 @@
 use crate::attempt_thread::Workshop;
 use crate::attempts::Attempts;
 use crate::availability::Schedule;
-use crate::clock::boot_ms;
+use crate::clock::{boot_ms, unix_ms};
 use crate::connection::Connection;
 use crate::custodian::{Custodian, LeftLog, left_logs};
 use crate::error::NodeError;
@@ -25,7 +25,7 @@ use skep_model::limits::{NAME_LENGTH_MAX, SLOTS_MAX};
 use skep_model::node::NodeFacts;
 use skep_runner::{Runner, RunnerOptions};
 use skep_wire::payload::AttemptKey;
-use skep_wire::{ExitCode, NodeEnd};
+use skep_wire::{ExitCode, LinkOptions, NodeEnd};
 use std::sync::Arc;
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -225,8 +225,9 @@ impl Node {
             slots: self.options.slots,
             jitter_seed: self.jitter_seed,
         };
+        let link = link(&self.options.access);
         let event_loop = EventLoop::new(Parts {
-            brain: NodeEnd::new(brain_options, self.recovered),
+            brain: NodeEnd::new(brain_options, self.recovered).with_link(link),
             connection: Connection::new(self.credentials),
             inbox,
             queue,
@@ -241,6 +242,18 @@ impl Node {
         // Held until here, so that no second process meets the end of this one.
         drop(self.state);
         Ok(exit)
+    }
+}
+
+/// A member is on another machine; the holder of a token is next to its coordinator.
+fn link(access: &Access) -> LinkOptions {
+    let link = match access {
+        Access::Token { .. } => LinkOptions::NEAR,
+        Access::Key { .. } => LinkOptions::FAR,
+    };
+    LinkOptions {
+        unix_ms_at_zero: unix_ms().checked_sub(boot_ms()),
+        ..link
     }
 }
 

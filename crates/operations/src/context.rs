@@ -3,6 +3,7 @@
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::events::EventTexts;
+use crate::gate_board::GateBoard;
 use crate::join::JoinDesk;
 use crate::lookup;
 use crate::memory::MemoryGauge;
@@ -55,6 +56,8 @@ pub struct Services {
     pub entropy: Mutex<Box<dyn Entropy>>,
     /// Makes and checks task tokens.
     pub task_tokens: TaskTokenKey,
+    /// Gates of running attempts.
+    pub gates: GateBoard,
     /// Lets other machines in.
     pub join: JoinDesk,
     /// About this process.

@@ -88,6 +88,31 @@ pub(crate) async fn task(
     Ok(found.map(|finished| AnyTask::Final(Arc::new(finished))))
 }
 
+/// The tasks, wherever they are, in this order; none where there is no such task.
+pub(crate) async fn tasks(
+    services: &Arc<Services>,
+    ids: &[TaskId],
+) -> Result<Vec<Option<AnyTask>>, OperationError> {
+    let mut found: Vec<_> = ids.iter().map(|id| task_in_memory(services, *id)).collect();
+    let missing: Vec<TaskId> = ids
+        .iter()
+        .zip(&found)
+        .filter_map(|(id, task)| task.is_none().then_some(*id))
+        .collect();
+    if missing.is_empty() {
+        return Ok(found);
+    }
+    let archived = ask(services, "read tasks of the archive", move |archive| {
+        missing.into_iter().map(|id| archive.task(id)).collect()
+    });
+    let archived: Vec<Option<FinishedTask>> = archived.await?;
+    let places = found.iter_mut().filter(|task| task.is_none());
+    for (place, task) in places.zip(archived) {
+        *place = task.map(|task| AnyTask::Final(Arc::new(task)));
+    }
+    Ok(found)
+}
+
 fn task_in_memory(services: &Services, id: TaskId) -> Option<AnyTask> {
     let view = services.hive.view();
     if let Some(record) = view.state.task(id) {

@@ -222,6 +222,7 @@ impl<'a> Attempt<'a> {
             let report = self.run_gate(gate, workspace, snapshot);
             crate::workspace::remove_directory(self.paths.gate().root());
             let report = report?;
+            self.ports.events.gate_ended(&report);
             let passed = report.passed;
             self.report.gates.push(report);
             if !passed {

@@ -1,6 +1,6 @@
 //! What an attempt is given: its specification, and the ports through which it talks.
 
-use skep_model::attempt::{ArtifactRecord, Fence};
+use skep_model::attempt::{ArtifactRecord, Fence, GateReport};
 use skep_model::ids::TaskId;
 use skep_model::isolation::IsolationLevel;
 use skep_model::work::{CommandWork, Input};
@@ -44,6 +44,8 @@ pub enum Phase {
 pub trait AttemptEvents {
     /// A phase began.
     fn phase(&self, phase: Phase);
+    /// A gate ended.
+    fn gate_ended(&self, gate: &GateReport);
     /// The log has this many bytes now; see [`crate::Runner::read_log`].
     fn log_appended(&self, written: u64);
 }

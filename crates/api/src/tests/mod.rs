@@ -7,6 +7,7 @@ mod access;
 mod events;
 mod instances;
 mod joining;
+mod node_requests;
 mod node_session;
 mod pages;
 mod protocol;

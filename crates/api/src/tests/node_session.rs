@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 use skep_model::attempt::{ArtifactHash, ArtifactRecord, AttemptReport, Outcome, ResourceUse};
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::token::Scope;
-use skep_wire::payload::{Assignment, AttemptKey};
-use skep_wire::{Frame, LinkOptions, NodeEnd, NodeInput, NodeOptions, NodeOutput};
-use std::collections::VecDeque;
+use skep_wire::payload::{Assignment, AttemptKey, NodeAnswer};
+use skep_wire::{AskFailure, Frame, LinkOptions, NodeEnd, NodeInput, NodeOptions, NodeOutput};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -24,16 +24,24 @@ const PATIENCE: Duration = Duration::from_secs(20);
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A node without a runner: the test says how attempts end.
-struct Node {
-    end: NodeEnd,
+pub(super) struct Node {
+    pub(super) end: NodeEnd,
     socket: Socket,
     start: Instant,
-    started: VecDeque<Assignment>,
-    unspooled: Vec<AttemptKey>,
+    /// It asked for a connection that it does not have yet.
+    connects: bool,
+    pub(super) started: VecDeque<Assignment>,
+    pub(super) unspooled: Vec<AttemptKey>,
+    /// What came of questions.
+    pub(super) answered: BTreeMap<u64, Result<NodeAnswer, AskFailure>>,
+    /// Text frames that came in.
+    texts: Vec<String>,
+    /// The forms of binary frames that came in.
+    forms: BTreeSet<u8>,
 }
 
-struct Server {
-    coordinator: Coordinator,
+pub(super) struct Server {
+    pub(super) coordinator: Coordinator,
     address: String,
     serving: JoinHandle<std::io::Result<()>>,
 }
@@ -43,7 +51,7 @@ impl Server {
         clippy::disallowed_methods,
         reason = "a test owns and joins its server"
     )]
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let coordinator = Coordinator::start().await;
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -69,7 +77,7 @@ impl Server {
         connect_async(request).await.map(|(socket, _)| socket)
     }
 
-    async fn node(&self, name: &str, link: LinkOptions) -> Node {
+    pub(super) async fn node(&self, name: &str, link: LinkOptions) -> Node {
         let secret = self.coordinator.token(&[Scope::Node], None).await;
         let options = NodeOptions {
             node: NodeId::from_u128(self.coordinator.services().fresh_id()),
@@ -83,8 +91,12 @@ impl Server {
             end: NodeEnd::new(options, Vec::new()).with_link(link),
             socket: self.connect("/mcpx", &secret).await.unwrap(),
             start: Instant::now(),
+            connects: false,
             started: VecDeque::new(),
             unspooled: Vec::new(),
+            answered: BTreeMap::new(),
+            texts: Vec::new(),
+            forms: BTreeSet::new(),
         };
         node.feed(NodeInput::Tick).await;
         node.feed(NodeInput::Connected).await;
@@ -93,7 +105,23 @@ impl Server {
 }
 
 impl Node {
-    async fn feed(&mut self, input: NodeInput) {
+    /// Goes on with a new connection.
+    pub(super) async fn reconnect(&mut self, server: &Server) {
+        let secret = server.coordinator.token(&[Scope::Node], None).await;
+        self.socket = server.connect("/mcpx", &secret).await.unwrap();
+        self.feed(NodeInput::Disconnected).await;
+        let begin = Instant::now();
+        while !self.connects {
+            assert!(begin.elapsed() < PATIENCE, "it does not connect");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            self.feed(NodeInput::Tick).await;
+        }
+        self.feed(NodeInput::Connected).await;
+        self.until(|node| node.end.is_live()).await;
+    }
+
+    pub(super) async fn feed(&mut self, input: NodeInput) {
+        self.connects &= input != NodeInput::Connected;
         let mut inputs = VecDeque::from([input]);
         while let Some(input) = inputs.pop_front() {
             let now = self.start.elapsed().as_millis() as u64;
@@ -111,10 +139,12 @@ impl Node {
                         inputs.push_back(NodeInput::Spooled { batch });
                     }
                     NodeOutput::Unspool(keys) => self.unspooled.extend(keys),
-                    NodeOutput::Connect
-                    | NodeOutput::Kill { .. }
-                    | NodeOutput::Welcomed(_)
-                    | NodeOutput::Draining(_) => {}
+                    NodeOutput::Answered { token, answer } => {
+                        self.answered.insert(token, answer.map(|answer| *answer));
+                    }
+                    NodeOutput::Connect => self.connects = true,
+                    NodeOutput::Kill { .. } | NodeOutput::Welcomed(_) | NodeOutput::Draining(_) => {
+                    }
                     other => panic!("{other:?}"),
                 }
             }
@@ -122,7 +152,7 @@ impl Node {
     }
 
     /// Goes on with the session until the condition holds.
-    async fn until(&mut self, holds: impl Fn(&Self) -> bool) {
+    pub(super) async fn until(&mut self, holds: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
         while !holds(self) {
             assert!(
@@ -138,19 +168,24 @@ impl Node {
             let wait = Duration::from_millis(tick.min(1_000));
             match tokio::time::timeout(wait, self.socket.next()).await {
                 Ok(Some(Ok(Message::Text(text)))) => {
+                    self.texts.push(text.to_string());
                     self.feed(NodeInput::Text(text.to_string())).await;
                 }
                 Ok(Some(Ok(Message::Binary(bytes)))) => {
+                    self.forms.extend(bytes.first());
                     self.feed(NodeInput::Binary(bytes.to_vec())).await;
                 }
                 Ok(Some(Ok(_))) => {}
-                Ok(other) => panic!("the connection ended: {other:?}"),
+                Ok(other) => panic!(
+                    "the connection ended: {other:?} after {:?}",
+                    self.texts.last()
+                ),
                 Err(_) => self.feed(NodeInput::Tick).await,
             }
         }
     }
 
-    async fn finish(&mut self, assignment: &Assignment, artifacts: Vec<ArtifactRecord>) {
+    pub(super) async fn finish(&mut self, assignment: &Assignment, artifacts: Vec<ArtifactRecord>) {
         self.feed(NodeInput::Started(assignment.key())).await;
         let report = AttemptReport {
             task: assignment.task,
@@ -167,7 +202,7 @@ impl Node {
     }
 }
 
-fn artifact(bytes: &[u8]) -> ArtifactRecord {
+pub(super) fn artifact(bytes: &[u8]) -> ArtifactRecord {
     ArtifactRecord {
         name: "out".to_owned(),
         path: "out/file".to_owned(),
@@ -179,18 +214,44 @@ fn artifact(bytes: &[u8]) -> ArtifactRecord {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_goes_over_the_socket_and_back() {
-    goes_there_and_back(LinkOptions::PLAIN).await;
+    let node = goes_there_and_back(LinkOptions::PLAIN).await;
+    assert_eq!(node.forms, BTreeSet::new());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_goes_over_the_socket_and_back_in_binary_frames_with_credits() {
-    goes_there_and_back(LinkOptions::FAR).await;
+async fn nearby_frames_are_text_and_work_goes_by_credits() {
+    let node = goes_there_and_back(LinkOptions::NEAR).await;
+    assert_eq!(node.forms, BTreeSet::new());
+    let agreed: Value = serde_json::from_str(&node.texts[0]).unwrap();
+    assert!(agreed["result"]["credit"]["items"].as_u64().unwrap() > 0);
 }
 
-async fn goes_there_and_back(link: LinkOptions) {
+#[tokio::test(flavor = "multi_thread")]
+async fn from_afar_frames_are_binary_and_large_ones_compressed() {
+    let node = goes_there_and_back(LinkOptions::FAR).await;
+    let agreed: Value = serde_json::from_str(&node.texts[0]).unwrap();
+    let names = [
+        "frames.messagepack",
+        "frames.zstd",
+        "flow.credits",
+        "dependency.resolve",
+        "quality.gate",
+        "task.split",
+        "load.balance",
+        "result.merge",
+    ];
+    assert_eq!(agreed["result"]["capabilities"], json!(names));
+    assert_eq!(node.texts.len(), 1, "all that follows is binary");
+    // 1 is plain, 2 is compressed.
+    assert_eq!(node.forms, BTreeSet::from([1, 2]));
+}
+
+async fn goes_there_and_back(link: LinkOptions) -> Node {
     let server = Server::start().await;
     let mut node = server.node("forge", link).await;
-    let task = server.coordinator.submit("one", json!({})).await;
+    let words = "again and ".repeat(200);
+    let work = json!({"kind": "command", "run": format!("echo {words}"), "isolation": "s0"});
+    let task = server.coordinator.submit("one", work).await;
     node.until(|node| !node.started.is_empty()).await;
     let assignment = node.started.pop_front().unwrap();
     assert_eq!((assignment.task, assignment.attempt), (task, 1));
@@ -209,6 +270,7 @@ async fn goes_there_and_back(link: LinkOptions) {
         .expect("open connections end with the server")
         .unwrap()
         .unwrap();
+    node
 }
 
 #[tokio::test(flavor = "multi_thread")]

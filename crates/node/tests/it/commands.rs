@@ -5,8 +5,8 @@ use skep_model::attempt::{ArtifactHash, ArtifactRecord, Outcome};
 use skep_model::ids::TaskId;
 use skep_model::isolation::IsolationLevel;
 use skep_model::task::TaskSpec;
-use skep_model::work::{ArtifactPattern, CommandWork, Input, Invocation, Work, Workspace};
-use skep_wire::payload::{AttemptKey, Offer};
+use skep_model::work::{ArtifactPattern, CommandWork, Gate, Input, Invocation, Work, Workspace};
+use skep_wire::payload::{AttemptKey, GateMessage, GateRequest, NodeRequest, Offer};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -155,6 +155,54 @@ async fn output_that_could_not_be_sent_is_sent_by_the_next_process() {
 #[tokio::test]
 async fn artifacts_are_uploaded_before_the_result_and_inputs_are_fetched() {
     let coordinator = Coordinator::start().await;
+    inputs_become_artifacts(&coordinator).await;
+    let state = coordinator.state.lock();
+    assert_eq!((state.questions.len(), state.listings_read), (1, 0));
+}
+
+#[tokio::test]
+async fn inputs_are_looked_for_over_http_when_the_session_does_not_tell() {
+    let coordinator = Coordinator::start().await;
+    coordinator.change(|state| state.refuses_questions = true);
+    inputs_become_artifacts(&coordinator).await;
+    let state = coordinator.state.lock();
+    assert_eq!((state.questions.len(), state.listings_read), (1, 1));
+}
+
+#[tokio::test]
+async fn gates_are_told_as_they_pass_but_for_the_last() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = RunningNode::start(coordinator.options(directory.path())).await;
+    let gate = |name: &str| Gate {
+        name: name.to_owned(),
+        invocation: Invocation::Shell("true".to_owned()),
+        timeout_ms: 60_000,
+    };
+    let offered = script(1, "true", |work| {
+        work.gates = vec![gate("lint"), gate("test"), gate("bench")];
+    });
+    coordinator.offer([offered.clone()]);
+    let report = coordinator.report_of(offered.task).await;
+    assert_eq!(report.outcome, Outcome::Completed, "{report:?}");
+    let told: Vec<String> = coordinator
+        .state
+        .lock()
+        .questions
+        .iter()
+        .filter_map(|question| match question {
+            NodeRequest::Gate(GateRequest {
+                gate: GateMessage::Report(report),
+                ..
+            }) => Some(report.name.clone()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, ["lint", "test"]);
+    assert!(node.stop().await.is_orderly());
+}
+
+async fn inputs_become_artifacts(coordinator: &Coordinator) {
     let directory = tempfile::tempdir().unwrap();
     let input = b"from afar".to_vec();
     let maker = TaskId::from_u128(99);

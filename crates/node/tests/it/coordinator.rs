@@ -5,13 +5,16 @@ use futures_util::{SinkExt, StreamExt};
 use parking_lot::Mutex;
 use skep_model::attempt::{ArtifactHash, ArtifactRecord, AttemptReport, Fence, LogIndex};
 use skep_model::ids::TaskId;
-use skep_model::task::TaskSpec;
+use skep_model::task::{TaskSpec, TaskState};
 use skep_node::{Node, NodeExit, NodeOptions, Shutdown};
 use skep_wire::payload::{
-    AttemptKey, Hello, Offer, ResultAnswer, ResultAnswers, ResultVerdict, SyncReport, SyncVerdicts,
-    TaskToken, Welcome,
+    AttemptKey, Capability, GateAnswer, GateStanding, Hello, NodeAnswer, NodeRequest, Offer,
+    ResolveAnswer, ResolvedTask, ResultAnswer, ResultAnswers, ResultVerdict, SyncReport,
+    SyncVerdicts, TaskToken, Welcome,
 };
-use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, FrameRef, FromNode};
+use skep_wire::{
+    CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Fault, Frame, FrameRef, FromNode,
+};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -27,6 +30,15 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 pub(crate) const TOKEN: &str = "node-secret";
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// What the coordinator offers.
+const OFFERS: CoordinatorOptions = CoordinatorOptions {
+    offers: CoordinatorOptions::DEFAULTS
+        .offers
+        .with(Capability::DependencyResolve)
+        .with(Capability::QualityGate),
+    ..CoordinatorOptions::DEFAULTS
+};
+
 /// What the coordinator knows and how it behaves.
 #[derive(Default)]
 pub(crate) struct State {
@@ -39,6 +51,12 @@ pub(crate) struct State {
     pub(crate) logs: BTreeMap<String, Vec<u8>>,
     pub(crate) artifacts: BTreeMap<ArtifactHash, Vec<u8>>,
     pub(crate) listings: BTreeMap<TaskId, Vec<ArtifactRecord>>,
+    /// How often a listing was read over HTTP.
+    pub(crate) listings_read: usize,
+    /// What nodes asked over their sessions.
+    pub(crate) questions: Vec<NodeRequest>,
+    /// Questions are refused.
+    pub(crate) refuses_questions: bool,
     /// Results are taken in, and the node never hears of it.
     pub(crate) keeps_silent: bool,
     /// HTTP requests are not answered.
@@ -232,6 +250,7 @@ fn answer(state: &mut State, request: &Request) -> Reply {
             Reply::json(&format!(r#"{{"bytes":{}}}"#, log.len()))
         }
         ("GET", ["tasks", task, "artifacts"]) => {
+            state.listings_read += 1;
             let token = &request.headers["authorization"];
             assert!(token.starts_with("Bearer task-secret-"), "{token}");
             let items = state
@@ -280,7 +299,7 @@ async fn serve_session(stream: TcpStream, state: &Mutex<State>, changed: &watch:
         return;
     };
     let began = Instant::now();
-    let mut end = CoordinatorEnd::new(CoordinatorOptions::DEFAULTS, 0);
+    let mut end = CoordinatorEnd::new(OFFERS, 0);
     let mut bell = changed.subscribe();
     let generation = state.lock().generation;
     loop {
@@ -390,6 +409,27 @@ fn on_event(
             }
             end.reply_results(&reply, &ResultAnswers { items: answers })
         }
+        FromNode::Ask { reply, request, .. } => {
+            let resolved = |(task, artifacts): (&TaskId, &Vec<ArtifactRecord>)| ResolvedTask {
+                task: *task,
+                state: Some(TaskState::Succeeded),
+                artifacts: artifacts.clone(),
+            };
+            let answer = match &*request {
+                NodeRequest::Resolve(_) => NodeAnswer::Resolve(ResolveAnswer {
+                    items: state.listings.iter().map(resolved).collect(),
+                }),
+                NodeRequest::Gate(_) => NodeAnswer::Gate(GateAnswer {
+                    standing: GateStanding::Passed,
+                }),
+                other => panic!("no node asks this by itself: {other:?}"),
+            };
+            state.questions.push(*request);
+            if state.refuses_questions {
+                return end.refuse_ask(&reply, &Fault::refusal("overloaded", "not now"));
+            }
+            end.reply_ask(&reply, &answer)
+        }
         FromNode::Goodbye { .. } => {
             state.goodbyes += 1;
             Vec::new()
@@ -400,7 +440,6 @@ fn on_event(
         | FromNode::Metrics(_)
         | FromNode::Assigned(_)
         | FromNode::Groups { .. }
-        | FromNode::Ask { .. }
         | FromNode::Load(_)
         | FromNode::GaveBack { .. } => Vec::new(),
     }

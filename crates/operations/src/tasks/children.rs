@@ -2,6 +2,7 @@
 
 use super::submit::{Submitted, propose, stamp, wanted_names};
 use super::{TaskPath, reach};
+use crate::body::{fingerprint, read_body};
 use crate::context::{Context, Principal};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
@@ -21,6 +22,26 @@ pub(super) struct Children {
     /// Directory from which relative paths are seen; absolute.
     #[serde(default)]
     base_dir: Option<String>,
+}
+
+/// The registered name of the operation.
+pub(super) const OPERATION: &str = "tasks.add_children";
+
+/// The same for a running attempt that asks over its node's session. A key has the effect that it
+/// has over HTTP. Says which tasks were added.
+pub(crate) async fn add_for_attempt(
+    mut context: Context,
+    task: TaskId,
+    body: &[u8],
+) -> Result<Vec<TaskId>, OperationError> {
+    let children = read_body(body)?;
+    context.operation = OPERATION;
+    if context.idempotency_key.is_some() {
+        let path = vec![("id".to_owned(), task.to_string())];
+        context.fingerprint = Some(fingerprint(&path, "", body)?);
+    }
+    let submitted = add(context, TaskPath { id: task }, children).await?;
+    Ok(submitted.tasks)
 }
 
 pub(super) async fn add(

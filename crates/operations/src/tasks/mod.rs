@@ -2,7 +2,7 @@
 
 mod batch_item;
 mod change;
-mod children;
+pub(crate) mod children;
 mod list;
 mod logs;
 mod reach;
@@ -148,7 +148,7 @@ fn from_attempts() -> Vec<Operation> {
             logs::append,
         ),
         submit(
-            "tasks.add_children",
+            children::OPERATION,
             "/tasks/{id}/children",
             EXTEND,
             "Adds tasks to its run.",

@@ -77,7 +77,7 @@ pub(crate) struct Submitted {
     /// The run.
     run: Option<RunId>,
     /// The tasks, in the order in which they were given.
-    tasks: Vec<TaskId>,
+    pub(super) tasks: Vec<TaskId>,
     /// Whether an earlier request with the same idempotency key made them.
     repeated: bool,
 }

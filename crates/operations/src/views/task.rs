@@ -67,7 +67,8 @@ pub struct TaskDetail {
     pub ended_attempts: Vec<AttemptView>,
     /// The task that this one undoes.
     pub compensates: Option<TaskId>,
-    /// What the gates of the last attempt said.
+    /// What the gates of the last attempt said; while it runs, those that ended so far, as far as
+    /// its node told.
     pub gates: Vec<GateReport>,
     /// What the last attempt used.
     pub usage: Option<ResourceUse>,

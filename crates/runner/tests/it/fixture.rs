@@ -1,6 +1,6 @@
 //! A runner in a temporary directory, an attempt that is valid, and ports that remember.
 
-use skep_model::attempt::{ArtifactRecord, AttemptReport, Fence, LogIndex, Outcome};
+use skep_model::attempt::{ArtifactRecord, AttemptReport, Fence, GateReport, LogIndex, Outcome};
 use skep_model::ids::TaskId;
 use skep_model::isolation::IsolationLevel;
 use skep_model::work::{ArtifactPattern, CommandWork, Gate, Input, Invocation, Workspace};
@@ -196,6 +196,8 @@ impl AttemptEvents for Ports {
     fn phase(&self, phase: Phase) {
         self.phases.lock().unwrap().push(phase);
     }
+
+    fn gate_ended(&self, _: &GateReport) {}
 
     fn log_appended(&self, _: u64) {}
 }

@@ -77,6 +77,12 @@ impl Capabilities {
         Self(self.0 & !capability.bit())
     }
 
+    /// Those that are in one of both.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
     /// Those that are in both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
