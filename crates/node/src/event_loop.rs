@@ -245,7 +245,8 @@ impl EventLoop {
                 self.parts.queue.forget(keys);
             }
             NodeOutput::Welcomed(welcome) => {
-                tracing::info!(session = welcome.session, "joined the coordinator");
+                let agreed = self.parts.brain.agreed().names();
+                tracing::info!(session = welcome.session, ?agreed, "joined the coordinator");
                 self.was_welcomed = true;
                 self.parts.session.notify_one();
             }

@@ -108,7 +108,7 @@ impl Process {
         Self::start_with(command, Stdio::null())
     }
 
-    fn start_with(mut command: Command, stderr: Stdio) -> Self {
+    pub(crate) fn start_with(mut command: Command, stderr: Stdio) -> Self {
         Self(
             command
                 .stdout(Stdio::null())

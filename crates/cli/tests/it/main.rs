@@ -13,6 +13,7 @@ mod documents;
 mod exit_codes;
 mod hive;
 mod interruption;
+mod member;
 mod merge;
 mod operating;
 mod round_trip;

@@ -42,7 +42,7 @@ use crate::codec::method;
 use crate::frame::{Frame, FrameRef};
 use crate::framing::Framing;
 use crate::jitter::Jitter;
-use crate::payload::{AttemptKey, Goodbye, Hello, Negotiation, NodeMetrics};
+use crate::payload::{AttemptKey, Capabilities, Goodbye, Hello, Negotiation, NodeMetrics};
 use attempts::Attempts;
 use away::Away;
 use lease::Lease;
@@ -110,6 +110,14 @@ impl NodeEnd {
     /// Whether a session is live.
     pub fn is_live(&self) -> bool {
         self.link.is_live()
+    }
+
+    /// What both ends of the present connection agreed on.
+    pub const fn agreed(&self) -> Capabilities {
+        match &self.link {
+            Link::Up(connection) => connection.agreed,
+            _ => Capabilities::NONE,
+        }
     }
 
     /// Whether the process is to end; nothing comes out any more.
