@@ -3,6 +3,7 @@
 use crate::faults::Faults;
 use crate::network::Direction;
 use crate::world::{What, World};
+use skep_wire::NodeInput;
 
 /// Of a thousand crashes of this kind, so many machines never come back.
 const VANISH_PERMILLE: u64 = 100;
@@ -30,7 +31,7 @@ impl World {
         let node = self.random.next() as usize % self.nodes.len();
         let for_ms = *self.random.pick(&[200, 5_000, 25_000, 90_000]);
         let until = self.now + self.random.between(1, for_ms);
-        match self.random.between(0, 10) {
+        match self.random.between(0, 12) {
             0 | 1 => self.crash_coordinator()?,
             2 | 3 => self.crash_node(node),
             4 | 5 => {
@@ -46,6 +47,8 @@ impl World {
                 self.cut(node, direction, until);
             }
             7 => self.break_connection(node),
+            11 => self.stop_node(node)?,
+            12 => self.go_away_or_come_back(node)?,
             10 if self.random.chance(VANISH_PERMILLE) => self.vanish(node),
             8 if self.faults.pauses => {
                 self.note("node paused");
@@ -71,6 +74,17 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Its owner wants the machine back, or lends it again.
+    fn go_away_or_come_back(&mut self, node: usize) -> Result<(), String> {
+        let reason = self.random.chance(500).then(|| "its owner".to_owned());
+        self.note(if reason.is_some() {
+            "node away"
+        } else {
+            "node back"
+        });
+        self.node_input(node, NodeInput::Away(reason))
     }
 
     fn cut(&mut self, node: usize, direction: Direction, until: u64) {
@@ -109,6 +123,7 @@ impl World {
         for node in 0..self.nodes.len() {
             self.nodes[node].paused_until = 0;
             self.start_node(node)?;
+            self.node_input(node, NodeInput::Away(None))?;
         }
         if self.coordinator.is_none() {
             self.start_coordinator()?;

@@ -6,7 +6,7 @@ use crate::world::{What, World};
 use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::limits::{LEASE_MS, SELF_FENCE_PERCENT};
+use skep_model::limits::{CONSUMER_LEASE_MS, LEASE_MS, SELF_FENCE_PERCENT};
 use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
 use skep_wire::payload::{Assignment, AttemptKey};
@@ -22,6 +22,7 @@ const KILL_TAKES_MS_MAX: u64 = 10_000;
 pub(crate) struct Node {
     pub(crate) id: NodeId,
     slots: u32,
+    class: NodeClass,
     /// The running process, if it runs.
     pub(crate) end: Option<NodeEnd>,
     pub(crate) generation: u64,
@@ -41,10 +42,11 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    pub(crate) const fn new(id: NodeId, slots: u32) -> Self {
+    pub(crate) const fn new(id: NodeId, slots: u32, class: NodeClass) -> Self {
         Self {
             id,
             slots,
+            class,
             end: None,
             generation: 0,
             spool: BTreeMap::new(),
@@ -55,6 +57,14 @@ impl Node {
             was_paused: false,
             gone: false,
             disturbed_until: 0,
+        }
+    }
+
+    /// How long its leases last, milliseconds.
+    const fn lease_ms(&self) -> u64 {
+        match self.class {
+            NodeClass::Server => LEASE_MS,
+            NodeClass::Consumer => CONSUMER_LEASE_MS,
         }
     }
 
@@ -78,7 +88,7 @@ impl World {
             node: node.id,
             instance: InstanceId::from_u128(instance),
             starts: node.generation,
-            facts: facts(index, node.slots),
+            facts: facts(index, node.slots, node.class),
             slots: node.slots,
             jitter_seed,
         };
@@ -107,6 +117,15 @@ impl World {
         }
         let back = self.now + self.random.between(100, 120_000);
         self.schedule(back, What::NodeStarts { node: index });
+    }
+
+    /// SIGTERM: the node stops its attempts, hands back what still comes, and leaves.
+    pub(crate) fn stop_node(&mut self, index: usize) -> Result<(), String> {
+        if self.nodes[index].end.is_none() {
+            return Ok(());
+        }
+        self.note("node told to stop");
+        self.node_input(index, NodeInput::Shutdown)
     }
 
     /// The machine is taken away for good, unless it is the last one.
@@ -235,7 +254,8 @@ impl World {
             .disturbed_until
             .max(self.coordinator_started_at);
         let in_touch = self.coordinator.is_some() && self.every_frame_arrives;
-        if in_touch && self.now >= heard_since + LEASE_MS * SELF_FENCE_PERCENT / 100 {
+        let patience = self.nodes[index].lease_ms() * SELF_FENCE_PERCENT / 100;
+        if in_touch && self.now >= heard_since + patience {
             return Err(format!(
                 "I16: n{index} stopped {attempt}, though nothing kept it from the coordinator since {heard_since} ms"
             ));
@@ -362,7 +382,7 @@ impl World {
     }
 }
 
-fn facts(index: usize, slots: u32) -> NodeFacts {
+fn facts(index: usize, slots: u32, class: NodeClass) -> NodeFacts {
     NodeFacts {
         name: format!("n{index}"),
         version: "simulated".to_owned(),
@@ -376,7 +396,7 @@ fn facts(index: usize, slots: u32) -> NodeFacts {
         capabilities: BTreeMap::new(),
         isolation: IsolationLevel::S1,
         probes: Vec::new(),
-        class: NodeClass::Server,
+        class,
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),

@@ -7,7 +7,7 @@ use skep_coordinator::View;
 use skep_model::attempt::{Fence, LogIndex};
 use skep_model::event::{EntryEvents, Event, EventCursor};
 use skep_model::ids::{RunId, TaskId};
-use skep_model::task::{Condition, Delivery, NewTask, TaskState};
+use skep_model::task::{AttemptEnd, Condition, Delivery, NewTask, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -46,6 +46,7 @@ pub(crate) struct Oracle {
     executing: BTreeMap<TaskId, BTreeSet<Execution>>,
     executions: BTreeMap<TaskId, u32>,
     completed: BTreeSet<(TaskId, Fence)>,
+    started: BTreeSet<(TaskId, Fence)>,
     /// How often each rare thing was seen, so that a run that tests nothing shows.
     pub(crate) seen: BTreeMap<&'static str, u64>,
 }
@@ -93,6 +94,7 @@ impl Oracle {
     pub(crate) fn starts(&mut self, task: TaskId, execution: Execution, frozen: bool) -> Verdict {
         let running = self.executing.entry(task).or_default();
         let overlaps = !running.is_empty();
+        self.started.insert((task, execution.fence));
         running.insert(execution);
         let count = self.executions.entry(task).or_default();
         *count += 1;
@@ -181,11 +183,32 @@ impl Oracle {
                 }
                 Ok(())
             }
+            Event::AttemptEnded {
+                task,
+                ended: AttemptEnd::NeverStarted(_),
+                ..
+            } => self.handed_back(*task),
             other => {
                 self.count(other);
                 Ok(())
             }
         }
+    }
+
+    /// I17: what was handed back never started, and is granted anew as if for the first time.
+    fn handed_back(&mut self, task: TaskId) -> Verdict {
+        *self.seen.entry("grant handed back").or_default() += 1;
+        let facts = self.tasks.entry(task).or_default();
+        let Some(fence) = facts.fence else {
+            return Err(format!("I17: {task} was handed back and never granted"));
+        };
+        facts.leases -= 1;
+        if self.started.contains(&(task, fence)) {
+            return Err(format!(
+                "I17: {task} was handed back, but a node started it under {fence}"
+            ));
+        }
+        Ok(())
     }
 
     fn count(&mut self, event: &Event) {

@@ -10,6 +10,7 @@ use crate::oracle::Oracle;
 use crate::random::Random;
 use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::ids::NodeId;
+use skep_model::node::NodeClass;
 use skep_model::time::UnixMillis;
 use skep_wire::payload::AttemptKey;
 use skep_wire::{Frame, NodeInput};
@@ -144,6 +145,7 @@ impl World {
             Node::new(
                 NodeId::from_u128(u128::from(index) + 1),
                 random.between(1, 4) as u32,
+                *random.pick(&[NodeClass::Server, NodeClass::Server, NodeClass::Consumer]),
             )
         });
         let nodes = nodes.collect();
