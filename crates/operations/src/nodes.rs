@@ -7,7 +7,7 @@ use crate::error_codes::ErrorCode;
 use crate::fields::{check_labels, check_text};
 use crate::operation::Operation;
 use crate::paging::page_limit;
-use crate::views::{NodeView, Page};
+use crate::views::{Moment, NodeView, Page};
 use serde::{Deserialize, Serialize};
 use skep_model::command::Command;
 use skep_model::ids::NodeId;
@@ -73,6 +73,7 @@ struct NodeListing {
 
 fn list(context: &Context, query: &NodeListing) -> Result<Page<NodeView>, OperationError> {
     let limit = page_limit(query.limit)?;
+    let moment = Moment::of(&context.services);
     let view = context.services.hive.view();
     let wanted = |node: &&skep_model::node::NodeRecord| {
         query.state.is_none_or(|state| node.state == state)
@@ -83,7 +84,7 @@ fn list(context: &Context, query: &NodeListing) -> Result<Page<NodeView>, Operat
         .nodes()
         .filter(wanted)
         .take(limit + 1)
-        .map(|node| NodeView::of(&view.state, node))
+        .map(|node| NodeView::of(&view, node, moment))
         .collect();
     let more = items.len() > limit;
     items.truncate(limit);
@@ -156,12 +157,13 @@ async fn remove(context: Context, path: NodePath) -> Result<Removed, OperationEr
 }
 
 fn shown(context: &Context, node: NodeId) -> Result<NodeView, OperationError> {
+    let moment = Moment::of(&context.services);
     let view = context.services.hive.view();
     let record = view
         .state
         .node(node)
         .ok_or_else(|| unknown(&node.to_string()))?;
-    Ok(NodeView::of(&view.state, record))
+    Ok(NodeView::of(&view, record, moment))
 }
 
 /// The node with this id or name.

@@ -14,6 +14,7 @@ pub(crate) mod merge;
 pub(crate) mod node;
 mod node_profile;
 mod node_start;
+mod node_table;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -2,11 +2,12 @@
 
 use super::Session;
 use super::node_profile::{NodeProfile, name_or_host};
+use super::node_table::{breaker, node_table};
 use super::{discover, node_start};
 use crate::api::path;
 use crate::args::{NodeCommand, NodeHomeArgs, NodeSetArgs};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{bytes, table, text};
+use crate::output::{table, text};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::os::unix::fs::DirBuilderExt;
@@ -129,31 +130,6 @@ async fn steer(session: &Session, node: &str, verb: &str) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn node_table(nodes: &Value) -> String {
-    let number = |node: &Value, at: &str| node.pointer(at).and_then(Value::as_u64).unwrap_or(0);
-    let rows = crate::api::items(nodes).iter().map(|node| {
-        let slots = format!(
-            "{}/{}",
-            number(node, "/in_use/attempts"),
-            number(node, "/slots")
-        );
-        let cpus = number(node, "/resources/cpu_millis") / 1_000;
-        let memory = bytes(number(node, "/resources/memory_bytes"));
-        vec![
-            text(node, "/name"),
-            text(node, "/state"),
-            slots,
-            format!("{cpus} cpu, {memory}"),
-            text(node, "/isolation"),
-            text(node, "/id"),
-        ]
-    });
-    table(
-        &["name", "state", "attempts", "resources", "isolation", "id"],
-        rows,
-    )
-}
-
 fn node_text(node: &Value) -> String {
     let head = [
         "name",
@@ -163,7 +139,7 @@ fn node_text(node: &Value) -> String {
         "joined_at",
         "instance",
     ]
-    .map(|field| format!("{field:12} {}", text(node, &format!("/{field}"))));
+    .map(|field| format!("{field:13} {}", text(node, &format!("/{field}"))));
     let facts = [
         "version",
         "system",
@@ -173,13 +149,16 @@ fn node_text(node: &Value) -> String {
         "region",
         "joined_as",
         "away",
+        "link",
+        "load_permille",
+        "lease_ms_left",
         "hardware",
         "models",
         "labels",
         "capabilities",
         "resources",
     ]
-    .map(|field| format!("{field:12} {}", text(node, &format!("/{field}"))));
+    .map(|field| format!("{field:13} {}", text(node, &format!("/{field}"))));
     let probes = node.pointer("/probes").and_then(Value::as_array);
     let probes = probes.into_iter().flatten().map(|probe| {
         let blocked = probe.pointer("/blocked").and_then(Value::as_bool) == Some(true);
@@ -191,10 +170,12 @@ fn node_text(node: &Value) -> String {
         )
     });
     let probes: Vec<_> = probes.collect();
+    let breaker = breaker(node).map(|breaker| format!("\n{breaker}"));
     format!(
-        "{}\n{}\nprobes\n{}",
+        "{}\n{}{}\nprobes\n{}",
         head.join("\n"),
         facts.join("\n"),
+        breaker.unwrap_or_default(),
         probes.join("\n")
     )
 }

@@ -10,7 +10,8 @@ mod token;
 
 pub use agent::AgentView;
 pub use event::EventView;
-pub use node::{NodeUseView, NodeView};
+pub(crate) use node::Moment;
+pub use node::{LinkView, NodeBreakerView, NodeUseView, NodeView};
 pub use placement::{CandidateView, PlacementView};
 pub use run::{ArtifactView, RunDetail, RunTask, RunView};
 pub use task::{AttemptView, LeaseView, TaskDetail, TaskView};

@@ -1,13 +1,16 @@
 //! Nodes as callers see them.
 
+use crate::context::Services;
 use crate::rfc3339::Timestamp;
 use serde::Serialize;
-use skep_core::State;
+use skep_coordinator::View;
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
 use skep_model::isolation::{IsolationLevel, ProbeResult};
 use skep_model::join::JoinKind;
 use skep_model::node::{Hardware, NodeClass, NodeRecord, NodeState};
 use skep_model::requirements::{Proficiency, Resources};
+use skep_model::time::UnixMillis;
+use skep_scheduler::BreakerView;
 use std::collections::BTreeMap;
 
 /// A node.
@@ -57,6 +60,14 @@ pub struct NodeView {
     pub drain_requested: bool,
     /// Why it takes no new work by its own schedule.
     pub away: Option<String>,
+    /// The way to it, as last measured.
+    pub link: LinkView,
+    /// How busy the machine says it is with everything it does, thousandths.
+    pub load_permille: Option<u32>,
+    /// How long it holds its work if it is not heard any more; `None` when it holds none.
+    pub lease_ms_left: Option<u64>,
+    /// Whether its failures keep work away from it.
+    pub breaker: NodeBreakerView,
     /// Agents that live on it.
     pub agents: Vec<AgentId>,
     /// Tasks it holds.
@@ -72,8 +83,71 @@ pub struct NodeUseView {
     pub resources: Resources,
 }
 
+/// The way from the coordinator to a node.
+#[derive(Debug, Clone, Copy, Serialize, schemars::JsonSchema)]
+pub struct LinkView {
+    /// Whether there is a connection and both sides agree on what the node holds.
+    pub connected: bool,
+    /// From a heartbeat to its answer, milliseconds: the median of the last few.
+    pub rtt_ms: Option<u32>,
+    /// How fast the artifacts that it handed in lately went, bytes per second.
+    pub throughput_bytes_s: Option<u64>,
+}
+
+/// Whether failures of a node keep work away from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum NodeBreakerView {
+    /// It is given work.
+    Closed,
+    /// It is tried out, with one attempt at a time.
+    HalfOpen,
+    /// It is given nothing.
+    Open {
+        /// Failures in a row.
+        failures: u32,
+        /// Milliseconds until it is tried again.
+        retry_in_ms: u64,
+    },
+}
+
+impl From<BreakerView> for NodeBreakerView {
+    fn from(breaker: BreakerView) -> Self {
+        match breaker {
+            BreakerView::Closed => Self::Closed,
+            BreakerView::HalfOpen { .. } => Self::HalfOpen,
+            BreakerView::Open {
+                failures,
+                retry_in_ms,
+            } => Self::Open {
+                failures,
+                retry_in_ms,
+            },
+        }
+    }
+}
+
+/// When somebody looks at nodes, by both clocks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) now: UnixMillis,
+    pub(crate) elapsed_ms: u64,
+}
+
+impl Moment {
+    /// Now. Not to be asked for while the view is held.
+    pub(crate) fn of(services: &Services) -> Self {
+        Self {
+            now: services.now(),
+            elapsed_ms: services.clock.elapsed_ms(),
+        }
+    }
+}
+
 impl NodeView {
-    pub(crate) fn of(state: &State, record: &NodeRecord) -> Self {
+    pub(crate) fn of(view: &View, record: &NodeRecord, moment: Moment) -> Self {
+        let state = &view.state;
+        let metrics = view.metrics.get(&record.id);
         let used = state.node_use(record.id);
         let facts = &record.facts;
         Self {
@@ -102,6 +176,14 @@ impl NodeView {
             probes: facts.probes.clone(),
             drain_requested: record.drain_requested,
             away: record.away.clone(),
+            link: LinkView {
+                connected: view.connected.contains(&record.id),
+                rtt_ms: metrics.and_then(|metrics| metrics.rtt_ms),
+                throughput_bytes_s: metrics.and_then(|metrics| metrics.upload_bytes_s),
+            },
+            load_permille: metrics.map(|metrics| metrics.load_permille),
+            lease_ms_left: view.leases.left_ms(record.id, moment.elapsed_ms),
+            breaker: view.breakers.view(record.id, moment.now).into(),
             agents: state
                 .agents_of_node(record.id)
                 .map(|agent| agent.id)
