@@ -32,7 +32,7 @@ fn a_task_may_fail_when_all_its_attempts_were_lost() {
 }
 
 #[test]
-fn what_a_node_hands_back_is_fine_only_where_nodes_were_told_to_end() {
+fn an_at_most_once_task_may_fail_only_where_nodes_were_told_to_end() {
     let mut history = good();
     history.listed[2] = listed("once", "failed", 1);
     let data = json!({"state": "failed", "attempts": 1, "cause": "attempts_used_up"});
@@ -41,22 +41,38 @@ fn what_a_node_hands_back_is_fine_only_where_nodes_were_told_to_end() {
         6,
         event("3.1", "task_finished", "once", &data),
     );
-    let error = json!({"code": "refused_by_node", "message": "the node stops"});
-    let ended = json!({"attempt": 1, "ended": {"reported": {"error": error}}});
+    history.node_stops = 1;
+    assert_eq!(check(&history), []);
+    history.node_stops = 0;
+    let rules: Vec<_> = check(&history).iter().map(|found| found.rule).collect();
+    assert_eq!(rules, [Rule::TasksEndAsAsked]);
+}
+
+#[test]
+fn a_grant_that_was_handed_back_is_no_attempt() {
+    let mut history = good();
     let lost = history
         .all_events
         .iter()
         .position(|one| one.kind() == "attempt_ended");
     let place = lost.unwrap();
     let cursor = history.all_events[place].cursor.to_string();
+    let ended = json!({"attempt": 1, "ended": {"never_started": "stopping"}});
     replace(
         &mut history,
         place,
         event(&cursor, "attempt_ended", "a", &ended),
     );
-    history.node_stops = 1;
+    // With one attempt only: the second grant is the first that ran.
+    history.submissions[0].asked[0].attempts_max = 1;
     assert_eq!(check(&history), []);
-    history.node_stops = 0;
+    let refused = json!({"error": {"code": "refused_by_node", "message": "the node stops"}});
+    let ended = json!({"attempt": 1, "ended": {"reported": refused}});
+    replace(
+        &mut history,
+        place,
+        event(&cursor, "attempt_ended", "a", &ended),
+    );
     let rules: Vec<_> = check(&history).iter().map(|found| found.rule).collect();
     assert_eq!(rules, [Rule::TasksEndAsAsked; 2]);
 }

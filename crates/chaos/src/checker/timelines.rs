@@ -48,6 +48,8 @@ pub(super) struct Timeline<'a> {
     submitted: usize,
     pub(super) grants: Vec<Grant>,
     pub(super) ends: Vec<End<'a>>,
+    /// Grants that nodes handed back before they started anything.
+    pub(super) hand_backs: u64,
     /// The attempt that holds it.
     held_by: Option<u64>,
 }
@@ -76,7 +78,8 @@ pub(super) fn read<'a>(
                     },
                 );
                 let how = &event.body["data"]["ended"];
-                findings.expect(is_our_doing(how, history), Rule::TasksEndAsAsked, || {
+                timeline.hand_backs += u64::from(is_handed_back(how));
+                findings.expect(is_our_doing(how), Rule::TasksEndAsAsked, || {
                     format!("`{task}` at {}: an attempt ended as {how}", event.cursor)
                 });
             }
@@ -101,11 +104,15 @@ pub(super) fn read<'a>(
 }
 
 /// Attempts of our commands end early only because their node was killed, or was cut off for so
-/// long that it stopped them itself, or was told to end: then it hands back what still comes.
-fn is_our_doing(how: &Value, history: &History) -> bool {
-    let error = &how["reported"]["error"];
-    let is_handed_back = error["code"] == "refused_by_node" && error["message"] == "the node stops";
-    *how == "lost" || how["reported"] == "interrupted" || (is_handed_back && history.node_stops > 0)
+/// long that it stopped them itself, or was told to end. What it was granted and never started it
+/// hands back.
+fn is_our_doing(how: &Value) -> bool {
+    *how == "lost" || how["reported"] == "interrupted" || is_handed_back(how)
+}
+
+/// Whether the attempt never began: it costs the task nothing.
+fn is_handed_back(how: &Value) -> bool {
+    how["never_started"].is_string()
 }
 
 impl Timeline<'_> {
