@@ -28,11 +28,45 @@ pub enum PlantedBug {
     TimersNotRestored,
     /// Grants to an earlier process of a node are given to its new one.
     RestartedNodeKeepsGrants,
+    /// A process of a node that was started earlier than the known one is let in.
+    OldInstanceAccepted,
+    /// A second process with the same count of starts is let in.
+    CloneAccepted,
+    /// A process that is about to be refused ends the connection of the one that is known.
+    RefusedHelloReplaces,
+    /// The wall clock decides which process of a node is the newer one.
+    ClockOrdersProcesses,
+    /// A join token lets in any number of machines.
+    JoinUsesNotCounted,
+    /// A join token lets machines in after its end.
+    ExpiredTokenLetsIn,
+    /// A revoked join token goes on letting machines in.
+    RevokedTokenLetsIn,
+    /// A machine that repeats its join becomes a second node.
+    KeyGetsSecondNode,
+    /// The machines that joined are forgotten at recovery.
+    EnrolmentLostInRestart,
+    /// A removed machine may still connect.
+    RemovedNodeStaysWelcome,
+    /// A machine that is removed while it registers is let in.
+    RemovedWhileRegistering,
+    /// A machine may connect before it is approved.
+    UnapprovedNodeGetsWork,
+    /// More is sent than was granted.
+    CreditIgnored,
+    /// What was dealt with is not granted anew.
+    CreditNotReturned,
+    /// An answer renews the lease from when it is read, also after a sleep.
+    SleepCountedAsFresh,
+    /// An assignment that comes twice is run twice.
+    DuplicateMessageRepeatsEffect,
+    /// A node that is away goes on getting work.
+    AwayNodeGetsWork,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 29] = [
         Self::FenceNotChecked,
         Self::AtMostOnceRetried,
         Self::LostNodeKeepsLeases,
@@ -45,6 +79,23 @@ impl PlantedBug {
         Self::LeasesNotExtended,
         Self::TimersNotRestored,
         Self::RestartedNodeKeepsGrants,
+        Self::OldInstanceAccepted,
+        Self::CloneAccepted,
+        Self::RefusedHelloReplaces,
+        Self::ClockOrdersProcesses,
+        Self::JoinUsesNotCounted,
+        Self::ExpiredTokenLetsIn,
+        Self::RevokedTokenLetsIn,
+        Self::KeyGetsSecondNode,
+        Self::EnrolmentLostInRestart,
+        Self::RemovedNodeStaysWelcome,
+        Self::RemovedWhileRegistering,
+        Self::UnapprovedNodeGetsWork,
+        Self::CreditIgnored,
+        Self::CreditNotReturned,
+        Self::SleepCountedAsFresh,
+        Self::DuplicateMessageRepeatsEffect,
+        Self::AwayNodeGetsWork,
     ];
 }
 

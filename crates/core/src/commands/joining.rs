@@ -7,6 +7,7 @@ use skep_model::event::Event;
 use skep_model::ids::{JoinTokenId, NodeId};
 use skep_model::join::{EnrolmentRecord, JoinTokenRecord};
 use skep_model::limits::{JOIN_TOKENS_MAX, NODES_MAX};
+use skep_model::planted::{PlantedBug, planted};
 use skep_model::refusal::{LimitName, Refusal};
 
 impl State {
@@ -46,7 +47,11 @@ impl State {
     }
 
     fn drop_join_token(&mut self, step: &mut Step, token: JoinTokenId) -> bool {
-        let known = self.join_tokens.remove(&token).is_some();
+        let known = if planted(PlantedBug::RevokedTokenLetsIn) {
+            self.join_tokens.contains_key(&token)
+        } else {
+            self.join_tokens.remove(&token).is_some()
+        };
         if known {
             self.changes.join_token(token);
             step.emit(Event::JoinTokenRevoked { token });
@@ -78,15 +83,17 @@ impl State {
     ) -> Result<(), Refusal> {
         let shown = self.join_tokens.get(&token);
         let shown = shown.ok_or(Refusal::JoinTokenUnknown(token))?;
-        if shown.expires_at <= self.now {
+        if shown.expires_at <= self.now && !planted(PlantedBug::ExpiredTokenLetsIn) {
             return Err(Refusal::JoinTokenExpired(token));
         }
-        if let Some(known) = self.node_keys.get(&key) {
+        if let Some(known) = self.node_keys.get(&key)
+            && !planted(PlantedBug::KeyGetsSecondNode)
+        {
             let known = &self.enrolments[known];
             step.emit(enrolled(known));
             return Ok(());
         }
-        if shown.uses >= shown.uses_max {
+        if shown.uses >= shown.uses_max && !planted(PlantedBug::JoinUsesNotCounted) {
             return Err(Refusal::JoinTokenUsedUp(token));
         }
         if self.enrolments.contains_key(&node) || self.nodes.contains_key(&node) {

@@ -109,7 +109,9 @@ impl State {
 
     /// Lets a node take work, or finish what it has if it was asked to drain or is away.
     pub(crate) fn change_node_to_working(&mut self, step: &mut Step, node: NodeId) {
-        let finishes = |node: &NodeRecord| node.drain_requested || node.away.is_some();
+        let is_away =
+            |node: &NodeRecord| node.away.is_some() && !planted(PlantedBug::AwayNodeGetsWork);
+        let finishes = |node: &NodeRecord| node.drain_requested || is_away(node);
         let state = if self.node(node).is_some_and(finishes) {
             NodeState::Draining
         } else {

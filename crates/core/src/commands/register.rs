@@ -13,6 +13,7 @@ use skep_model::event::Event;
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
 use skep_model::limits::{AGENTS_MAX, NODES_MAX};
 use skep_model::node::{NodeAssignment, NodeFacts, NodeRecord, NodeState};
+use skep_model::planted::{PlantedBug, planted};
 use skep_model::refusal::{LimitName, Refusal};
 use std::cmp::Ordering;
 
@@ -38,16 +39,36 @@ impl Process {
             return Ok(());
         }
         match self.starts.cmp(&known.starts) {
-            Ordering::Less => Err(Refusal::InstanceOld(known.id)),
-            Ordering::Equal if self.instance != known.instance => {
+            Ordering::Less if !planted(PlantedBug::OldInstanceAccepted) => {
+                Err(Refusal::InstanceOld(known.id))
+            }
+            Ordering::Equal
+                if self.instance != known.instance && !planted(PlantedBug::CloneAccepted) =>
+            {
                 Err(Refusal::NodeCloned(known.id))
             }
-            Ordering::Equal | Ordering::Greater => Ok(()),
+            _ => Ok(()),
         }
     }
 }
 
 impl State {
+    /// Whether this process of a node may take the place of the one that is known, for callers
+    /// that must know before the command is applied.
+    ///
+    /// # Errors
+    /// [`Refusal::InstanceOld`] or [`Refusal::NodeCloned`].
+    pub fn lets_follow(
+        &self,
+        node: NodeId,
+        instance: InstanceId,
+        starts: u64,
+    ) -> Result<(), Refusal> {
+        let process = Process { instance, starts };
+        self.node(node)
+            .map_or(Ok(()), |known| process.may_follow(known))
+    }
+
     pub(crate) fn register_node(
         &mut self,
         step: &mut Step,

@@ -122,8 +122,9 @@ impl NodeEnd {
 
     /// A heartbeat was answered: the lease counts from when it was sent.
     pub(super) fn heartbeat_answered(&mut self, now: u64, sent_at: u64) {
+        let awake_is_fresh = planted(PlantedBug::SleepCountedAsFresh);
         if let Some(lease) = &mut self.lease {
-            lease.renew(sent_at);
+            lease.renew(if awake_is_fresh { now } else { sent_at });
         }
         if let Link::Up(connection) = &mut self.link {
             connection.round_trips.add(now.saturating_sub(sent_at));
