@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::request_identity::refuse_repeated;
 use axum::http::{HeaderMap, header};
-use skep_coordinator::TASK_TOKEN_PREFIX;
+use skep_coordinator::{TASK_TOKEN_PREFIX, Unwelcome, may_connect};
 use skep_model::token::Scope;
 use skep_operations::join::NodeSessionKey;
 use skep_operations::{ErrorCode, Principal, Services, tokens};
@@ -67,15 +67,14 @@ fn node(secret: &str, services: &Services) -> Result<Principal, Failure> {
         return Err(Failure::new(ErrorCode::TokenExpired, detail));
     }
     let view = services.hive.view();
-    match view.state.enrolment(node) {
-        Some(enrolment) if enrolment.approved => Ok(Principal::Node(node)),
-        Some(_) => {
-            let detail = format!("node `{node}` waits for approval");
-            Err(Failure::new(ErrorCode::NodeNotApproved, detail))
-        }
-        None => {
-            let detail = format!("node `{node}` was removed");
-            Err(Failure::new(ErrorCode::LoginRefused, detail))
+    match may_connect(&view.state, node) {
+        Ok(()) => Ok(Principal::Node(node)),
+        Err(reason) => {
+            let code = match reason {
+                Unwelcome::NotApproved(_) => ErrorCode::NodeNotApproved,
+                _ => ErrorCode::LoginRefused,
+            };
+            Err(Failure::new(code, reason.to_string()))
         }
     }
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::HeaderMap;
 use axum::response::Response;
-use skep_coordinator::{ConnectionId, NodeConnection, ToNode};
+use skep_coordinator::{Caller, ConnectionId, NodeConnection, ToNode};
 use skep_model::attempt::AttemptReport;
 use skep_model::ids::NodeId;
 use skep_model::limits;
@@ -18,7 +18,7 @@ use skep_model::token::Scope;
 use skep_operations::{ErrorCode, Principal, Services, missing_artifacts, node_requests};
 use skep_wire::coordinator_end::ReplyId;
 use skep_wire::payload::{
-    AttemptKey, EndCode, Hello, NodeAnswer, NodeRequest, ResultAnswer, ResultAnswers, ResultVerdict,
+    AttemptKey, EndCode, NodeAnswer, NodeRequest, ResultAnswer, ResultAnswers, ResultVerdict,
 };
 use skep_wire::{
     CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Fault, Frame, FrameRef, FromNode,
@@ -43,26 +43,28 @@ pub(crate) async fn upgrade(
 ) -> Result<Response, Failure> {
     let caller = authenticate::require(&headers, &api.services, Scope::Node)?;
     let upgrade = upgrade.map_err(|rejection| not_a_websocket(&rejection.to_string()))?;
-    let connection =
-        api.services.hive.connect_node().await.ok_or_else(|| {
-            Failure::new(ErrorCode::Stopped, "the coordinator takes no more nodes")
-        })?;
+    let caller = match caller {
+        Principal::Node(node) => Caller::Joined(node),
+        _ => Caller::Holder,
+    };
+    let connection = api.services.hive.connect_node(caller).await;
+    let connection = connection
+        .ok_or_else(|| Failure::new(ErrorCode::Stopped, "the coordinator takes no more nodes"))?;
     Ok(upgrade
         .max_message_size(limits::FRAME_BYTES_MAX)
         .max_frame_size(limits::FRAME_BYTES_MAX)
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)
-        .on_upgrade(move |socket| run(api, socket, connection, caller)))
+        .on_upgrade(move |socket| run(api, socket, connection)))
 }
 
-async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection, caller: Principal) {
+async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection) {
     let NodeConnection { id, mut outbox } = connection;
     let now = api.services.clock.elapsed_ms();
     let mut session = Session {
         services: Arc::clone(&api.services),
         socket,
         id,
-        caller,
         end: CoordinatorEnd::new(options(api.services.clock.wall(), now), now),
         node: None,
         held_back: BTreeMap::new(),
@@ -127,9 +129,9 @@ struct Session {
     services: Arc<Services>,
     socket: WebSocket,
     id: ConnectionId,
-    caller: Principal,
     end: CoordinatorEnd,
-    /// Who is on the other side, once that is proved.
+    /// Who it says it is. The hive ends the session of one who may not say so, and the state
+    /// machine passes questions on only once the session is live.
     node: Option<NodeId>,
     /// Answers to results that were not passed on, until the rest of their request is answered.
     /// Bounded: the state machine bounds unanswered requests.
@@ -181,7 +183,12 @@ impl Session {
                 CoordinatorOutput::Event(FromNode::Results { reply, reports }) => {
                     self.results(reply, reports).await
                 }
-                CoordinatorOutput::Event(FromNode::Hello(hello)) => self.hello(hello).await,
+                CoordinatorOutput::Event(FromNode::Hello(hello)) => {
+                    self.node = Some(hello.node);
+                    let event = FromNode::Hello(hello);
+                    self.services.hive.node_event(self.id, event).await;
+                    true
+                }
                 CoordinatorOutput::Event(FromNode::Ask {
                     reply,
                     request,
@@ -208,36 +215,6 @@ impl Session {
             }
         }
         true
-    }
-
-    /// Passes an introduction on, if the caller may speak for this node.
-    async fn hello(&mut self, hello: Box<Hello>) -> bool {
-        if let Err(reason) = self.speaks_for(hello.node) {
-            tracing::warn!(node = %hello.node, name = hello.facts.name, reason, "a node was refused");
-            let outputs = self.end.refuse_hello(EndCode::Removed, &reason);
-            return Box::pin(self.perform(outputs)).await;
-        }
-        self.node = Some(hello.node);
-        let event = FromNode::Hello(hello);
-        self.services.hive.node_event(self.id, event).await;
-        true
-    }
-
-    /// A node that joined speaks for itself only, and nobody else speaks for it.
-    fn speaks_for(&self, node: NodeId) -> Result<(), String> {
-        let joined = self.services.hive.view().state.enrolment(node).is_some();
-        match &self.caller {
-            Principal::Node(caller) if *caller == node => Ok(()),
-            Principal::Node(caller) => Err(format!(
-                "`{}`: the session belongs to node `{caller}`, not to `{node}`",
-                ErrorCode::NotYourNode.as_str()
-            )),
-            _ if joined => Err(format!(
-                "`{}`: node `{node}` joined with a key of its own: a token does not speak for it",
-                ErrorCode::NotYourNode.as_str()
-            )),
-            _ => Ok(()),
-        }
     }
 
     /// A node that does not read must not hold its connection for ever.

@@ -145,7 +145,7 @@ impl Engine {
             } => {
                 self.committed(now, commit, took_ms, result, out);
             }
-            Input::LinkOpened(connection) => self.links.opened(connection),
+            Input::LinkOpened(connection, caller) => self.links.opened(connection, caller),
             Input::Link(connection, message) => self.link(now, connection, message, out),
             Input::LinkClosed(connection) => self.links.closed(connection),
             Input::Tick => {}

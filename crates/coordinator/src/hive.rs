@@ -4,6 +4,7 @@
 //! makes the larger ones, so that the next gathers while the disk works. Everyone else sends
 //! messages over bounded channels.
 
+use crate::admission::Caller;
 use crate::engine::{Engine, ProposeError};
 use crate::journal_desk::{JournalDesk, run_journal};
 use crate::links::{ConnectionId, ToNode};
@@ -42,7 +43,7 @@ pub(crate) struct Proposal {
 }
 
 pub(crate) enum LinkInput {
-    Opened(ConnectionId, mpsc::Sender<ToNode>),
+    Opened(ConnectionId, Caller, mpsc::Sender<ToNode>),
     Message(ConnectionId, FromNode),
     Closed(ConnectionId),
 }
@@ -216,11 +217,12 @@ impl Hive {
         self.0.events.receiver_count()
     }
 
-    /// Announces a node connection; `None` when the hive has ended.
-    pub async fn connect_node(&self) -> Option<NodeConnection> {
+    /// Announces a node connection of this caller; `None` when the hive has ended.
+    pub async fn connect_node(&self, caller: Caller) -> Option<NodeConnection> {
         let id = ConnectionId(self.0.connections.fetch_add(1, Ordering::Relaxed));
         let (inbox, outbox) = mpsc::channel(limits::FRAMES_QUEUED_MAX);
-        self.0.links.send(LinkInput::Opened(id, inbox)).await.ok()?;
+        let opened = LinkInput::Opened(id, caller, inbox);
+        self.0.links.send(opened).await.ok()?;
         Some(NodeConnection { id, outbox })
     }
 

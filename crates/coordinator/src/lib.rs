@@ -6,6 +6,7 @@
 //! This crate may not: speak HTTP or SQL, open files or sockets, read a clock other than through
 //! [`ports::Clock`], or decide what a command does (the core decides).
 
+mod admission;
 mod applier;
 mod breakers;
 mod dispatcher;
@@ -29,6 +30,7 @@ mod task_token;
 mod view;
 mod view_guard;
 
+pub use admission::{Caller, Unwelcome, may_connect, may_speak_for};
 pub use breakers::Breakers;
 pub use engine::{
     CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Input, Now, Output, Parts, ProposeError,

@@ -6,6 +6,7 @@
 
 mod agreement;
 mod hand_back;
+mod handshake;
 mod offer;
 mod reaction;
 mod results;
@@ -14,23 +15,19 @@ mod to_node;
 pub(crate) use results::{results_applied, results_not_stored};
 pub use to_node::ToNode;
 
-use crate::applier::Reaction;
+use crate::admission::Caller;
 use crate::engine::{Origin, Output};
-use crate::liveness::{self, LeaseTimers};
+use crate::liveness::LeaseTimers;
 use crate::ports::Entropy;
 use crate::task_token::TaskTokenKey;
-use agreement::{lost_attempts, names, verdicts};
-use offer::offer;
+use agreement::lost_attempts;
 use skep_core::State;
 use skep_model::command::{Actor, Command};
-use skep_model::event::Event;
-use skep_model::ids::{AgentId, InstanceId, NodeId};
+use skep_model::ids::{InstanceId, NodeId};
 use skep_model::limits::AWAY_REASON_LENGTH_MAX;
 use skep_wire::FromNode;
 use skep_wire::coordinator_end::ReplyId;
-use skep_wire::payload::{
-    AttemptKey, AwayNotice, EndCode, Hello, SyncReport, SyncVerdicts, Welcome,
-};
+use skep_wire::payload::{AttemptKey, AwayNotice, EndCode, SyncReport};
 use std::collections::BTreeMap;
 
 /// Names one connection of a node for as long as the process lives.
@@ -54,6 +51,7 @@ enum Phase {
 #[derive(Debug)]
 struct Link {
     phase: Phase,
+    caller: Caller,
     node: Option<(NodeId, InstanceId)>,
 }
 
@@ -64,7 +62,10 @@ pub(crate) struct Links {
     tokens: TaskTokenKey,
     server_version: String,
     by_connection: BTreeMap<ConnectionId, Link>,
+    /// The connection of each node's process that was let in last.
     by_node: BTreeMap<NodeId, ConnectionId>,
+    /// Removed while they were being let in: to be forgotten again.
+    unwelcome: Vec<NodeId>,
     /// Who became live or ceased to be since the last look.
     presence: Vec<(NodeId, bool)>,
 }
@@ -77,15 +78,17 @@ impl Links {
             server_version,
             by_connection: BTreeMap::new(),
             by_node: BTreeMap::new(),
+            unwelcome: Vec::new(),
             presence: Vec::new(),
         }
     }
 
-    pub(crate) fn opened(&mut self, connection: ConnectionId) {
+    pub(crate) fn opened(&mut self, connection: ConnectionId, caller: Caller) {
         self.by_connection.insert(
             connection,
             Link {
                 phase: Phase::Opened,
+                caller,
                 node: None,
             },
         );
@@ -106,6 +109,11 @@ impl Links {
     /// Nodes that became live (true) or ceased to be since the last call, in order.
     pub(crate) fn take_presence(&mut self) -> Vec<(NodeId, bool)> {
         std::mem::take(&mut self.presence)
+    }
+
+    /// Nodes that the log let in although they had been removed, since the last call.
+    pub(crate) fn take_unwelcome(&mut self) -> Vec<NodeId> {
+        std::mem::take(&mut self.unwelcome)
     }
 
     /// Connections that take work.
@@ -241,170 +249,9 @@ impl Links {
         Some((Actor::Node(node), command, Origin::Nobody))
     }
 
-    /// The newest process of a node wins: an older one that still speaks is sent away.
-    fn hello(
-        &mut self,
-        connection: ConnectionId,
-        hello: Hello,
-        state: &State,
-        entropy: &mut dyn Entropy,
-        out: &mut Vec<Output>,
-    ) -> Option<Proposal> {
-        let (node, instance) = (hello.node, hello.instance);
-        let newest = state.node(node).map(|record| record.instance);
-        if let Some(newest) = newest
-            && newest > instance
-        {
-            let message = format!("a newer process of node `{node}` is known");
-            self.end(connection, EndCode::Replaced, message, out);
-            return None;
-        }
-        if let Some(older) = self.by_node.insert(node, connection)
-            && older != connection
-        {
-            let message = format!("node `{node}` opened another connection");
-            // The same process comes back on a new connection; an older one is sent away for good.
-            let same = newest == Some(instance);
-            let code = if same {
-                EndCode::Shutdown
-            } else {
-                EndCode::Replaced
-            };
-            self.end(older, code, message, out);
-            self.by_node.insert(node, connection);
-            self.presence.push((node, false));
-        }
-        let link = self.by_connection.get_mut(&connection)?;
-        link.node = Some((node, instance));
-        link.phase = Phase::Registering;
-        let agent = AgentId::from_u128(entropy.id());
-        let facts = Box::new(hello.facts);
-        let command = Command::RegisterNode {
-            node,
-            instance,
-            starts: hello.starts,
-            agent,
-            facts,
-        };
-        Some((Actor::Node(node), command, Origin::Registration(connection)))
-    }
-
-    /// The disk is full, so the node cannot be registered or confirmed. It is told so, and that it
-    /// was heard, if the log still gives this very process its work: then its lease counts from
-    /// its hello on both sides. Otherwise it just comes back.
-    pub(crate) fn not_stored(
-        &mut self,
-        connection: ConnectionId,
-        state: &State,
-        out: &mut Vec<Output>,
-    ) {
-        let process = self
-            .by_connection
-            .get(&connection)
-            .and_then(|link| link.node);
-        let holds_its_work = process.is_some_and(|(node, instance)| {
-            state.node(node).is_some_and(|record| {
-                record.instance == instance && liveness::can_be_lost(record.state)
-            })
-        });
-        let code = if holds_its_work {
-            EndCode::StorageFull
-        } else {
-            EndCode::Shutdown
-        };
-        self.end(connection, code, STORAGE_FULL_ADVICE, out);
-    }
-
-    /// The registration was applied: welcome the node, or send it away.
-    pub(crate) fn registered(
-        &mut self,
-        connection: ConnectionId,
-        reaction: &Reaction<'_>,
-        out: &mut Vec<Output>,
-    ) {
-        if let Some(reason) = refusal(reaction) {
-            self.end(connection, EndCode::Removed, reason, out);
-            return;
-        }
-        let Some(link) = self.by_connection.get_mut(&connection) else {
-            return;
-        };
-        let Some((node, _)) = link.node else { return };
-        link.phase = Phase::AwaitsSync;
-        let timers = self.timers.of_node(reaction.state, node);
-        let welcome = Welcome {
-            node,
-            session: format!("{}.{}", connection.0, reaction.events.index),
-            heartbeat_ms: timers.heartbeat_ms,
-            lease_ms: timers.lease_ms,
-            server_version: self.server_version.clone(),
-            epoch: EPOCH,
-        };
-        out.push(Output::ToNode(connection, ToNode::Welcome(welcome)));
-    }
-
-    /// The confirmation was applied: say keep, kill or resend for each item the node named, and
-    /// assign again what was granted to this very process and never reached it.
-    pub(crate) fn confirmed(
-        &mut self,
-        connection: ConnectionId,
-        reaction: &Reaction<'_>,
-        out: &mut Vec<Output>,
-    ) {
-        if let Some(reason) = refusal(reaction) {
-            self.end(connection, EndCode::Removed, reason, out);
-            return;
-        }
-        let Some(link) = self.by_connection.get_mut(&connection) else {
-            return;
-        };
-        let Some((node, _)) = link.node else { return };
-        let Phase::Confirming { request, report } = std::mem::replace(&mut link.phase, Phase::Live)
-        else {
-            return;
-        };
-        self.presence.push((node, true));
-        let state = reaction.state;
-        let verdicts = SyncVerdicts {
-            items: verdicts(state, node, &report),
-        };
-        out.push(Output::ToNode(
-            connection,
-            ToNode::Verdicts { request, verdicts },
-        ));
-        let missing = state
-            .held_by_node(node)
-            .filter(|record| !names(&report, record));
-        let assignments: Vec<_> = missing
-            .filter_map(|record| offer(&self.tokens, state, record))
-            .collect();
-        if !assignments.is_empty() {
-            out.push(Output::ToNode(connection, ToNode::Assign(assignments)));
-        }
-        if state
-            .node(node)
-            .is_some_and(|record| record.drain_requested)
-        {
-            out.push(Output::ToNode(connection, ToNode::Draining(true)));
-        }
-    }
-
     fn live_connection(&self, node: NodeId) -> Option<ConnectionId> {
         let connection = *self.by_node.get(&node)?;
         let link = self.by_connection.get(&connection)?;
         matches!(link.phase, Phase::Live).then_some(connection)
     }
-}
-
-/// What a node is told while the disk is full.
-const STORAGE_FULL_ADVICE: &str = "the coordinator's disk is full: keep attempts, try again";
-
-/// Term of a lone coordinator.
-const EPOCH: u32 = 1;
-
-fn refusal(reaction: &Reaction<'_>) -> Option<String> {
-    reaction.events.events.iter().find_map(|event| match event {
-        Event::Refused { reason } => Some(reason.to_string()),
-        _ => None,
-    })
 }

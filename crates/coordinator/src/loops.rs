@@ -102,9 +102,9 @@ impl SequencerLoop {
 
     fn link_input(&mut self, input: LinkInput) -> Input {
         match input {
-            LinkInput::Opened(connection, outbox) => {
+            LinkInput::Opened(connection, caller, outbox) => {
                 self.outboxes.insert(connection, outbox);
-                Input::LinkOpened(connection)
+                Input::LinkOpened(connection, caller)
             }
             LinkInput::Message(connection, message) => Input::Link(connection, message),
             LinkInput::Closed(connection) => {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use skep_coordinator::hive::HiveThreads;
 use skep_coordinator::ports::{Clock, Entropy};
 use skep_coordinator::{
-    Engine, EngineOptions, Hive, LeaseTimers, NodeConnection, Now, Parts, TaskTokenKey,
+    Caller, Engine, EngineOptions, Hive, LeaseTimers, NodeConnection, Now, Parts, TaskTokenKey,
 };
 use skep_identity::ChallengeKey;
 use skep_model::agent::AgentSpec;
@@ -206,7 +206,12 @@ impl Coordinator {
     /// A node that takes work and never runs any: a session whose frames nobody answers.
     pub(super) async fn ready_node(&self, name: &str, slots: u32) -> (NodeId, AgentId) {
         let node = NodeId::from_u128(self.services().fresh_id());
-        let mut connection = self.services().hive.connect_node().await.unwrap();
+        let mut connection = self
+            .services()
+            .hive
+            .connect_node(Caller::Holder)
+            .await
+            .unwrap();
         let mut near = NodeEnd::new(
             NodeOptions {
                 node,

@@ -45,6 +45,10 @@ impl Engine {
     pub fn advance(&mut self, now: Now, out: &mut Vec<Output>) {
         self.note_presence();
         if !self.closing {
+            for node in self.links.take_unwelcome() {
+                let command = Command::RemoveNode(node);
+                self.push(now, Actor::Coordinator, command, Origin::Nobody);
+            }
             self.propose_due(now);
         }
         if !self.sequencer.is_idle() {

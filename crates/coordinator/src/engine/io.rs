@@ -1,5 +1,6 @@
 //! What goes into an engine and what comes out.
 
+use crate::admission::Caller;
 use crate::links::{ConnectionId, ToNode};
 use crate::ports::{Commit, JournalError};
 use crate::sequencer::Ticket;
@@ -39,8 +40,8 @@ pub enum Input {
         /// Whether it is durable.
         result: Result<(), JournalError>,
     },
-    /// A node connection was opened; nothing is known about it yet.
-    LinkOpened(ConnectionId),
+    /// A node connection was opened by this caller; nothing else is known about it yet.
+    LinkOpened(ConnectionId, Caller),
     /// A message of a node.
     Link(ConnectionId, FromNode),
     /// A node connection is gone.

@@ -1,5 +1,6 @@
 //! The engine from outside: what is answered when, and what a fault leads to.
 
+mod admission;
 mod nodes;
 mod standing;
 

@@ -17,7 +17,6 @@ use crate::payload::{
     SyncVerdicts, Verdict, Welcome,
 };
 use serde::Serialize;
-use skep_model::planted::{PlantedBug, planted};
 use skep_model::time::UnixMillis;
 
 impl NodeEnd {

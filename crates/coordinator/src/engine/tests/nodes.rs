@@ -2,6 +2,7 @@
 //! that is full meanwhile.
 
 use super::*;
+use crate::admission::Caller;
 use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
 use skep_model::event::Event;
 use skep_model::ids::{InstanceId, NodeId};
@@ -179,7 +180,10 @@ impl Swarm {
                     self.is_connected = true;
                     let end = CoordinatorEnd::new(CoordinatorOptions::default(), self.now);
                     self.ends.insert(self.connection, end);
-                    self.engine(Input::LinkOpened(ConnectionId(self.connection)));
+                    self.engine(Input::LinkOpened(
+                        ConnectionId(self.connection),
+                        Caller::Holder,
+                    ));
                     self.node(NodeInput::Connected);
                 }
                 NodeOutput::Connect => self.node(NodeInput::Disconnected),
@@ -312,7 +316,7 @@ fn the_late_end_of_a_replaced_connection_does_not_disconnect_the_node() {
     assert_eq!(swarm.engine.stats().links, 1);
 }
 
-fn hello(instance: u64) -> FromNode {
+pub(super) fn hello(instance: u64) -> FromNode {
     FromNode::Hello(Box::new(Hello {
         protocol: "1.0".to_owned(),
         node: NODE,
@@ -327,7 +331,7 @@ fn hello(instance: u64) -> FromNode {
 /// The commit that a hello on a new connection leads to.
 fn commit_of_hello(engine: &mut Engine, now: Now, connection: u64, instance: u64) -> Commit {
     let id = ConnectionId(connection);
-    engine.feed(now, Input::LinkOpened(id), &mut Vec::new());
+    engine.feed(now, Input::LinkOpened(id, Caller::Holder), &mut Vec::new());
     commit_of(engine.handle(now, Input::Link(id, hello(instance))))
 }
 
