@@ -1,8 +1,9 @@
 //! Breaks things while faults are on, and mends them all afterwards.
 
-use crate::faults::Faults;
+use crate::faults::{Faults, Trouble};
+use crate::happening::What;
 use crate::network::Direction;
-use crate::world::{What, World};
+use crate::world::World;
 use skep_wire::NodeInput;
 
 /// Of a thousand crashes of this kind, so many machines never come back.
@@ -31,7 +32,7 @@ impl World {
         let node = self.random.next() as usize % self.nodes.len();
         let for_ms = *self.random.pick(&[200, 5_000, 25_000, 90_000]);
         let until = self.now + self.random.between(1, for_ms);
-        match self.random.between(0, 12) {
+        match self.random.between(0, 19) {
             0 | 1 => self.crash_coordinator()?,
             2 | 3 => self.crash_node(node),
             4 | 5 => {
@@ -47,29 +48,42 @@ impl World {
                 self.cut(node, direction, until);
             }
             7 => self.break_connection(node),
-            11 => self.stop_node(node)?,
-            12 => self.go_away_or_come_back(node)?,
+            18 => self.stop_node(node)?,
+            19 => self.go_away_or_come_back(node)?,
             10 if self.random.chance(VANISH_PERMILLE) => self.vanish(node),
-            8 if self.faults.pauses => {
+            8 if self.faults.bring(Trouble::Pauses) => {
                 self.note("node paused");
-                self.nodes[node].was_paused = true;
-                self.nodes[node].paused_until = until;
-                self.nodes[node].disturb(until);
+                self.nodes[node].pause(self.now, until);
             }
-            8 if self.faults.clock_jumps => {
+            8 if self.faults.bring(Trouble::ClockJumps) => {
                 self.note("clock jumped");
                 let jump = self.random.between(0, 2 * CLOCK_JUMP_MS_MAX);
                 self.wall_offset = jump.cast_signed() - CLOCK_JUMP_MS_MAX.cast_signed();
             }
-            9 if self.faults.disk_fails && self.random.chance(DISK_FULL_LONG_PERMILLE) => {
+            9 if self.faults.bring(Trouble::DiskFails)
+                && self.random.chance(DISK_FULL_LONG_PERMILLE) =>
+            {
                 self.note("disk full for minutes");
                 self.disk_full_until = self.now + self.random.between(60_000, DISK_FULL_MS_MAX);
                 // As if a proxy between them was started anew meanwhile.
                 self.break_connection(node);
             }
-            9 if self.faults.disk_fails => {
+            9 if self.faults.bring(Trouble::DiskFails) => {
                 self.note("disk full");
                 self.disk_full_until = until;
+            }
+            11 => self.storm(),
+            12 => {
+                self.note("link flaps");
+                self.flap(node, self.now + for_ms);
+            }
+            13 if self.faults.bring(Trouble::Sleeps) => self.close_lid(node),
+            14 => self.read_slowly(node, until),
+            15 if self.faults.bring(Trouble::Copies) => self.copy_machine(node)?,
+            16 => self.operator_acts()?,
+            17 => {
+                let is_away = self.random.chance(600);
+                self.announce(node, is_away)?;
             }
             _ => {}
         }
@@ -87,12 +101,12 @@ impl World {
         self.node_input(node, NodeInput::Away(reason))
     }
 
-    fn cut(&mut self, node: usize, direction: Direction, until: u64) {
+    pub(crate) fn cut(&mut self, node: usize, direction: Direction, until: u64) {
         self.network.cut(node, direction, until);
         self.nodes[node].disturb(until);
     }
 
-    fn break_connection(&mut self, node: usize) {
+    pub(crate) fn break_connection(&mut self, node: usize) {
         let Some(connection) = self.nodes[node].connection else {
             return;
         };
@@ -114,11 +128,23 @@ impl World {
         );
     }
 
+    /// What was lost on a connection stays lost: a real one would have broken.
+    fn break_torn_connections(&mut self) {
+        for node in 0..self.nodes.len() {
+            let connection = self.nodes[node].connection;
+            let open = connection.and_then(|open| self.network.connections.get(&open));
+            if open.is_some_and(|open| open.is_torn) {
+                self.break_connection(node);
+            }
+        }
+    }
+
     /// Faults stop; everyone comes back.
     pub(crate) fn heal(&mut self) -> Result<(), String> {
         self.healing = true;
         self.faults = Faults::none();
         self.network.heal();
+        self.break_torn_connections();
         self.disk_full_until = 0;
         for node in 0..self.nodes.len() {
             self.nodes[node].paused_until = 0;

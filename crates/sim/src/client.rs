@@ -1,7 +1,8 @@
 //! Clients: they submit, repeat what was not answered, and meddle.
 
+use crate::happening::What;
 use crate::plans::Graph;
-use crate::world::{What, World};
+use crate::world::World;
 use skep_coordinator::{Input, ProposeError, Ticket};
 use skep_model::command::{Actor, Command, Idempotency};
 use skep_model::event::{EntryEvents, Event};
@@ -32,6 +33,9 @@ impl World {
         let again = self.now + self.random.between(1_000, 45_000);
         if !self.healing {
             self.schedule(again, What::ClientActs);
+        }
+        if self.random.chance(150) && self.joining.is_some() {
+            return self.operator_acts();
         }
         if self.random.chance(550) || self.clients.submissions.is_empty() {
             let wall = self.wall();
@@ -136,20 +140,26 @@ impl World {
             );
             let drained = state.nodes().filter(|node| node.drain_requested);
             commands.extend(drained.map(|node| Command::ResumeNode(node.id)));
+            let away = state.nodes().filter(|node| node.away.is_some());
+            commands.extend(away.map(|node| Command::SetAvailability {
+                node: node.id,
+                instance: node.instance,
+                away: None,
+            }));
         }
         for command in commands {
             let ticket = self.ticket();
             self.propose(ticket, command)?;
         }
-        Ok(())
+        self.open_the_door()
     }
 
-    fn ticket(&mut self) -> Ticket {
+    pub(crate) fn ticket(&mut self) -> Ticket {
         self.clients.next_ticket += 1;
         Ticket(self.clients.next_ticket)
     }
 
-    fn propose(&mut self, ticket: Ticket, command: Command) -> Result<(), String> {
+    pub(crate) fn propose(&mut self, ticket: Ticket, command: Command) -> Result<(), String> {
         self.feed(Input::Propose {
             ticket,
             actor: Actor::Coordinator,
@@ -162,6 +172,9 @@ impl World {
         ticket: Ticket,
         answer: Result<Arc<EntryEvents>, ProposeError>,
     ) -> Result<(), String> {
+        if self.join_answered(ticket, &answer)? {
+            return Ok(());
+        }
         let Some(submission) = self.clients.waiting.remove(&ticket) else {
             return Ok(());
         };
@@ -198,6 +211,9 @@ impl World {
 
     /// Nobody will answer any more: all that wait repeat their submissions later.
     pub(crate) fn client_lost_coordinator(&mut self) {
+        if let Some(joining) = &mut self.joining {
+            joining.lost_coordinator();
+        }
         let waiting = std::mem::take(&mut self.clients.waiting);
         for submission in waiting.into_values() {
             let again = self.now + self.random.between(500, 60_000);

@@ -1,13 +1,16 @@
 //! The coordinator process of the simulation: the real engine over a simulated disk and network.
 
+use crate::faults::Trouble;
+use crate::happening::What;
 use crate::network::Direction;
-use crate::world::{What, World};
+use crate::world::World;
 use skep_coordinator::ports::{Commit, Entropy, JournalError};
 use skep_coordinator::{
-    ConnectionId, Engine, EngineOptions, Input, LeaseTimers, Now, Output, Parts, TaskTokenKey,
+    Caller, ConnectionId, Engine, EngineOptions, Input, LeaseTimers, Now, Output, Parts,
+    TaskTokenKey, ToNode,
 };
 use skep_scheduler::Policy;
-use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, FrameRef};
+use skep_wire::{CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, FrameRef, FromNode};
 use std::collections::BTreeMap;
 
 /// Events between two checkpoints: small, so that many seeds recover from one.
@@ -20,6 +23,8 @@ pub(crate) struct Coordinator {
     pub(crate) generation: u64,
     ends: BTreeMap<u64, CoordinatorEnd>,
     in_flight: Option<Commit>,
+    /// Results that came in and were not answered, per connection.
+    unanswered: BTreeMap<u64, usize>,
     tick_at: Option<u64>,
 }
 
@@ -75,12 +80,13 @@ impl World {
                 .map_err(|violation| format!("after recovery: {violation:?}"))?;
             self.oracle.nothing_lost(&self.disk, &view)?;
         }
-        let (ends, in_flight) = (BTreeMap::new(), None);
+        let (ends, unanswered, in_flight) = (BTreeMap::new(), BTreeMap::new(), None);
         self.coordinator = Some(Coordinator {
             engine,
             generation,
             ends,
             in_flight,
+            unanswered,
             tick_at: None,
         });
         self.feed(Input::Tick)
@@ -167,7 +173,10 @@ impl World {
         let Some(coordinator) = &mut self.coordinator else {
             return Ok(());
         };
-        if coordinator.generation != generation {
+        let is_outdated = coordinator
+            .tick_at
+            .is_some_and(|planned| self.now < planned);
+        if coordinator.generation != generation || is_outdated {
             return Ok(());
         }
         coordinator.tick_at = None;
@@ -211,7 +220,15 @@ impl World {
                 let Some(end) = coordinator.ends.get_mut(&connection.0) else {
                     return Ok(());
                 };
+                if let ToNode::Answers { answers, .. } = &message {
+                    let unanswered = coordinator.unanswered.entry(connection.0).or_default();
+                    *unanswered = unanswered.saturating_sub(answers.items.len());
+                }
+                let is_welcome = matches!(message, ToNode::Welcome(_));
                 let outputs = message.through(end);
+                if is_welcome {
+                    self.welcomes(connection.0)?;
+                }
                 self.end_said(connection.0, outputs)
             }
             Output::Publish(_) => Ok(()),
@@ -233,7 +250,7 @@ impl World {
             Err(JournalError::DiskFull {
                 detail: "simulated".to_owned(),
             })
-        } else if self.faults.disk_fails && self.random.chance(SYNC_FAILS_PERMILLE) {
+        } else if self.faults.bring(Trouble::DiskFails) && self.random.chance(SYNC_FAILS_PERMILLE) {
             // What a failed sync left behind is not known: here, all or nothing.
             if self.random.chance(500) {
                 self.disk.store(&commit)?;
@@ -253,14 +270,18 @@ impl World {
     }
 
     /// A node's connection reached the coordinator.
-    pub(crate) fn accept(&mut self, connection: u64) -> Result<(), String> {
+    pub(crate) fn accept(&mut self, connection: u64, caller: Caller) -> Result<(), String> {
         let now = self.now;
+        let mut options = CoordinatorOptions::DEFAULTS;
+        if let Some(flow) = self.flow {
+            options.result_window = flow.result_window;
+        }
         let Some(coordinator) = &mut self.coordinator else {
             return Ok(());
         };
-        let end = CoordinatorEnd::new(CoordinatorOptions::default(), now);
+        let end = CoordinatorEnd::new(options, now);
         coordinator.ends.insert(connection, end);
-        self.feed(Input::LinkOpened(ConnectionId(connection)))
+        self.feed(Input::LinkOpened(ConnectionId(connection), caller))
     }
 
     pub(crate) fn frame_to_coordinator(
@@ -286,12 +307,31 @@ impl World {
                     self.transmit(connection, Direction::ToNode, &frame);
                 }
                 CoordinatorOutput::Event(event) => {
+                    if let FromNode::Results { reports, .. } = &event {
+                        self.takes_within_window(connection, reports.len())?;
+                    }
                     self.feed(Input::Link(ConnectionId(connection), event))?;
                 }
                 CoordinatorOutput::Close { .. } => self.coordinator_closes(connection)?,
             }
         }
         Ok(())
+    }
+
+    /// I24: with credits, no more results are taken on than the window holds.
+    fn takes_within_window(&mut self, connection: u64, reports: usize) -> Result<(), String> {
+        let Some(coordinator) = &mut self.coordinator else {
+            return Ok(());
+        };
+        let unanswered = coordinator.unanswered.entry(connection).or_default();
+        *unanswered += reports;
+        match self.flow.filter(|_| self.every_frame_arrives) {
+            Some(flow) if *unanswered as u64 > flow.result_window.items => Err(format!(
+                "I24: {unanswered} results are unanswered, more than the window of {}",
+                flow.result_window.items
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn coordinator_closes(&mut self, connection: u64) -> Result<(), String> {

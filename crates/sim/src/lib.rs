@@ -8,17 +8,24 @@
 //! This crate may not: contain logic of the swarm, read a real clock, or draw randomness other
 //! than from the seed.
 
+mod attempts;
 mod breakage;
 mod client;
+mod connecting;
 mod coordinator;
 mod disk;
 mod faults;
+mod happening;
+mod joining;
+mod laptops;
+mod members;
 mod network;
 mod node;
 mod oracle;
 mod plans;
 mod random;
 mod traffic;
+mod twins;
 mod world;
 
 pub use world::{Report, run_seed};

@@ -153,7 +153,7 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 23] = [
+const SOMETIMES: [&str; 41] = [
     "node vanished",
     "attempt retried",
     "attempt revoked",
@@ -177,6 +177,24 @@ const SOMETIMES: [&str; 23] = [
     "task succeeded",
     "task unknown",
     "grant refused",
+    "answer to a join lost",
+    "copy and original took turns",
+    "copy sent away",
+    "expired join token refused",
+    "join token revoked",
+    "link flaps",
+    "login refused",
+    "machine approved",
+    "machine joined",
+    "machine slept",
+    "node away",
+    "node removed",
+    "old state directory started",
+    "reconnect storm",
+    "revoked join token refused",
+    "slow reader",
+    "state directory started twice",
+    "used-up join token refused",
 ];
 
 #[cfg(feature = "planted-bugs")]

@@ -1,70 +1,130 @@
 //! Node processes of the simulation: the real session brain over simulated attempts and disks.
 
+use crate::happening::What;
+use crate::members::Process;
 use crate::network::Direction;
-use crate::oracle::Execution;
-use crate::world::{What, World};
-use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
+use crate::world::World;
+use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::limits::{CONSUMER_LEASE_MS, LEASE_MS, SELF_FENCE_PERCENT};
+use skep_model::limits::{CONSUMER_LEASE_MS, LEASE_MS};
 use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
-use skep_wire::payload::{Assignment, AttemptKey};
-use skep_wire::{KillReason, NodeEnd, NodeInput, NodeOptions, NodeOutput};
-use std::collections::{BTreeMap, BTreeSet};
+use skep_wire::payload::AttemptKey;
+use skep_wire::{ExitCode, KillReason, NodeEnd, NodeInput, NodeOptions, NodeOutput};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Longest time from TERM to the end of the last process of an attempt, milliseconds.
 const KILL_TAKES_MS_MAX: u64 = 10_000;
 
+/// How a machine stands to the swarm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// It has a token for nodes and an id of its own.
+    Holder,
+    /// It has to join first.
+    Outside,
+    /// It joined, and got its id.
+    Joined,
+}
+
+/// An attempt that runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Running {
+    pub(crate) since: u64,
+    pub(crate) is_told_to_stop: bool,
+}
+
 /// One machine.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) id: NodeId,
+    pub(crate) standing: Standing,
+    /// The machine whose state directory this is; its own, but for copies.
+    pub(crate) machine: usize,
     slots: u32,
     class: NodeClass,
+    /// How often it was started, as its state directory counts.
+    pub(crate) starts: u64,
     /// The running process, if it runs.
     pub(crate) end: Option<NodeEnd>,
     pub(crate) generation: u64,
     /// What is on its disk.
-    spool: BTreeMap<AttemptKey, AttemptReport>,
-    running: BTreeSet<AttemptKey>,
+    pub(crate) spool: BTreeMap<AttemptKey, AttemptReport>,
+    pub(crate) running: BTreeMap<AttemptKey, Running>,
     pub(crate) connection: Option<u64>,
-    tick_at: Option<u64>,
+    pub(crate) tick_at: Option<u64>,
     /// A stopped process: nothing happens in it before this.
     pub(crate) paused_until: u64,
-    /// It was stopped at least once: its attempts may overlap with others.
-    pub(crate) was_paused: bool,
+    pub(crate) paused_since: u64,
+    /// It was stopped, or copied, at least once: its attempts may overlap with others.
+    pub(crate) may_overlap: bool,
     /// Until then something but the coordinator's disk kept it from being heard.
-    disturbed_until: u64,
+    pub(crate) disturbed_until: u64,
     /// It never comes back.
     pub(crate) gone: bool,
 }
 
 impl Node {
-    pub(crate) const fn new(id: NodeId, slots: u32, class: NodeClass) -> Self {
+    pub(crate) const fn new(id: NodeId, machine: usize, slots: u32, class: NodeClass) -> Self {
         Self {
             id,
+            standing: Standing::Holder,
+            machine,
             slots,
             class,
+            starts: 0,
             end: None,
             generation: 0,
             spool: BTreeMap::new(),
-            running: BTreeSet::new(),
+            running: BTreeMap::new(),
             connection: None,
             tick_at: None,
             paused_until: 0,
-            was_paused: false,
+            paused_since: 0,
+            may_overlap: false,
             gone: false,
             disturbed_until: 0,
         }
     }
 
     /// How long its leases last, milliseconds.
-    const fn lease_ms(&self) -> u64 {
+    pub(crate) const fn lease_ms(&self) -> u64 {
         match self.class {
             NodeClass::Server => LEASE_MS,
             NodeClass::Consumer => CONSUMER_LEASE_MS,
+        }
+    }
+
+    /// A machine that was started from a copy of this one's state directory, with this count.
+    pub(crate) fn copy(&self, starts: u64) -> Self {
+        Self {
+            standing: self.standing,
+            starts,
+            spool: self.spool.clone(),
+            may_overlap: true,
+            disturbed_until: u64::MAX,
+            ..Self::new(self.id, self.machine, self.slots, self.class)
+        }
+    }
+
+    /// Its process is stopped for a while and goes on.
+    pub(crate) fn pause(&mut self, now: u64, until: u64) {
+        if self.paused_until <= now {
+            self.paused_since = now;
+        }
+        self.may_overlap = true;
+        self.paused_until = self.paused_until.max(until);
+        self.disturb(until);
+    }
+
+    /// Its process, as others can tell it apart.
+    pub(crate) const fn process(&self, node: usize) -> Process {
+        Process {
+            node,
+            generation: self.generation,
+            starts: self.starts,
         }
     }
 
@@ -79,23 +139,27 @@ impl World {
         if self.nodes[index].end.is_some() || self.nodes[index].gone {
             return Ok(());
         }
-        // UUIDv7 rises with time; so does this.
-        let instance = u128::from(self.now) << 64 | u128::from(self.random.next());
+        if self.nodes[index].standing == Standing::Outside {
+            let generation = self.nodes[index].generation;
+            return self.machine_joins(index, generation);
+        }
+        // UUIDv7 rises with the wall clock; so does this.
+        let instance = u128::from(self.wall().0) << 64 | u128::from(self.random.next());
         let jitter_seed = self.random.next();
+        let link = self.link_options();
         let node = &mut self.nodes[index];
         node.generation += 1;
+        node.starts += 1;
         let options = NodeOptions {
             node: node.id,
             instance: InstanceId::from_u128(instance),
-            starts: node.generation,
-            facts: facts(index, node.slots, node.class),
+            starts: node.starts,
+            facts: facts(node.machine, node.slots, node.class),
             slots: node.slots,
             jitter_seed,
         };
-        node.end = Some(NodeEnd::new(
-            options,
-            node.spool.values().cloned().collect(),
-        ));
+        let spool = node.spool.values().cloned().collect();
+        node.end = Some(NodeEnd::new(options, spool).with_link(link));
         self.node_input(index, NodeInput::Tick)
     }
 
@@ -130,8 +194,10 @@ impl World {
 
     /// The machine is taken away for good, unless it is the last one.
     pub(crate) fn vanish(&mut self, index: usize) {
-        let left = self.nodes.iter().filter(|node| !node.gone).count();
-        if left > 1 {
+        let is_own = |index: usize| self.nodes[index].machine == index;
+        let others = (0..self.nodes.len())
+            .filter(|other| *other != index && is_own(*other) && !self.nodes[*other].gone);
+        if others.count() > 0 {
             self.note("node vanished");
             self.crash_node(index);
             self.nodes[index].gone = true;
@@ -139,7 +205,10 @@ impl World {
     }
 
     pub(crate) fn node_tick(&mut self, index: usize, generation: u64) -> Result<(), String> {
-        if self.nodes[index].generation != generation {
+        let node = &self.nodes[index];
+        // One that was planned before an earlier one replans by itself.
+        let is_outdated = node.tick_at.is_some_and(|planned| self.now < planned);
+        if node.generation != generation || is_outdated {
             return Ok(());
         }
         self.nodes[index].tick_at = None;
@@ -205,6 +274,9 @@ impl World {
                 if reason == KillReason::SelfFenced {
                     self.had_reason_to_fence(index, attempt)?;
                 }
+                if let Some(running) = self.nodes[index].running.get_mut(&attempt) {
+                    running.is_told_to_stop = true;
+                }
                 let at = self.now + self.random.between(0, KILL_TAKES_MS_MAX);
                 let outcome = Outcome::Killed;
                 self.schedule(
@@ -241,144 +313,30 @@ impl World {
                     self.close_node_end(connection);
                 }
             }
-            NodeOutput::Exit { .. } => self.crash_node(index),
+            NodeOutput::Exit { code, .. } => return self.node_exits(index, code),
         }
         Ok(())
     }
 
-    /// I16: a node gives its work up only when it could not be heard: a full disk of the
-    /// coordinator is no reason.
-    fn had_reason_to_fence(&mut self, index: usize, attempt: AttemptKey) -> Result<(), String> {
-        self.note("node fenced itself");
-        let heard_since = self.nodes[index]
-            .disturbed_until
-            .max(self.coordinator_started_at);
-        let in_touch = self.coordinator.is_some() && self.every_frame_arrives;
-        let patience = self.nodes[index].lease_ms() * SELF_FENCE_PERCENT / 100;
-        if in_touch && self.now >= heard_since + patience {
-            return Err(format!(
-                "I16: n{index} stopped {attempt}, though nothing kept it from the coordinator since {heard_since} ms"
-            ));
+    /// A process ends because it was told to: a copy for good, a removed machine joins anew.
+    fn node_exits(&mut self, index: usize, code: ExitCode) -> Result<(), String> {
+        let node = &self.nodes[index];
+        if matches!(code, ExitCode::Replaced | ExitCode::Removed) {
+            self.oracle
+                .members
+                .sent_away(node.id, node.process(index))?;
         }
-        Ok(())
-    }
-
-    fn attempt_starts(&mut self, index: usize, assignment: &Assignment) -> Result<(), String> {
-        let attempt = assignment.key();
-        let frozen = self.nodes.iter().any(|node| node.was_paused);
-        let execution = Execution {
-            node: index,
-            fence: attempt.fence,
-        };
-        self.oracle.starts(attempt.task, execution, frozen)?;
-        self.nodes[index].running.insert(attempt);
-        let longest = *self
-            .random
-            .pick(&[5, 500, 5_000, self.faults.attempt_ms_max]);
-        let longest = longest.min(self.faults.attempt_ms_max);
-        let at = self.now + self.random.between(0, longest);
-        let outcome = if self.random.chance(self.faults.attempt_failure_permille) {
-            match self.random.between(0, 2) {
-                0 => Outcome::Exited { code: 1 },
-                1 => Outcome::TimedOut,
-                _ => Outcome::Error {
-                    code: "simulated".to_owned(),
-                    message: String::new(),
-                },
-            }
-        } else {
-            Outcome::Completed
-        };
-        let generation = self.nodes[index].generation;
-        self.schedule(
-            at,
-            What::AttemptEnds {
-                node: index,
-                generation,
-                attempt,
-                outcome,
-            },
-        );
-        self.schedule(
-            self.now,
-            What::AttemptStarted {
-                node: index,
-                generation,
-                attempt,
-            },
-        );
-        Ok(())
-    }
-
-    pub(crate) fn attempt_ends(
-        &mut self,
-        index: usize,
-        attempt: AttemptKey,
-        outcome: Outcome,
-    ) -> Result<(), String> {
-        if !self.nodes[index].running.remove(&attempt) {
-            return Ok(());
-        }
-        let execution = Execution {
-            node: index,
-            fence: attempt.fence,
-        };
-        self.oracle.stops(attempt.task, execution);
-        if outcome == Outcome::Completed {
-            self.oracle.completes(attempt.task, attempt.fence);
-        }
-        let report = AttemptReport {
-            task: attempt.task,
-            fence: attempt.fence,
-            exit_code: (outcome == Outcome::Completed).then_some(0),
-            outcome,
-            duration_ms: 1,
-            usage: ResourceUse::default(),
-            isolation: None,
-            artifacts: Vec::new(),
-            gates: Vec::new(),
-        };
-        self.node_input(index, NodeInput::Finished(Box::new(report)))
-    }
-
-    pub(crate) fn spool_done(
-        &mut self,
-        index: usize,
-        batch: u64,
-        reports: Vec<AttemptReport>,
-    ) -> Result<(), String> {
-        for report in reports {
-            self.nodes[index].spool.insert((&report).into(), report);
-        }
-        self.node_input(index, NodeInput::Spooled { batch })
-    }
-
-    pub(crate) fn node_connects(&mut self, index: usize) -> Result<(), String> {
-        let cut = [Direction::ToCoordinator, Direction::ToNode]
-            .into_iter()
-            .any(|direction| self.network.is_cut(index, direction, self.now));
-        if cut || self.coordinator.is_none() {
-            return self.node_input(index, NodeInput::Disconnected);
-        }
-        let connection = self.network.open(index, self.now);
-        self.nodes[index].connection = Some(connection);
-        self.accept(connection)?;
-        self.node_input(index, NodeInput::Connected)
-    }
-
-    /// The node learned that the coordinator's side is gone.
-    pub(crate) fn node_end_lost(&mut self, connection: u64) -> Result<(), String> {
-        let Some(open) = self.network.connections.get_mut(&connection) else {
-            return Ok(());
-        };
-        let index = open.node;
-        if !std::mem::replace(&mut open.node_end_open, false)
-            || self.nodes[index].connection != Some(connection)
+        self.crash_node(index);
+        let node = &mut self.nodes[index];
+        if node.machine != index {
+            node.gone = true;
+            self.note("copy sent away");
+        } else if node.standing == Standing::Joined
+            && matches!(code, ExitCode::Removed | ExitCode::AuthRefused)
         {
-            return Ok(());
+            node.standing = Standing::Outside;
         }
-        self.nodes[index].connection = None;
-        self.node_input(index, NodeInput::Disconnected)
+        Ok(())
     }
 }
 

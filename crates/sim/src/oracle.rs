@@ -7,11 +7,13 @@ use skep_coordinator::View;
 use skep_model::attempt::{Fence, LogIndex};
 use skep_model::event::{EntryEvents, Event, EventCursor};
 use skep_model::ids::{RunId, TaskId};
+use skep_model::refusal::Refusal;
 use skep_model::task::{AttemptEnd, Condition, Delivery, NewTask, TaskState};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::disk::Disk;
+use crate::members::Members;
 
 #[derive(Debug, Default)]
 struct Facts {
@@ -45,8 +47,10 @@ pub(crate) struct Oracle {
     keys: BTreeMap<String, RunId>,
     executing: BTreeMap<TaskId, BTreeSet<Execution>>,
     executions: BTreeMap<TaskId, u32>,
-    completed: BTreeSet<(TaskId, Fence)>,
     started: BTreeSet<(TaskId, Fence)>,
+    /// Who is in the swarm.
+    pub(crate) members: Members,
+    completed: BTreeSet<(TaskId, Fence)>,
     /// How often each rare thing was seen, so that a run that tests nothing shows.
     pub(crate) seen: BTreeMap<&'static str, u64>,
 }
@@ -90,12 +94,22 @@ impl Oracle {
         self.acked.get(&run).map_or(&[], Vec::as_slice)
     }
 
-    /// A node starts to execute; `frozen` nodes may overlap, because nobody can stop them.
-    pub(crate) fn starts(&mut self, task: TaskId, execution: Execution, frozen: bool) -> Verdict {
+    /// A node starts to execute. Nodes that were frozen or copied may overlap, because nobody can
+    /// stop them.
+    pub(crate) fn starts(
+        &mut self,
+        task: TaskId,
+        execution: Execution,
+        may_overlap: impl Fn(usize) -> bool,
+    ) -> Verdict {
+        let fence = execution.fence;
+        if !self.started.insert((task, fence)) {
+            return Err(format!("I17: attempt {fence} of {task} was started twice"));
+        }
         let running = self.executing.entry(task).or_default();
-        let overlaps = !running.is_empty();
-        self.started.insert((task, execution.fence));
         running.insert(execution);
+        let overlaps = running.len() > 1;
+        let is_excused = running.iter().any(|running| may_overlap(running.node));
         let count = self.executions.entry(task).or_default();
         *count += 1;
         let once = self
@@ -107,7 +121,7 @@ impl Oracle {
                 "I8: at-most-once {task} was executed {count} times"
             ));
         }
-        if overlaps && !frozen {
+        if overlaps && !is_excused {
             return Err(format!(
                 "I15: {task} is executed twice at the same time: {running:?}"
             ));
@@ -167,6 +181,7 @@ impl Oracle {
                 }
                 self.read = entry.index;
                 for event in &entry.events {
+                    self.members.event(entry.at, event)?;
                     self.event(event)?;
                 }
             }
@@ -195,17 +210,17 @@ impl Oracle {
         }
     }
 
-    /// I17: what was handed back never started, and is granted anew as if for the first time.
+    /// I25: what was handed back never started, and is granted anew as if for the first time.
     fn handed_back(&mut self, task: TaskId) -> Verdict {
         *self.seen.entry("grant handed back").or_default() += 1;
         let facts = self.tasks.entry(task).or_default();
         let Some(fence) = facts.fence else {
-            return Err(format!("I17: {task} was handed back and never granted"));
+            return Err(format!("I25: {task} was handed back and never granted"));
         };
         facts.leases -= 1;
         if self.started.contains(&(task, fence)) {
             return Err(format!(
-                "I17: {task} was handed back, but a node started it under {fence}"
+                "I25: {task} was handed back, but a node started it under {fence}"
             ));
         }
         Ok(())
@@ -217,6 +232,14 @@ impl Oracle {
             Event::GrantRefused { .. } => "grant refused",
             Event::AttemptEnded { .. } => "attempt retried",
             Event::AttemptRevoked { .. } => "attempt revoked",
+            Event::JoinTokenRevoked { .. } => "join token revoked",
+            Event::NodeEnrolled { .. } => "machine joined",
+            Event::NodeApproved { .. } => "machine approved",
+            Event::NodeRemoved { .. } => "node removed",
+            Event::NodeAway {
+                reason: Some(_), ..
+            } => "node away",
+            Event::Refused { reason } => return self.count_refusal(reason),
             Event::AlreadyDone { .. } => "submission repeated",
             Event::NodeChanged {
                 state: skep_model::node::NodeState::Lost,
@@ -226,6 +249,16 @@ impl Oracle {
                 state: skep_model::node::NodeState::Suspect,
                 ..
             } => "node suspect",
+            _ => return,
+        };
+        *self.seen.entry(name).or_default() += 1;
+    }
+
+    fn count_refusal(&mut self, reason: &Refusal) {
+        let name = match reason {
+            Refusal::JoinTokenExpired(_) => "expired join token refused",
+            Refusal::JoinTokenUsedUp(_) => "used-up join token refused",
+            Refusal::JoinTokenUnknown(_) => "revoked join token refused",
             _ => return,
         };
         *self.seen.entry(name).or_default() += 1;

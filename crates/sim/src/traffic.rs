@@ -1,8 +1,9 @@
 //! Frames on their way, and the news that a connection is gone.
 
+use crate::happening::What;
 use crate::network::Direction;
-use crate::world::{What, World};
-use skep_wire::Frame;
+use crate::world::World;
+use skep_wire::{FaultCode, Frame};
 
 impl World {
     pub(crate) fn frame(
@@ -24,6 +25,7 @@ impl World {
     }
 
     pub(crate) fn transmit(&mut self, connection: u64, direction: Direction, frame: &Frame) {
+        self.watch_credit(connection, frame);
         let arrivals = self.network.deliveries(
             connection,
             direction,
@@ -31,6 +33,9 @@ impl World {
             &self.faults,
             &mut self.random,
         );
+        if let (Some(node), Some(last)) = (self.slow_end(connection, direction), arrivals.last()) {
+            self.nodes[node].disturb(*last);
+        }
         for at in arrivals {
             let frame = frame.clone();
             self.schedule(
@@ -41,6 +46,25 @@ impl World {
                     frame,
                 },
             );
+        }
+    }
+
+    /// Whose connection it is, if its frames are read slowly.
+    fn slow_end(&self, connection: u64, direction: Direction) -> Option<usize> {
+        let node = self.network.connections.get(&connection)?.node;
+        (self.network.reads_every_ms(node, direction, self.now) > 0).then_some(node)
+    }
+
+    /// I24: on a connection that loses and doubles nothing no end says that it was sent more than
+    /// it granted.
+    fn watch_credit(&mut self, connection: u64, frame: &Frame) {
+        let open = self.network.connections.get(&connection);
+        let is_whole = self.every_frame_arrives && open.is_some_and(|open| !open.is_torn);
+        if let Frame::Text(text) = frame
+            && is_whole
+            && text.contains(FaultCode::CreditExceeded.as_str())
+        {
+            self.violation = Some(format!("I24: more was sent than was granted: {text}"));
         }
     }
 

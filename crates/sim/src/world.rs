@@ -3,82 +3,29 @@
 use crate::client::Clients;
 use crate::coordinator::Coordinator;
 use crate::disk::Disk;
-use crate::faults::Faults;
-use crate::network::{Direction, Network};
-use crate::node::Node;
+use crate::faults::{Faults, Flow};
+use crate::happening::What;
+use crate::joining::Joining;
+use crate::network::Network;
+use crate::node::{Node, Standing};
 use crate::oracle::Oracle;
 use crate::random::Random;
-use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::ids::NodeId;
 use skep_model::node::NodeClass;
 use skep_model::time::UnixMillis;
-use skep_wire::payload::AttemptKey;
-use skep_wire::{Frame, NodeInput};
+use skep_wire::Frame;
 use std::collections::BTreeMap;
 
 /// Virtual time with faults, milliseconds: half an hour.
-const FAULTY_MS: u64 = 1_800_000;
+pub(crate) const FAULTY_MS: u64 = 1_800_000;
 /// Virtual time in which everything must have ended once faults stop.
 const SETTLE_MS_MAX: u64 = 1_200_000;
 /// Things that may happen in one seed; more means that something spins.
 const STEPS_MAX: u64 = 3_000_000;
+/// Seeds whose machines come in by join tokens, of a thousand.
+const JOINING_PERMILLE: u64 = 500;
 /// Wall time at the start of every seed.
 const EPOCH_MS: u64 = 1_800_000_000_000;
-
-/// Something that happens at a time.
-#[derive(Debug)]
-pub(crate) enum What {
-    CoordinatorStarts,
-    CoordinatorTick {
-        generation: u64,
-    },
-    CommitDone {
-        generation: u64,
-        took_ms: u64,
-    },
-    Frame {
-        connection: u64,
-        direction: Direction,
-        frame: Frame,
-    },
-    EndLost {
-        connection: u64,
-        direction: Direction,
-    },
-    NodeStarts {
-        node: usize,
-    },
-    NodeTick {
-        node: usize,
-        generation: u64,
-    },
-    NodeConnects {
-        node: usize,
-        generation: u64,
-    },
-    AttemptStarted {
-        node: usize,
-        generation: u64,
-        attempt: AttemptKey,
-    },
-    AttemptEnds {
-        node: usize,
-        generation: u64,
-        attempt: AttemptKey,
-        outcome: Outcome,
-    },
-    SpoolDone {
-        node: usize,
-        generation: u64,
-        batch: u64,
-        reports: Vec<AttemptReport>,
-    },
-    ClientActs,
-    ClientRepeats {
-        submission: usize,
-    },
-    Fault,
-}
 
 /// Everything there is.
 #[derive(Debug)]
@@ -97,10 +44,16 @@ pub(crate) struct World {
     pub(crate) coordinator_started_at: u64,
     /// The network of this seed loses, doubles and reorders nothing, but for cuts.
     pub(crate) every_frame_arrives: bool,
+    /// Credits, in seeds whose ends use them.
+    pub(crate) flow: Option<Flow>,
     pub(crate) nodes: Vec<Node>,
     pub(crate) network: Network,
     pub(crate) clients: Clients,
     pub(crate) oracle: Oracle,
+    /// In swarms whose machines come in by join tokens.
+    pub(crate) joining: Option<Joining>,
+    /// Found where nothing could be returned.
+    pub(crate) violation: Option<String>,
     pub(crate) applied: u64,
     trace: blake3::Hasher,
     pub(crate) tell: Option<fn(&str)>,
@@ -141,14 +94,21 @@ impl World {
         let mut random = Random::new(seed);
         let faults = Faults::draw(&mut random);
         let every_frame_arrives = faults.frames_arrive();
+        let flow = Flow::draw(&mut random);
+        let joining = random.chance(JOINING_PERMILLE).then(Joining::default);
         let nodes = (0..random.between(1, 5)).map(|index| {
-            Node::new(
-                NodeId::from_u128(u128::from(index) + 1),
-                random.between(1, 4) as u32,
-                *random.pick(&[NodeClass::Server, NodeClass::Server, NodeClass::Consumer]),
-            )
+            let id = NodeId::from_u128(u128::from(index) + 1);
+            let slots = random.between(1, 4) as u32;
+            let class = *random.pick(&[NodeClass::Server, NodeClass::Server, NodeClass::Consumer]);
+            let mut node = Node::new(id, index as usize, slots, class);
+            if joining.is_some() {
+                node.standing = Standing::Outside;
+            }
+            node
         });
         let nodes = nodes.collect();
+        let mut oracle = Oracle::default();
+        oracle.members.join_by_tokens = joining.is_some();
         Self {
             now: 1_000,
             wall_offset: 0,
@@ -163,10 +123,13 @@ impl World {
             coordinator_generation: 0,
             coordinator_started_at: 0,
             every_frame_arrives,
+            flow,
             nodes,
             network: Network::default(),
             clients: Clients::default(),
-            oracle: Oracle::default(),
+            oracle,
+            joining,
+            violation: None,
             applied: 0,
             trace: blake3::Hasher::new(),
             tell: None,
@@ -211,6 +174,9 @@ impl World {
             }
             self.trace_step(&what);
             self.happen(what)?;
+            if let Some(violation) = self.violation.take() {
+                return Err(violation);
+            }
         }
         self.now = self.now.max(until);
         Ok(())
@@ -238,88 +204,6 @@ impl World {
             );
             tell(&format!("{now} {kind}"));
         }
-    }
-
-    fn happen(&mut self, what: What) -> Result<(), String> {
-        if let Some(resumes) = self.stopped_until(&what) {
-            self.schedule(resumes, what);
-            return Ok(());
-        }
-        match what {
-            What::CoordinatorStarts if self.coordinator.is_none() => self.start_coordinator(),
-            What::CoordinatorStarts => Ok(()),
-            What::CoordinatorTick { generation } => self.coordinator_tick(generation),
-            What::CommitDone {
-                generation,
-                took_ms,
-            } => self.commit_done(generation, took_ms),
-            What::Frame {
-                connection,
-                direction,
-                frame,
-            } => self.frame(connection, direction, frame),
-            What::EndLost {
-                connection,
-                direction: Direction::ToNode,
-            } => self.node_end_lost(connection),
-            What::EndLost {
-                connection,
-                direction: Direction::ToCoordinator,
-            } => self.coordinator_end_lost(connection),
-            What::NodeStarts { node } => self.start_node(node),
-            What::NodeTick { node, generation } => self.node_tick(node, generation),
-            What::NodeConnects { node, .. } => self.node_connects(node),
-            What::AttemptStarted { node, attempt, .. } => {
-                self.node_input(node, NodeInput::Started(attempt))
-            }
-            What::AttemptEnds {
-                node,
-                attempt,
-                outcome,
-                ..
-            } => self.attempt_ends(node, attempt, outcome),
-            What::SpoolDone {
-                node,
-                batch,
-                reports,
-                ..
-            } => self.spool_done(node, batch, reports),
-            What::ClientActs => self.client_acts(),
-            What::ClientRepeats { submission } => self.submit(submission),
-            What::Fault => {
-                self.plan_fault();
-                self.fault()
-            }
-        }
-    }
-
-    /// When a stopped process takes this up; none for running ones. What belongs to an earlier
-    /// process of a node is sent far away.
-    fn stopped_until(&self, what: &What) -> Option<u64> {
-        let (node, generation) = match what {
-            What::NodeTick { node, generation }
-            | What::NodeConnects { node, generation }
-            | What::AttemptStarted {
-                node, generation, ..
-            }
-            | What::AttemptEnds {
-                node, generation, ..
-            }
-            | What::SpoolDone {
-                node, generation, ..
-            } => (*node, Some(*generation)),
-            What::Frame {
-                connection,
-                direction: Direction::ToNode,
-                ..
-            } => (self.network.connections.get(connection)?.node, None),
-            _ => return None,
-        };
-        let node = &self.nodes[node];
-        if generation.is_some_and(|generation| generation != node.generation) {
-            return Some(u64::MAX);
-        }
-        (self.now < node.paused_until).then_some(node.paused_until)
     }
 
     pub(crate) fn schedule(&mut self, at: u64, what: What) {
