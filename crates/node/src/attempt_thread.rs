@@ -331,7 +331,8 @@ impl Files<'_> {
             let error = tokio::select! {
                 done = self.workshop.client.upload_artifact(hash, file) => match done {
                     Ok(bytes) => {
-                        self.workshop.uploads.add(bytes, since);
+                        let took = since.elapsed();
+                        self.workshop.uploads.add(bytes, took, std::time::Instant::now());
                         return Ok(());
                     }
                     Err(error) => error,

@@ -138,7 +138,11 @@ impl EventLoop {
                     self.parts
                         .schedule
                         .loaded(now, sample.load_permille, attempts);
-                    sample.upload_bytes_s = self.parts.workshop.uploads.bytes_per_second();
+                    sample.upload_bytes_s = self
+                        .parts
+                        .workshop
+                        .uploads
+                        .bytes_per_second(std::time::Instant::now());
                     self.feed(NodeInput::Metrics(sample));
                 }
                 self.feed(NodeInput::Overloaded(self.parts.load.is_overloaded()));
