@@ -200,7 +200,9 @@ impl Swarm {
                 NodeOutput::Exit { .. } => self.is_over = true,
                 NodeOutput::CloseConnection { .. } => {
                     self.is_connected = false;
-                    self.link_closed(self.connection);
+                    if self.held.is_none() {
+                        self.link_closed(self.connection);
+                    }
                 }
                 _ => {}
             }
@@ -215,7 +217,12 @@ impl Swarm {
 
     /// What the node said meanwhile arrives.
     pub(super) fn release(&mut self) {
-        for frame in self.held.take().unwrap_or_default() {
+        loop {
+            let next = self.held.as_mut().filter(|held| !held.is_empty());
+            let Some(frame) = next.map(|held| held.remove(0)) else {
+                self.held = None;
+                return;
+            };
             self.deliver(&frame);
         }
     }
