@@ -337,6 +337,11 @@ impl State {
         self.counts.ready as usize
     }
 
+    /// Whether a request with this key, as the log keeps it, was done before.
+    pub fn remembers(&self, key: &str) -> bool {
+        self.idempotency.get(key, self.now()).is_some()
+    }
+
     /// When the next retry, deadline or forgotten idempotency key is due; it may be in the past.
     pub fn next_timer(&self) -> Option<UnixMillis> {
         let task = self.waiting.timers.next();

@@ -255,6 +255,8 @@ async fn a_repeated_split_adds_nothing_and_has_the_same_answer() {
     assert_eq!(repeated["repeated"], true, "the same key over HTTP");
     assert_eq!(count(&rig), before + 2);
 
+    // A connection goes by the key alone; the log sees that it is another request.
+    rig.node.reconnect(&rig.server).await;
     let other = rig.split(&json!({"three": {"run": "true", "isolation": "s0"}}));
     let refused = rig.ask(other, Some("k")).await.unwrap_err();
     assert_eq!(refused, "idempotency_mismatch");

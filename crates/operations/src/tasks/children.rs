@@ -54,6 +54,11 @@ pub(super) async fn add(
         let detail = format!("task `{}` belongs to no run", path.id);
         return Err(OperationError::new(ErrorCode::RunNotFound, detail));
     };
+    // What was added before has its names by now: only the log can say that it is the same again.
+    if is_repeated(&context) {
+        let entry = propose(&context, Some(run), Vec::new()).await?;
+        return Ok(Submitted::of(&entry, Some(run)));
+    }
     let base_dir = base_dir(children.base_dir.as_deref())?;
     let wanted = children
         .tasks
@@ -73,6 +78,11 @@ pub(super) async fn add(
     check_fence(&context, path.id)?;
     let entry = propose(&context, Some(run), tasks).await?;
     Ok(Submitted::of(&entry, Some(run)))
+}
+
+fn is_repeated(context: &Context) -> bool {
+    let request = context.idempotency();
+    request.is_some_and(|request| context.services.hive.view().state.remembers(&request.key))
 }
 
 /// Looks at the fence once more, right before the proposal: time passed since the call came in.
