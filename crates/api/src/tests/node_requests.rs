@@ -69,10 +69,6 @@ impl Rig {
         ask(&mut self.node, request, key).await
     }
 
-    fn resolve(&self, attempt: AttemptKey, wanted: Vec<TaskId>) -> NodeRequest {
-        NodeRequest::Resolve(ResolveRequest { attempt, wanted })
-    }
-
     fn split(&self, tasks: &Value) -> NodeRequest {
         let tasks: BTreeMap<String, Value> = serde_json::from_value(tasks.clone()).unwrap();
         NodeRequest::Split(SplitRequest {
@@ -90,6 +86,10 @@ impl Rig {
             other => panic!("{other:?}"),
         }
     }
+}
+
+fn resolve(attempt: AttemptKey, wanted: Vec<TaskId>) -> NodeRequest {
+    NodeRequest::Resolve(ResolveRequest { attempt, wanted })
 }
 
 /// The answer, or the code of the refusal.
@@ -138,7 +138,7 @@ async fn inputs_are_resolved_at_once_and_other_runs_are_not_there() {
             vec![(rig.join.task, Some(TaskState::Leased), 0)],
         ),
     ] {
-        let request = rig.resolve(rig.join.key(), wanted);
+        let request = resolve(rig.join.key(), wanted);
         let Ok(NodeAnswer::Resolve(answer)) = rig.ask(request, None).await else {
             panic!("refused")
         };
@@ -148,7 +148,7 @@ async fn inputs_are_resolved_at_once_and_other_runs_are_not_there() {
     let listed = rig.server.coordinator.get(&path).await.ok();
     assert_eq!(listed["items"][0]["path"], "out/file", "the same over HTTP");
     rig.server.coordinator.archived(2).await;
-    let request = rig.resolve(rig.join.key(), vec![right]);
+    let request = resolve(rig.join.key(), vec![right]);
     let Ok(NodeAnswer::Resolve(answer)) = rig.ask(request, None).await else {
         panic!("refused")
     };
@@ -174,7 +174,7 @@ async fn only_the_holder_of_the_current_attempt_is_answered() {
     for (attempt, code) in keys {
         let gate = GateMessage::Evaluate("lint".to_owned());
         let requests = [
-            rig.resolve(attempt, Vec::new()),
+            resolve(attempt, Vec::new()),
             NodeRequest::Gate(GateRequest { attempt, gate }),
             NodeRequest::Split(SplitRequest {
                 attempt,
@@ -190,7 +190,7 @@ async fn only_the_holder_of_the_current_attempt_is_answered() {
             assert_eq!(rig.ask(request, None).await.unwrap_err(), code);
         }
     }
-    let request = rig.resolve(key, Vec::new());
+    let request = resolve(key, Vec::new());
     let refused = ask(&mut other, request, None).await;
     assert_eq!(refused.unwrap_err(), "not_your_task");
 }
