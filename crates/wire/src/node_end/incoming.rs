@@ -5,7 +5,7 @@ use super::lease::Lease;
 use super::link::{Asked, Link, Request, Stage};
 use super::{ExitCode, KillReason, LinkOptions, NodeEnd, NodeOutput};
 use crate::answer_memory::{Outcome, Recall};
-use crate::bounds::{BAD_MESSAGES_MAX, HEARTBEAT_JITTER_PERCENT, SYNC_ITEMS_MAX};
+use crate::bounds::{HEARTBEAT_JITTER_PERCENT, SYNC_ITEMS_MAX};
 use crate::codec::{
     BadFrame, Body, Calls, CoordinatorCall, Message, Opened, RequestId, WRITES, method, read_result,
 };
@@ -364,27 +364,6 @@ impl NodeEnd {
             Some(Asked::Question(question)) => self.on_question_refused(&question, fault),
             Some(Asked::Results(keys)) => self.spool.refuse(now, &keys),
             Some(Asked::Heartbeat { .. }) | None => self.count_bad(now),
-        }
-    }
-
-    fn on_bad_frame(&mut self, now: u64, bad: &BadFrame) {
-        if !bad.is_notification {
-            let framing = self.framing();
-            self.send(framing.fault(bad.id.as_ref(), &bad.error.fault()));
-        }
-        // A newer coordinator may say what this node does not know yet; that is no fault.
-        if bad.error.is_bad_behaviour() {
-            self.count_bad(now);
-        }
-    }
-
-    fn count_bad(&mut self, now: u64) {
-        let Link::Up(connection) = &mut self.link else {
-            return;
-        };
-        connection.bad_messages += 1;
-        if connection.bad_messages > BAD_MESSAGES_MAX {
-            self.close(now, "more than BAD_MESSAGES_MAX messages were malformed");
         }
     }
 }

@@ -25,6 +25,7 @@ mod incoming;
 mod io;
 mod lease;
 mod link;
+mod misconduct;
 mod round_trips;
 mod spool;
 #[cfg(test)]
