@@ -40,7 +40,9 @@ mod tests {
         ];
         for (measured, expected) in rows {
             let mut round_trips = RoundTrips::default();
-            measured.iter().for_each(|ms| round_trips.add(*ms));
+            for ms in measured {
+                round_trips.add(*ms);
+            }
             assert_eq!(round_trips.median(), expected, "{measured:?}");
         }
     }

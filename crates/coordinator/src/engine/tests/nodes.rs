@@ -44,6 +44,10 @@ fn disk_full() -> JournalError {
 }
 
 /// One coordinator and one node, on a clock that the test moves.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a condition of the play that a test sets by itself"
+)]
 pub(super) struct Swarm {
     pub(super) engine: Engine,
     pub(super) node: NodeEnd,
