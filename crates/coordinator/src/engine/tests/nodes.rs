@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::admission::Caller;
-use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
+use skep_model::attempt::{AttemptReport, Fence, Outcome, ResourceUse};
 use skep_model::event::Event;
-use skep_model::ids::{InstanceId, NodeId};
+use skep_model::ids::{InstanceId, NodeId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::{Hardware, NodeClass, NodeFacts, NodeState};
 use skep_model::requirements::Resources;
@@ -418,19 +418,36 @@ fn an_overloaded_node_gets_nothing_until_it_says_so_or_comes_back() {
     );
 }
 
-#[test]
-fn what_a_node_gives_back_is_granted_anew() {
-    let mut swarm = Swarm::at_work();
-    let given_back = swarm.started.clone();
-    let first = given_back[0];
-    let connection = ConnectionId(swarm.connection);
-    swarm.engine(Input::Link(connection, FromNode::GaveBack { given_back }));
+/// The fence of the present grant of a task.
+fn fence_of(swarm: &Swarm, task: TaskId) -> Option<Fence> {
     let view = swarm.engine.view();
     let lease = view
         .read()
         .state
-        .task(first.task)
-        .map(|record| record.lease.clone());
-    let fence = lease.flatten().map(|lease| lease.fence);
-    assert_ne!(fence, Some(first.fence), "the grant is over");
+        .task(task)
+        .and_then(|record| record.lease.clone());
+    lease.map(|lease| lease.fence)
+}
+
+#[test]
+fn what_a_node_gives_back_is_granted_anew_unless_it_has_started() {
+    let mut swarm = Swarm::at_work();
+    let first = swarm.started[0];
+    let give_back = |swarm: &mut Swarm, attempt| {
+        let connection = ConnectionId(swarm.connection);
+        let given_back = vec![attempt];
+        swarm.engine(Input::Link(connection, FromNode::GaveBack { given_back }));
+    };
+    give_back(&mut swarm, first);
+    assert_eq!(fence_of(&swarm, first.task), Some(first.fence), "it runs");
+    swarm.finish_work();
+    swarm.pass(1_000);
+    swarm.engine(propose(2));
+    let second = swarm.started[1];
+    give_back(&mut swarm, second);
+    assert_ne!(
+        fence_of(&swarm, second.task),
+        Some(second.fence),
+        "it had not started"
+    );
 }
