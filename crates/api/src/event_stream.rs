@@ -24,8 +24,10 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 /// A comment this often keeps proxies from closing a quiet stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
-/// Events that come this soon after a piece was sent wait for others, and go out with them: a write
-/// for each event and follower would cost more than all else.
+/// Followers from which on events are gathered: fewer get each event as soon as it is there.
+const CROWD: usize = 64;
+/// For a crowd, events that come this soon after a piece was sent wait for others, and go out with
+/// them: a write for each event and follower would cost more than all else.
 const GATHERING: Duration = Duration::from_millis(20);
 
 /// Whether the caller asks for a stream.
@@ -99,7 +101,8 @@ impl Following {
         if self.ended {
             return None;
         }
-        if let Some(last) = self.last_piece {
+        let is_crowded = self.feed.services().subscriber_count() >= CROWD;
+        if let Some(last) = self.last_piece.filter(|_| is_crowded) {
             let shutdown = self.shutdown.clone();
             tokio::select! {
                 () = tokio::time::sleep_until(last + GATHERING) => {}
