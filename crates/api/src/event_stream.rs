@@ -11,7 +11,6 @@ use futures_util::stream::{self, Stream};
 use skep_operations::events::{EventFeed, EventFilter, EventText, FeedStart};
 use skep_operations::{Context, ErrorCode, OperationError};
 use std::convert::Infallible;
-use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -142,17 +141,9 @@ impl Following {
     }
 }
 
-/// Events in the form of the stream. Their JSON holds no line breaks.
 fn piece_of(events: &[Arc<EventText>]) -> Bytes {
-    let mut piece = String::with_capacity(events.iter().map(|event| event.json.len() + 64).sum());
-    for event in events {
-        let EventText {
-            cursor, name, json, ..
-        } = &**event;
-        // Writing to a text cannot fail.
-        let _ = write!(piece, "id: {cursor}\nevent: {name}\ndata: {json}\n\n");
-    }
-    Bytes::from(piece)
+    let texts: Vec<&str> = events.iter().map(|event| event.sse()).collect();
+    Bytes::from(texts.concat())
 }
 
 /// Whether a follower has to start again, because nothing can follow its cursor.

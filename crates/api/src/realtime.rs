@@ -96,7 +96,7 @@ async fn send(socket: &mut WebSocket, message: Message) -> bool {
 async fn send_all(socket: &mut WebSocket, events: &[Arc<EventText>]) -> bool {
     let sending = async {
         for event in events {
-            socket.feed(Message::text(event.json.clone())).await?;
+            socket.feed(Message::text(event.json())).await?;
         }
         socket.flush().await
     };

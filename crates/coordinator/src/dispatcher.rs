@@ -4,7 +4,7 @@
 //! a task is never proposed twice, and no list of "granted but not applied" has to be kept.
 
 use crate::placement::Placement;
-use crate::snapshot::{Lookups, failed_on, snapshot};
+use crate::snapshot::{Lookups, failed_on, open_snapshot};
 use crate::view::View;
 use skep_core::State;
 use skep_model::command::Grant;
@@ -64,9 +64,9 @@ impl Dispatcher {
             failed_on: &failed_on,
             inputs: &inputs,
         };
-        let snapshot = snapshot(view, now, &lookups);
+        let snapshot = open_snapshot(view, now, &lookups);
         let grants = self.placement.place(state, &snapshot, &self.policy);
-        self.policy.cursor = self.policy.cursor.wrapping_add(grants.len() as u64);
+        self.policy.granted(&grants);
         self.decision_in_flight = !grants.is_empty();
         grants
     }

@@ -115,6 +115,7 @@ impl Placement {
             };
             let round = Snapshot {
                 now: snapshot.now,
+                mean_ms: snapshot.mean_ms,
                 nodes: room.nodes.clone(),
                 agents: room.agents.clone(),
                 queues: views.collect(),
@@ -124,7 +125,7 @@ impl Placement {
             let made = chosen.place(&round, &policy);
             room.take(state, &made);
             policy.grants_max = policy.grants_max.saturating_sub(made.len());
-            policy.cursor = policy.cursor.wrapping_add(made.len() as u64);
+            policy.granted(&made);
             grants.extend(made);
         }
         grants

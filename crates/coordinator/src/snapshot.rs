@@ -1,16 +1,19 @@
 //! The state as the scheduler sees it.
 
 use crate::view::View;
-use skep_core::State;
+use skep_core::{NodeUse, State};
+use skep_model::agent::AgentRecord;
 use skep_model::ids::{NodeId, TaskId};
 use skep_model::node::{NodeRecord, NodeState};
 use skep_model::requirements::Requirements;
 use skep_model::time::UnixMillis;
 use skep_scheduler::{
-    AgentView, Explanation, NodeView, Policy, Question, QueueView, Snapshot, TaskInputs, explain,
-    strategy,
+    AgentView, BreakerView, Explanation, NodeView, Policy, Question, QueueView, Snapshot,
+    TaskInputs, explain, strategy,
 };
-use std::collections::BTreeMap;
+use skep_wire::payload::NodeMetrics;
+use std::collections::{BTreeMap, btree_map, btree_set};
+use std::iter::Peekable;
 
 /// Nodes that failed this task, oldest first.
 pub(crate) fn failed_on(state: &State, task: TaskId) -> &[NodeId] {
@@ -23,55 +26,144 @@ pub(crate) struct Lookups<'a> {
     pub(crate) inputs: &'a dyn Fn(TaskId) -> TaskInputs<'a>,
 }
 
-/// Borrows nodes, agents and queues from the state. Costs one step per node, agent and queue,
-/// never per task.
-pub(crate) fn snapshot<'a>(view: &'a View, now: UnixMillis, lookups: &Lookups<'a>) -> Snapshot<'a> {
+/// What a decision needs: borrows the nodes and agents that could take work now, and the queues.
+/// Costs one step for each ready node with a free slot and each queue, never one for each task or
+/// each node that exists.
+pub(crate) fn open_snapshot<'a>(
+    view: &'a View,
+    now: UnixMillis,
+    lookups: &Lookups<'a>,
+) -> Snapshot<'a> {
     let state = &view.state;
-    let mut positions = BTreeMap::new();
-    let mut nodes = Vec::new();
+    let mut told = Told::of(view, now);
+    let (mut nodes, mut agents) = (Vec::new(), Vec::new());
+    for open in state.open_nodes() {
+        let node = told.node_view(open.record, open.labels, &open.used);
+        let takes_work = node.state == NodeState::Ready && node.slots_free > 0;
+        if !takes_work || matches!(node.breaker, BreakerView::Open { .. }) {
+            continue;
+        }
+        let place = nodes.len();
+        nodes.push(node);
+        let residents = open.agents.iter().filter_map(|agent| state.agent(*agent));
+        let residents = residents.map(|record| agent_view(state, record, place));
+        agents.extend(residents.filter(|agent| agent.slots_free > 0 && !agent.paused));
+    }
+    agents.sort_unstable_by_key(|agent| agent.id);
+    assemble(state, nodes, agents, lookups)
+}
+
+/// Borrows all nodes, agents and queues, to explain a decision.
+fn whole_snapshot<'a>(view: &'a View, now: UnixMillis, lookups: &Lookups<'a>) -> Snapshot<'a> {
+    let state = &view.state;
+    let mut told = Told::of(view, now);
+    let (mut places, mut nodes) = (BTreeMap::new(), Vec::new());
     for record in state.nodes() {
-        let used = state.node_use(record.id);
-        let measured = view.metrics.get(&record.id);
-        positions.insert(record.id, nodes.len());
-        nodes.push(NodeView {
-            id: record.id,
-            name: &record.facts.name,
-            state: present_state(record, view),
-            labels: &record.facts.labels,
-            isolation: record.facts.isolation,
-            total: record.facts.resources,
-            free: record.facts.resources.minus(&used.resources),
-            slots: record.facts.slots,
-            slots_free: if view.overloaded.contains(&record.id) {
+        let labels = state.node_labels(record.id);
+        let labels = labels.unwrap_or(&record.facts.labels);
+        places.insert(record.id, nodes.len());
+        nodes.push(told.node_view(record, labels, &state.node_use(record.id)));
+    }
+    let agents = state.agents().filter_map(|record| {
+        let place = *places.get(&record.spec.node)?;
+        Some(agent_view(state, record, place))
+    });
+    let agents = agents.collect();
+    assemble(state, nodes, agents, lookups)
+}
+
+/// What nodes told and what was observed of them, looked up in the order of their ids.
+struct Told<'a> {
+    view: &'a View,
+    now: UnixMillis,
+    connected: InStep<btree_set::Iter<'a, NodeId>>,
+    overloaded: InStep<btree_set::Iter<'a, NodeId>>,
+    metrics: InStep<btree_map::Iter<'a, NodeId, NodeMetrics>>,
+}
+
+impl<'a> Told<'a> {
+    fn of(view: &'a View, now: UnixMillis) -> Self {
+        Self {
+            view,
+            now,
+            connected: InStep(view.connected.iter().peekable()),
+            overloaded: InStep(view.overloaded.iter().peekable()),
+            metrics: InStep(view.metrics.iter().peekable()),
+        }
+    }
+
+    /// The ids have to rise from call to call.
+    fn node_view(
+        &mut self,
+        record: &'a NodeRecord,
+        labels: &'a BTreeMap<String, String>,
+        used: &NodeUse,
+    ) -> NodeView<'a> {
+        let id = record.id;
+        let measured = self.metrics.find(id, |(node, _)| **node);
+        let measured = measured.map(|(_, metrics)| metrics);
+        let is_connected = self.connected.find(id, |node| **node).is_some();
+        let is_overloaded = self.overloaded.find(id, |node| **node).is_some();
+        let facts = &record.facts;
+        NodeView {
+            id,
+            name: &facts.name,
+            state: match record.state {
+                // A node that is not connected gets nothing, whatever the log calls it.
+                NodeState::Ready if !is_connected => NodeState::Joining,
+                state => state,
+            },
+            labels,
+            isolation: facts.isolation,
+            total: facts.resources,
+            free: facts.resources.minus(&used.resources),
+            slots: facts.slots,
+            slots_free: if is_overloaded {
                 0
             } else {
-                record.facts.slots.saturating_sub(used.attempts)
+                facts.slots.saturating_sub(used.attempts)
             },
             region: record.region(),
             rtt_ms: measured.and_then(|metrics| metrics.rtt_ms),
             throughput_bytes_s: measured.and_then(|metrics| metrics.upload_bytes_s),
             load_permille: measured.map(|metrics| metrics.load_permille),
-            breaker: view.breakers.view(record.id, now),
-        });
+            breaker: self.view.breakers.view(id, self.now),
+        }
     }
-    let agents = state.agents().filter_map(|record| {
-        Some(AgentView {
-            id: record.id,
-            name: &record.spec.name,
-            node: *positions.get(&record.spec.node)?,
-            capabilities: &record.spec.capabilities,
-            slots: record.spec.slots,
-            slots_free: record
-                .spec
-                .slots
-                .saturating_sub(state.agent_load(record.id)),
-            paused: record.paused,
-            succeeded: record.succeeded,
-            failed: record.failed,
-            busy_ms: record.busy_ms,
-        })
-    });
-    let agents = agents.collect();
+}
+
+/// Walks beside another walk over rising ids: all lookups together cost one pass.
+struct InStep<I: Iterator>(Peekable<I>);
+
+impl<I: Iterator> InStep<I> {
+    fn find(&mut self, id: NodeId, key: impl Fn(&I::Item) -> NodeId) -> Option<I::Item> {
+        while self.0.next_if(|item| key(item) < id).is_some() {}
+        self.0.next_if(|item| key(item) == id)
+    }
+}
+
+fn agent_view<'a>(state: &State, record: &'a AgentRecord, node: usize) -> AgentView<'a> {
+    let spec = &record.spec;
+    AgentView {
+        id: record.id,
+        name: &spec.name,
+        node,
+        capabilities: &spec.capabilities,
+        slots: spec.slots,
+        slots_free: spec.slots.saturating_sub(state.agent_load(record.id)),
+        paused: record.paused,
+        succeeded: record.succeeded,
+        failed: record.failed,
+        busy_ms: record.busy_ms,
+    }
+}
+
+fn assemble<'a>(
+    state: &'a State,
+    nodes: Vec<NodeView<'a>>,
+    agents: Vec<AgentView<'a>>,
+    lookups: &Lookups<'a>,
+) -> Snapshot<'a> {
     let queues = state.ready_queues().map(|queue| {
         let run = queue.run.and_then(|run| state.run(run));
         QueueView {
@@ -83,12 +175,12 @@ pub(crate) fn snapshot<'a>(view: &'a View, now: UnixMillis, lookups: &Lookups<'a
             tasks: queue.tasks,
         }
     });
-    let queues = queues.collect();
     Snapshot {
         now: state.now(),
+        mean_ms: state.experience().mean_ms(),
         nodes,
         agents,
-        queues,
+        queues: queues.collect(),
         failed_on: lookups.failed_on,
         inputs: lookups.inputs,
     }
@@ -112,7 +204,7 @@ pub fn explain_task(
         failed_on: &failed_on,
         inputs: &inputs,
     };
-    let snapshot = snapshot(view, now, &lookups);
+    let snapshot = whole_snapshot(view, now, &lookups);
     let question = Question {
         failed_on: &record.failed_on,
         ..Question::about(&record.spec.requirements)
@@ -140,16 +232,11 @@ pub fn explain_requirements(
         failed_on: &failed_on,
         inputs: &|_| TaskInputs::NONE,
     };
-    explain(&snapshot(view, now, &lookups), &question, policy)
-}
-
-/// A node that is not connected gets nothing, whatever the log calls it.
-fn present_state(record: &NodeRecord, view: &View) -> NodeState {
-    match record.state {
-        NodeState::Ready if !view.connected.contains(&record.id) => NodeState::Joining,
-        state => state,
-    }
+    explain(&whole_snapshot(view, now, &lookups), &question, policy)
 }
 
 /// Share of the swarm for tasks without a run: that of a usual run.
 const RUNLESS_WEIGHT: u8 = 10;
+
+#[cfg(test)]
+mod tests;

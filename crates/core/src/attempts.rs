@@ -52,18 +52,20 @@ impl State {
         node.used.attempts += 1;
         node.used.resources = node.used.resources.plus(resources);
         *self.loads.entry(lease.agent).or_insert(0) += 1;
+        self.derive_open(lease.node);
     }
 
     fn vacate(&mut self, task: TaskId, node: NodeId, agent: AgentId, resources: &Resources) {
-        let node = self.nodes.get_mut(&node).expect("leases name known nodes");
-        node.held.remove(&task);
-        node.used.attempts -= 1;
-        node.used.resources = node.used.resources.minus(resources);
+        let slot = self.nodes.get_mut(&node).expect("leases name known nodes");
+        slot.held.remove(&task);
+        slot.used.attempts -= 1;
+        slot.used.resources = slot.used.resources.minus(resources);
         let load = self.loads.get_mut(&agent).expect("a lease counts as load");
         *load -= 1;
         if *load == 0 {
             self.loads.remove(&agent);
         }
+        self.derive_open(node);
     }
 
     /// Ends the current attempt of a held task: the lease is gone, the end is kept with the task.
@@ -133,9 +135,12 @@ impl State {
         let ended = AttemptEnd::Reported(Outcome::Completed);
         let agent = self.end_lease(report.task, ended).agent;
         if let Some(agent) = self.agents.get_mut(&agent) {
-            agent.record.succeeded = agent.record.succeeded.saturating_add(1);
-            agent.record.busy_ms = agent.record.busy_ms.saturating_add(report.duration_ms);
-            self.changes.agent(agent.record.id);
+            let record = &mut agent.record;
+            self.experience.remove(record);
+            record.succeeded = record.succeeded.saturating_add(1);
+            record.busy_ms = record.busy_ms.saturating_add(report.duration_ms);
+            self.experience.add(record);
+            self.changes.agent(record.id);
         }
         let evidence = Some(Box::new(report.clone()));
         let cause = FinalCause::Reported;

@@ -1,5 +1,6 @@
 //! Relations that always hold between entries, each a named predicate over the whole state.
 
+use crate::open_nodes::open_nodes_match_nodes;
 use crate::state::{NodeUse, State, queue_priority};
 use crate::waiting::Waiting;
 use skep_model::ids::{AgentId, NodeId, TaskId};
@@ -43,6 +44,8 @@ pub enum InvariantId {
     AgentsMatchNodes,
     /// Each idempotency key expires once.
     ExpiriesMatchKeys,
+    /// What decisions read of nodes and agents is what these are.
+    OpenNodesMatchNodes,
 }
 
 /// An invariant that does not hold.
@@ -57,7 +60,7 @@ pub struct Violation {
 
 type Predicate = fn(&State) -> Result<(), String>;
 
-const INVARIANTS: [(InvariantId, Predicate); 16] = [
+const INVARIANTS: [(InvariantId, Predicate); 17] = [
     (InvariantId::OnlyLiveRecords, only_live_records),
     (InvariantId::CountsMatchTasks, counts_match_tasks),
     (InvariantId::RunsMatchTasks, runs_match_tasks),
@@ -74,6 +77,7 @@ const INVARIANTS: [(InvariantId, Predicate); 16] = [
     (InvariantId::NamesMatchRecords, names_match_records),
     (InvariantId::AgentsMatchNodes, agents_match_nodes),
     (InvariantId::ExpiriesMatchKeys, expiries_match_keys),
+    (InvariantId::OpenNodesMatchNodes, open_nodes_match_nodes),
 ];
 
 impl State {

@@ -26,6 +26,7 @@ mod commands;
 mod idempotency;
 mod invariants;
 mod lifecycle;
+mod open_nodes;
 mod queues;
 mod restore;
 mod runs;
@@ -40,6 +41,7 @@ mod tests;
 
 pub use apply::Applied;
 pub use invariants::{InvariantId, Violation};
+pub use open_nodes::{Experience, OpenNode};
 pub use queues::ReadyQueue;
 pub use restore::RestoreError;
 pub use state::{NodeUse, State};

@@ -158,6 +158,7 @@ impl State {
             }
         }
         let ceiling = record.spec.slots;
+        self.experience.add(&record);
         once(
             self.agents
                 .insert(agent, AgentSlot { record, ceiling })
@@ -269,6 +270,8 @@ impl State {
         for slot in self.nodes.values_mut() {
             slot.reset_ceiling();
         }
+        let open = self.nodes.iter().filter(|(_, slot)| slot.is_open());
+        self.open_nodes = open.map(|(node, _)| *node).collect();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::changes::Changes;
 use crate::idempotency::IdempotencyTable;
+use crate::open_nodes::Experience;
 use crate::queues::ReadyQueue;
 use crate::signatures::{SignatureId, Signatures};
 use crate::waiting::Waiting;
@@ -46,6 +47,9 @@ pub struct State {
     pub(crate) signatures: Signatures,
     pub(crate) waiting: Waiting,
     pub(crate) counts: TaskCounts,
+    /// Ready nodes with a free slot.
+    pub(crate) open_nodes: BTreeSet<NodeId>,
+    pub(crate) experience: Experience,
     pub(crate) changes: Changes,
 }
 

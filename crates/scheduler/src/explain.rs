@@ -77,7 +77,7 @@ impl<'a> Question<'a> {
 pub fn explain(snapshot: &Snapshot<'_>, question: &Question<'_>, policy: &Policy) -> Explanation {
     let requirements = question.requirements;
     let capacity = Capacity::of(snapshot);
-    let baseline = Baseline::of(&snapshot.agents);
+    let baseline = Baseline::of(snapshot);
     let placed = snapshot
         .agents
         .iter()

@@ -62,7 +62,7 @@ impl<'s, 'a> Field<'s, 'a> {
             policy,
             capacity: Capacity::of(snapshot),
             signatures,
-            baseline: Baseline::of(&snapshot.agents),
+            baseline: Baseline::of(snapshot),
             open_agents,
             profiles: OnceCell::new(),
             common: OnceCell::new(),

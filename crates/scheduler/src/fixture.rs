@@ -1,6 +1,7 @@
 //! A swarm for tests: owned nodes, agents and queues, of which a snapshot can be taken.
 
 use crate::breaker::BreakerView;
+use crate::performance::mean_ms;
 use crate::snapshot::{AgentView, NodeView, QueueView, Snapshot, TaskInputs};
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::isolation::IsolationLevel;
@@ -144,20 +145,18 @@ impl Swarm {
         &'a self,
         failed_on: &'a dyn Fn(TaskId) -> &'a [NodeId],
     ) -> Snapshot<'a> {
+        let agents = self.agents.iter().enumerate();
+        let agents: Vec<_> = agents.map(|(i, a)| a.view(agent(i))).collect();
         Snapshot {
             now: self.now,
+            mean_ms: mean_ms(&agents),
             nodes: self
                 .nodes
                 .iter()
                 .enumerate()
                 .map(|(i, n)| n.view(node(i)))
                 .collect(),
-            agents: self
-                .agents
-                .iter()
-                .enumerate()
-                .map(|(i, a)| a.view(agent(i)))
-                .collect(),
+            agents,
             queues: self.queues.iter().map(QueueFixture::view).collect(),
             failed_on,
             inputs: &|_| TaskInputs::NONE,

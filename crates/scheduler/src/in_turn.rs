@@ -72,9 +72,10 @@ impl Candidates for InTurn {
     type Course = Turns;
 
     fn course(field: &Field<'_, '_>) -> Turns {
-        let agents = field.snapshot.agents.len().max(1) as u64;
+        let agents = &field.snapshot.agents;
+        let had_its_turn = |after| agents.partition_point(|agent| agent.id <= after);
         Turns {
-            next: (field.policy.cursor % agents) as usize,
+            next: field.policy.after.map_or(0, had_its_turn),
             known: BTreeMap::new(),
             rings: Vec::new(),
         }

@@ -34,6 +34,7 @@ pub use breaker::{AttemptEnd, Breaker, BreakerView, FAILURES_MAX, OPEN_MS, TRIAL
 pub use explain::{AgentExplanation, Explanation, Question, Verdict, explain};
 pub use fit::{Rejection, ResourceKind};
 pub use optimal::{OPTIMAL_SLOTS_MAX, OPTIMAL_TASKS_MAX};
+pub use performance::mean_ms;
 pub use policy::{Policy, Weights};
 pub use score::ScoreParts;
 pub use snapshot::{AgentView, HOLDERS_MAX, HeldInput, NodeView, QueueView, Snapshot, TaskInputs};

@@ -1,6 +1,6 @@
 //! How well an agent has done so far, as one number.
 
-use crate::snapshot::AgentView;
+use crate::snapshot::{AgentView, Snapshot};
 
 /// Attempts that every agent is credited with before it made any, so that one lucky or unlucky
 /// attempt does not decide.
@@ -16,15 +16,20 @@ pub(crate) struct Baseline {
     mean_ms: u64,
 }
 
+/// What a successful attempt of these agents took on average, milliseconds; 0 when there was none.
+pub fn mean_ms(agents: &[AgentView<'_>]) -> u64 {
+    let (mut busy_ms, mut succeeded) = (0_u64, 0_u64);
+    for agent in agents {
+        busy_ms = busy_ms.saturating_add(agent.busy_ms);
+        succeeded = succeeded.saturating_add(agent.succeeded);
+    }
+    busy_ms.checked_div(succeeded).unwrap_or(0)
+}
+
 impl Baseline {
-    pub(crate) fn of(agents: &[AgentView<'_>]) -> Self {
-        let (mut busy_ms, mut succeeded) = (0_u64, 0_u64);
-        for agent in agents {
-            busy_ms = busy_ms.saturating_add(agent.busy_ms);
-            succeeded = succeeded.saturating_add(agent.succeeded);
-        }
+    pub(crate) const fn of(snapshot: &Snapshot<'_>) -> Self {
         Self {
-            mean_ms: busy_ms.checked_div(succeeded).unwrap_or(0),
+            mean_ms: snapshot.mean_ms,
         }
     }
 
@@ -88,6 +93,7 @@ mod tests {
         let swarm = Swarm::with_nodes(1);
         let mut agent = swarm.snapshot().agents[0];
         (agent.succeeded, agent.failed, agent.busy_ms) = (u64::MAX, u64::MAX, u64::MAX);
-        assert!(Baseline::of(&[agent, agent]).performance(&agent) <= 1_000);
+        let mean_ms = mean_ms(&[agent, agent]);
+        assert!(Baseline { mean_ms }.performance(&agent) <= 1_000);
     }
 }

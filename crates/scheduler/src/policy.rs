@@ -1,5 +1,7 @@
 //! What the operator decides about placing: bounds and weights.
 
+use skep_model::command::Grant;
+use skep_model::ids::AgentId;
 use skep_model::limits;
 
 /// Bounds and weights of one round of placing.
@@ -9,9 +11,9 @@ pub struct Policy {
     pub grants_max: usize,
     /// How much each part of a score counts.
     pub weights: Weights,
-    /// Where round robin goes on: the number of grants made so far. The caller adds the grants
-    /// of each round.
-    pub cursor: u64,
+    /// Where round robin goes on: after the agent of the last grant. The caller notes it after
+    /// each round.
+    pub after: Option<AgentId>,
 }
 
 impl Default for Policy {
@@ -19,8 +21,15 @@ impl Default for Policy {
         Self {
             grants_max: limits::GRANTS_PER_ROUND_MAX,
             weights: Weights::default(),
-            cursor: 0,
+            after: None,
         }
+    }
+}
+
+impl Policy {
+    /// Notes what a round granted; the next one goes on from there.
+    pub fn granted(&mut self, grants: &[Grant]) {
+        self.after = grants.last().map(|grant| grant.agent).or(self.after);
     }
 }
 

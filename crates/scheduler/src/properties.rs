@@ -1,7 +1,7 @@
 //! Properties over random swarms, and fairness over many rounds.
 
 use crate::fit::rejections;
-use crate::fixture::{GIB, Swarm, ready, run};
+use crate::fixture::{GIB, Swarm, agent, ready, run};
 use crate::{BreakerView, Policy, Question, STRATEGIES, Snapshot, Verdict, explain, strategy};
 use proptest::prelude::*;
 use skep_model::command::Grant;
@@ -193,8 +193,9 @@ proptest! {
     }
 
     #[test]
-    fn the_same_snapshot_gives_the_same_grants(swarm in any_swarm(), cursor in any::<u64>()) {
-        let policy = Policy { cursor, ..Policy::default() };
+    fn the_same_snapshot_gives_the_same_grants(swarm in any_swarm(), after in any::<Option<u8>>()) {
+        let after = after.map(|number| agent(number.into()));
+        let policy = Policy { after, ..Policy::default() };
         for name in STRATEGIES {
             let strategy = strategy(name).unwrap();
             let (first, copy) = (strategy.place(&swarm.snapshot(), &policy), swarm.clone());

@@ -15,9 +15,13 @@ use std::fmt;
 pub struct Snapshot<'a> {
     /// The time of the state, for ageing.
     pub now: UnixMillis,
-    /// All nodes; agents name theirs by its position here.
+    /// What a successful attempt took on average, over all agents that exist, milliseconds; 0 when
+    /// there was none.
+    pub mean_ms: u64,
+    /// Nodes; agents name theirs by its position here. To place tasks, those that could take one
+    /// are enough.
     pub nodes: Vec<NodeView<'a>>,
-    /// All agents, in an order that does not change between rounds (by id).
+    /// Agents, by id.
     pub agents: Vec<AgentView<'a>>,
     /// All queues of ready tasks.
     pub queues: Vec<QueueView<'a>>,
@@ -77,6 +81,7 @@ impl fmt::Debug for Snapshot<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Snapshot")
             .field("now", &self.now)
+            .field("mean_ms", &self.mean_ms)
             .field("nodes", &self.nodes)
             .field("agents", &self.agents)
             .field("queues", &self.queues)

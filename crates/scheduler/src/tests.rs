@@ -172,19 +172,27 @@ fn load_spreads_equal_tasks_and_success_draws_them() {
 }
 
 #[test]
-fn round_robin_goes_on_where_the_cursor_stands() {
+fn round_robin_goes_on_after_the_agent_that_was_granted_last() {
     let mut swarm = Swarm::with_nodes(3);
     swarm.queue(Requirements::default(), &[1, 2, 3, 4]);
-    for (cursor, expected) in [(0, [0, 1, 2, 0]), (1, [1, 2, 0, 1]), (5, [2, 0, 1, 2])] {
+    let rows = [
+        (None, [0, 1, 2, 0]),
+        (Some(0), [1, 2, 0, 1]),
+        (Some(1), [2, 0, 1, 2]),
+        (Some(2), [0, 1, 2, 0]),
+        // It is not there any more.
+        (Some(7), [0, 1, 2, 0]),
+    ];
+    for (after, expected) in rows {
         let policy = Policy {
-            cursor,
+            after: after.map(agent),
             ..Policy::default()
         };
         let grants = strategy("round-robin")
             .unwrap()
             .place(&swarm.snapshot(), &policy);
         let agents: Vec<_> = pairs(&grants).into_iter().map(|(_, agent)| agent).collect();
-        assert_eq!(agents, expected, "cursor {cursor}");
+        assert_eq!(agents, expected, "after {after:?}");
     }
 }
 

@@ -11,7 +11,7 @@ use skep_model::task::ReadyKey;
 use skep_model::time::UnixMillis;
 use skep_scheduler::{
     AgentView, AttemptEnd, Breaker, HeldInput, NodeView, Policy, QueueView, Snapshot, Strategy,
-    TaskInputs,
+    TaskInputs, mean_ms,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -90,7 +90,7 @@ pub(crate) fn replay(workload: &Workload, strategy: &dyn Strategy) -> Outcome {
             continue;
         }
         let grants = replay.place(strategy, &policy);
-        policy.cursor = policy.cursor.wrapping_add(grants.len() as u64);
+        policy.granted(&grants);
         for grant in grants {
             replay.start(&grant);
         }
@@ -214,13 +214,12 @@ impl<'w> Replay<'w> {
             held: &self.progress[number(task)].inputs,
         };
         let places = 0..self.workload.nodes.len();
+        let agents: Vec<_> = places.clone().map(|place| self.agent(place)).collect();
         let snapshot = Snapshot {
             now: UnixMillis(self.now_ms),
-            nodes: places
-                .clone()
-                .map(|place| self.node(place, &labels))
-                .collect(),
-            agents: places.map(|place| self.agent(place)).collect(),
+            mean_ms: mean_ms(&agents),
+            nodes: places.map(|place| self.node(place, &labels)).collect(),
+            agents,
             queues: self.queues(),
             failed_on: &failed_on,
             inputs: &inputs,

@@ -13,7 +13,8 @@ use skep_model::requirements::{
 use skep_model::task::ReadyKey;
 use skep_model::time::UnixMillis;
 use skep_scheduler::{
-    AgentView, BreakerView, NodeView, Policy, QueueView, STRATEGIES, Snapshot, TaskInputs, strategy,
+    AgentView, BreakerView, NodeView, Policy, QueueView, STRATEGIES, Snapshot, TaskInputs, mean_ms,
+    strategy,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -225,6 +226,7 @@ fn snapshot<'a>(options: &Options, ground: &'a Ground, random: &mut Random) -> S
     };
     Snapshot {
         now: UnixMillis(options.tasks as u64),
+        mean_ms: mean_ms(&agents),
         nodes,
         agents,
         queues: ground

@@ -1,7 +1,7 @@
 //! Which strategy places which task.
 
 use super::*;
-use crate::snapshot::{Lookups, failed_on, snapshot};
+use crate::snapshot::{Lookups, failed_on, open_snapshot};
 use crate::view::View;
 use skep_model::attempt::LogIndex;
 use skep_model::command::{Actor, Command, LogEntry};
@@ -129,7 +129,7 @@ impl Swarm {
             failed_on: &failed_on,
             inputs: &|_| TaskInputs::NONE,
         };
-        let snapshot = snapshot(&self.view, state.now(), &lookups);
+        let snapshot = open_snapshot(&self.view, state.now(), &lookups);
         let grants = place(state, &snapshot, &Policy::default());
         let numbers = grants
             .iter()

@@ -86,6 +86,7 @@ impl State {
         if let Some(node) = self.nodes.get_mut(&spec.node) {
             node.agents.remove(&agent);
         }
+        self.experience.remove(&slot.record);
         self.changes.agent(agent);
         step.emit(Event::AgentRemoved { agent });
     }

@@ -122,7 +122,7 @@ fn has_room(node: &NodeSlot, wanted: &Requirements) -> bool {
         && wanted
             .affinity
             .iter()
-            .all(|rule| allows(rule, &facts.labels))
+            .all(|rule| allows(rule, &node.labels))
 }
 
 /// Whether a rule that binds allows nodes with these labels.

@@ -103,6 +103,7 @@ impl State {
             self.drop_agent(step, agent);
         }
         self.nodes.remove(&node);
+        self.derive_open(node);
         self.changes.node(node);
         step.emit(Event::NodeRemoved { node });
     }
@@ -127,6 +128,7 @@ impl State {
         }
         slot.record.state = state;
         slot.record.state_since = self.now;
+        self.derive_open(node);
         self.changes.node(node);
         step.emit(Event::NodeChanged { node, state });
     }

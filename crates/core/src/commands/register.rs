@@ -204,6 +204,7 @@ impl State {
         }
         slot.reset_ceiling();
         slot.derive_labels();
+        self.derive_open(node);
         self.changes.node(node);
         step.emit(Event::NodeRegistered {
             node,

@@ -99,12 +99,16 @@ mod tests {
     #[test]
     fn labels_that_an_operator_gave_win_over_the_nodes_own() {
         check(
-            "node 1 label=zone:a; set 1 label=zone:b | set 1 label=zone:b; set 2 label=zone:b",
+            "node 1 label=zone:a; confirm 1; task 1 near=zone:a; task 2 near=zone:b; submit; \
+             set 1 label=zone:b | set 1 label=zone:b; set 2 label=zone:b; grant 1:1 2:1",
             &expect![[r#"
                 > set 1 label=zone:b
 
                 > set 2 label=zone:b
                 Refused { reason: NodeUnknown(node_2) }
+                > grant 1:1 2:1
+                GrantRefused { task: task_1, reason: NoRoom { task: task_1, agent: agent_1 } }
+                TaskLeased { task: task_2, attempt: 1, agent: agent_1, node: node_1, fence: 1.7 }
             "#]],
         );
     }

@@ -22,7 +22,7 @@ fn record(state: &mut State, task: u128) -> &mut TaskRecord {
     &mut slot.record
 }
 
-const DAMAGES: [(InvariantId, Damage); 23] = [
+const DAMAGES: [(InvariantId, Damage); 25] = [
     (InvariantId::OnlyLiveRecords, |state| {
         record(state, 3).state = TaskState::Failed;
     }),
@@ -99,6 +99,12 @@ const DAMAGES: [(InvariantId, Damage); 23] = [
     }),
     (InvariantId::ExpiriesMatchKeys, |state| {
         state.idempotency.expiries.clear();
+    }),
+    (InvariantId::OpenNodesMatchNodes, |state| {
+        state.open_nodes.clear();
+    }),
+    (InvariantId::OpenNodesMatchNodes, |state| {
+        state.experience.busy_ms += 1;
     }),
 ];
 

@@ -17,25 +17,43 @@ const ENTRIES_KEPT_MAX: usize = 1_024;
 pub struct EventText {
     /// Its place in the stream.
     pub cursor: EventCursor,
-    /// What happened, e.g. `task_finished`.
-    pub name: String,
     /// The run it is about, if it is about one.
     pub run: Option<RunId>,
     /// The task it is about, if it is about one.
     pub task: Option<TaskId>,
-    /// All of it, as JSON.
-    pub json: String,
+    /// As a server-sent event: `id` is the cursor, `event` the name, `data` the JSON.
+    sse: String,
+    /// Where in it the JSON begins.
+    json_at: usize,
 }
+
+/// What ends a server-sent event. JSON holds no line breaks of its own.
+const SSE_END: &str = "\n\n";
 
 impl EventText {
     fn of(view: &EventView, cursor: EventCursor) -> Self {
+        let json = serde_json::to_string(view).expect("an event view has text keys only");
+        let mut sse = format!("id: {cursor}\nevent: {}\ndata: ", view.event);
+        let json_at = sse.len();
+        sse.push_str(&json);
+        sse.push_str(SSE_END);
         Self {
             cursor,
-            name: view.event.clone(),
             run: view.run,
             task: view.task,
-            json: serde_json::to_string(view).expect("an event view has text keys only"),
+            sse,
+            json_at,
         }
+    }
+
+    /// All of it, as JSON.
+    pub fn json(&self) -> &str {
+        &self.sse[self.json_at..self.sse.len() - SSE_END.len()]
+    }
+
+    /// All of it, as a server-sent event.
+    pub fn sse(&self) -> &str {
+        &self.sse
     }
 }
 
@@ -110,10 +128,13 @@ mod tests {
         assert_eq!(first.len(), 2);
         assert_eq!(first[1].cursor.to_string(), "1.1");
         assert!(
-            first[1].json.contains(r#""event":"node_approved""#),
+            first[1].json().contains(r#""event":"node_approved""#),
             "{}",
-            first[1].json
+            first[1].json()
         );
+        let json = first[1].json();
+        let sse = format!("id: 1.1\nevent: node_approved\ndata: {json}\n\n");
+        assert_eq!(first[1].sse(), sse);
         for index in 2..=ENTRIES_KEPT_MAX as u64 + 1 {
             texts.of(&entry(index));
         }
