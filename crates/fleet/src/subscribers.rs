@@ -4,6 +4,7 @@ use crate::connection::Coordinator;
 use crate::http::Caller;
 use crate::submissions::Load;
 use anyhow::Result;
+use memchr::memmem;
 use serde::Serialize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -168,9 +169,8 @@ impl Counter {
         let mut text = std::mem::take(&mut self.tail);
         text.extend_from_slice(piece);
         let count = |word: &[u8]| {
-            let lines = text.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-            let begins = lines.filter(|(at, _)| text[*at..].starts_with(word));
-            begins.filter(|(at, _)| at + word.len() > before).count() as u64
+            let begins = memmem::find_iter(&text, word);
+            begins.filter(|at| at + word.len() > before).count() as u64
         };
         let counted = (count(DATA), count(RESYNC));
         let keep = text.len().min(RESYNC.len() - 1);
