@@ -3,9 +3,14 @@
 //! Both come in by one port: the first byte of a TLS connection is that of a handshake record,
 //! which no HTTP request begins with. Handshakes run beside each other, so that a caller who is
 //! slow, or sends nothing, keeps nobody else out.
+//!
+//! The system itself watches over connections: one whose other end has gone without a word, or
+//! takes nothing, is broken off after the same time, whatever is served on it.
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
+use rustix::net::sockopt;
+use skep_model::limits;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -24,6 +29,12 @@ use tokio_rustls::server::TlsStream;
 const HANDSHAKES_MAX: usize = 1_024;
 /// How long a caller may take to say what it speaks, handshake included.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the other end may take nothing of what waits for it, or not be there at all: a lease.
+pub(crate) const STALL_MAX: Duration = Duration::from_millis(limits::LEASE_MS);
+/// Quiet time after which the other end is asked whether it is there, and how often again, as parts
+/// of the stall that ends the connection.
+const ASK_AFTER_SHARE: u32 = 2;
+const ASK_AGAIN_SHARE: u32 = 6;
 /// Pause after the system refused to accept, as it does when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// First byte of a TLS connection: a record that holds a handshake.
@@ -62,15 +73,22 @@ pub(crate) struct Gate {
     /// At least one.
     listeners: Vec<TcpListener>,
     acceptor: Option<TlsAcceptor>,
+    stall_max: Duration,
     handshakes: JoinSet<Option<(Stream, SocketAddr)>>,
 }
 
 impl Gate {
-    /// Without a TLS configuration only this machine is let in.
-    pub(crate) fn new(listeners: Vec<TcpListener>, tls: Option<Arc<ServerConfig>>) -> Self {
+    /// Without a TLS configuration only this machine is let in. Connections that stall for longer
+    /// are broken off.
+    pub(crate) fn new(
+        listeners: Vec<TcpListener>,
+        tls: Option<Arc<ServerConfig>>,
+        stall_max: Duration,
+    ) -> Self {
         Self {
             listeners,
             acceptor: tls.map(TlsAcceptor::from),
+            stall_max,
             handshakes: JoinSet::new(),
         }
     }
@@ -91,6 +109,10 @@ impl Listener for Gate {
                 }
                 accepted = accept_any(&self.listeners), if has_room => match accepted {
                     Ok((stream, peer)) => {
+                        if let Err(error) = bound_stalls(&stream, self.stall_max) {
+                            tracing::debug!(%peer, %error, "a connection was gone at once");
+                            continue;
+                        }
                         self.handshakes.spawn(admit(stream, peer, self.acceptor.clone()));
                     }
                     Err(error) => {
@@ -108,6 +130,20 @@ impl Listener for Gate {
             None => Err(io::ErrorKind::NotConnected.into()),
         }
     }
+}
+
+/// Has the system break off a connection whose other end is silent or takes nothing.
+fn bound_stalls(stream: &TcpStream, stall_max: Duration) -> io::Result<()> {
+    // Whole seconds, and at least one: the system takes nothing less.
+    let share = |part: u32| (stall_max / part).max(Duration::from_secs(1));
+    let millis = u32::try_from(stall_max.as_millis()).unwrap_or(u32::MAX);
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, share(ASK_AFTER_SHARE))?;
+    sockopt::set_tcp_keepintvl(stream, share(ASK_AGAIN_SHARE))?;
+    sockopt::set_tcp_keepcnt(stream, ASK_AGAIN_SHARE / ASK_AFTER_SHARE)?;
+    // Ends also a connection whose other end is there and reads nothing.
+    sockopt::set_tcp_user_timeout(stream, millis)?;
+    Ok(())
 }
 
 async fn accept_any(listeners: &[TcpListener]) -> io::Result<(TcpStream, SocketAddr)> {

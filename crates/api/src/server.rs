@@ -92,8 +92,9 @@ pub async fn serve(
         ..api
     };
     let stopped = shutdown.clone();
+    let gate = Gate::new(listeners, tls, api.stall_max);
     let service = router(api).into_make_service_with_connect_info::<Caller>();
-    let serving = axum::serve(Gate::new(listeners, tls), service)
+    let serving = axum::serve(gate, service)
         .with_graceful_shutdown(async move { shutdown.cancelled().await })
         .into_future();
     // Connections that do not end by themselves must not hold the process.

@@ -1,11 +1,13 @@
 //! What all requests share.
 
+use crate::gate::STALL_MAX;
 use crate::host_guard::HostGuard;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use skep_operations::{Operation, Services};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// What all requests share. Cheap to clone.
@@ -18,6 +20,8 @@ pub struct ApiState {
     pub(crate) openapi: Bytes,
     /// Cancelled when the server stops: long answers end then.
     pub(crate) shutdown: CancellationToken,
+    /// How long a connection may take nothing of what waits for it.
+    pub(crate) stall_max: Duration,
 }
 
 impl ApiState {
@@ -36,6 +40,7 @@ impl ApiState {
             guard: HostGuard::for_listener((Ipv4Addr::LOCALHOST, 0).into()),
             openapi: Bytes::from(document),
             shutdown: CancellationToken::new(),
+            stall_max: STALL_MAX,
         }
     }
 }

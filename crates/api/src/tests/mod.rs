@@ -14,4 +14,5 @@ mod protocol;
 mod refusals;
 mod registry;
 mod resources;
+mod stalled;
 mod work;

@@ -21,6 +21,10 @@ use tokio::sync::broadcast;
 
 /// Entries read at a time.
 const ENTRIES_PER_READ: usize = 256;
+/// Bytes of texts after which no more are given at a time: what waits for a follower that does not
+/// read is one piece, and the rest stays in the log. So a follower needs no buffer of its own that
+/// could overflow; it is cut for taking nothing, not for being behind.
+pub const PIECE_BYTES_MAX: usize = 1 << 20;
 
 /// Which events are wanted; all that is given must hold.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
@@ -165,29 +169,52 @@ impl EventFeed {
     async fn ready_texts(&mut self) -> Result<Vec<Arc<EventText>>, OperationError> {
         loop {
             let after = self.cursor;
-            let entries = self.entries().await?;
-            let mut events = Vec::new();
-            for entry in &entries {
-                let texts = self.services.event_texts.of(entry);
-                let wanted = texts
-                    .iter()
-                    .filter(|text| text.cursor > after && self.filter.admits(text));
-                events.extend(wanted.cloned());
-            }
+            let entries = self.entries_ahead().await?;
+            let events = self.take_piece(after, &entries);
             if entries.is_empty() || !events.is_empty() {
                 return Ok(events);
             }
         }
     }
 
+    /// Wanted texts of these entries, as many as are given at a time; the cursor moves behind them.
+    fn take_piece(
+        &mut self,
+        after: EventCursor,
+        entries: &[Arc<EntryEvents>],
+    ) -> Vec<Arc<EventText>> {
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        for entry in entries {
+            let texts = self.services.event_texts.of(entry);
+            for text in texts.iter().filter(|text| text.cursor > after) {
+                if bytes >= PIECE_BYTES_MAX {
+                    return events;
+                }
+                self.cursor = text.cursor;
+                if self.filter.admits(text) {
+                    bytes += text.json.len();
+                    events.push(Arc::clone(text));
+                }
+            }
+            self.cursor = end_of(entry.index);
+        }
+        events
+    }
+
     /// Entries after the cursor that are there already; the cursor moves behind them.
     async fn entries(&mut self) -> Result<Vec<Arc<EntryEvents>>, OperationError> {
-        self.check_not_ahead().await?;
-        let entries = read_after(&self.services, self.cursor, ENTRIES_PER_READ).await?;
+        let entries = self.entries_ahead().await?;
         if let Some(last) = entries.last() {
             self.cursor = end_of(last.index);
         }
         Ok(entries)
+    }
+
+    /// Entries after the cursor that are there already.
+    async fn entries_ahead(&mut self) -> Result<Vec<Arc<EntryEvents>>, OperationError> {
+        self.check_not_ahead().await?;
+        read_after(&self.services, self.cursor, ENTRIES_PER_READ).await
     }
 
     /// The next wanted events; waits until there are some. Can be dropped and called again

@@ -5,7 +5,7 @@ mod listing;
 mod texts;
 
 pub(crate) use feed::newest;
-pub use feed::{EventFeed, EventFilter};
+pub use feed::{EventFeed, EventFilter, PIECE_BYTES_MAX};
 pub use listing::FeedStart;
 pub use texts::{EventText, EventTexts};
 
