@@ -20,8 +20,12 @@ pub(crate) enum Wiring {
     /// All on this machine; the coordinator listens here.
     Loopback { address: SocketAddr, nodes: usize },
     /// The coordinator on this host and each node on its own, which these words enter. A node joins
-    /// by a token once and starts without one from then on.
-    Hosts { entrances: Vec<Vec<OsString>> },
+    /// by a token once and starts without one from then on; the token holds this name of the
+    /// coordinator instead of its addresses, if there is one.
+    Hosts {
+        entrances: Vec<Vec<OsString>>,
+        name: Option<&'static str>,
+    },
 }
 
 /// What is common to all commands of a play.
@@ -44,7 +48,7 @@ impl Wiring {
     pub(crate) const fn nodes(&self) -> usize {
         match self {
             Self::Loopback { nodes, .. } => *nodes,
-            Self::Hosts { entrances } => entrances.len(),
+            Self::Hosts { entrances, .. } => entrances.len(),
         }
     }
 
@@ -77,12 +81,19 @@ impl Commands<'_> {
         };
         let listen = listen.to_string();
         let words = ["up", "--nodes", "0", "--listen", &listen, "--ready-file"];
-        self.skep(&[], &words, [self.ready_file().into()])
+        let mut command = self.skep(&[], &words, [self.ready_file().into()]);
+        if let Wiring::Hosts {
+            name: Some(name), ..
+        } = self.wiring
+        {
+            command.extend(["--advertise".into(), format!("{name}:{PORT}").into()]);
+        }
+        command
     }
 
     /// The first start of a node; the ready file of the coordinator says what it needs.
     pub(crate) fn join(&self, node: usize, ready: &Value) -> Result<Vec<OsString>> {
-        let Wiring::Hosts { entrances } = self.wiring else {
+        let Wiring::Hosts { entrances, .. } = self.wiring else {
             return Ok(self.node(node));
         };
         let token = ready["join"]
@@ -99,7 +110,7 @@ impl Commands<'_> {
         let label = format!("{LABEL}={name}");
         let (entrance, slots): (&[OsString], _) = match self.wiring {
             Wiring::Loopback { .. } => (&[], SLOTS_OF_A_NODE),
-            Wiring::Hosts { entrances } => (&entrances[node], SLOTS_OF_A_HOST),
+            Wiring::Hosts { entrances, .. } => (&entrances[node], SLOTS_OF_A_HOST),
         };
         let words = [
             "node", "start", "--name", &name, "--slots", slots, "--label", &label,
@@ -171,6 +182,7 @@ mod tests {
     fn a_node_with_its_own_host_needs_the_join_token_once() {
         let wiring = Wiring::Hosts {
             entrances: vec![vec!["enter".into(), "7".into()]],
+            name: Some("hive.test"),
         };
         let commands = commands(&wiring);
         let ready = json!({"join": "skj1_a"});
@@ -184,7 +196,8 @@ mod tests {
         );
         assert_eq!(
             line(&commands.coordinator()),
-            "/skep up --nodes 0 --listen 0.0.0.0:8600 --ready-file /d/ready.json"
+            "/skep up --nodes 0 --listen 0.0.0.0:8600 --ready-file /d/ready.json --advertise \
+             hive.test:8600"
         );
     }
 }

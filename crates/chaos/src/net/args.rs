@@ -40,7 +40,7 @@ impl Default for NetArgs {
             tasks: 600,
             seed: 1,
             only: Vec::new(),
-            jobs: 4,
+            jobs: 5,
             rounds: 1,
             longer: 1,
             dir: None,

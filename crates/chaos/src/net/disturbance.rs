@@ -3,6 +3,7 @@
 use super::args::NetArgs;
 use super::filter::Lost;
 use super::hosts::{self, Hosts, Proxy};
+use super::names::Names;
 use super::scenario::{RECOVERY_MAX, Scenario};
 use crate::history::{History, Recovery};
 use crate::play::{Disturbance, patiently, wait_for_progress};
@@ -27,6 +28,11 @@ const STEP: Duration = Duration::from_millis(200);
 const POLL: Duration = Duration::from_millis(100);
 /// What a far-away node is like.
 const FAR: &str = "both delay 200 jitter 100";
+/// What the link of a slow coordinator is like, for each connection.
+const SLOW: &str = "both delay 150 jitter 100 rate 40000";
+/// Largest packet that a path with a black hole lets through, bytes: answers to heartbeats, but no
+/// work and no handshake, not even a resumed one.
+const BLACKHOLE_BYTES: u16 = 200;
 /// What happens on a rough path, one after the other.
 const ROUGH: [&str; 10] = [
     "both cut-every 1",
@@ -47,6 +53,7 @@ pub(super) struct NetDisturbance {
     scenario: Scenario,
     hosts: Hosts,
     proxy: Option<Proxy>,
+    names: Option<Names>,
     length: Duration,
     tasks: usize,
     /// Whether the network stays broken while it is said to have healed.
@@ -61,14 +68,16 @@ impl NetDisturbance {
     pub(super) fn new(
         scenario: Scenario,
         hosts: Hosts,
+        names: Option<Names>,
         length: Duration,
         args: &NetArgs,
     ) -> Result<Self> {
-        let proxy = scenario.is_proxied().then(|| hosts.detour(VICTIM));
+        let proxy = scenario.is_proxied().then(|| hosts.detour(hit(scenario)));
         Ok(Self {
             scenario,
             proxy: proxy.transpose()?,
             hosts,
+            names,
             length,
             tasks: args.tasks,
             is_sabotaged: args.sabotage,
@@ -98,7 +107,20 @@ impl NetDisturbance {
                 Hosts::lose_at_coordinator(&some)?;
                 (0..NODES).try_for_each(|node| self.hosts.lose_at_node(node, &some))
             }
+            Scenario::MtuBlackhole => {
+                let large = Lost::LargeFrom(hosts::COORDINATOR, BLACKHOLE_BYTES);
+                self.hosts.lose_at_node(VICTIM, &[large])
+            }
+            Scenario::NatRebinding => self.hosts.rebind(VICTIM),
+            Scenario::NameGone => {
+                let names = self.names.as_ref().context("there are no names")?;
+                names.forget()?;
+                self.tell("reset").map(drop)
+            }
             Scenario::Delay => self.tell(FAR).map(drop),
+            Scenario::SlowLeader => self.tell(SLOW).map(drop),
+            Scenario::ByteByByte => self.tell("both cut-every 1").map(drop),
+            Scenario::Trickle => self.tell("both rate 1").map(drop),
             Scenario::Flapping | Scenario::RoughPath => Ok(()),
         }
     }
@@ -138,16 +160,7 @@ impl NetDisturbance {
     /// Undoes everything; what the fault did. A fault that hit nothing proves nothing, and is a
     /// finding.
     fn heal(&mut self, swarm: &mut Swarm) -> Result<String> {
-        if self.scenario.is_given_up() {
-            let is_whole = |node: &usize| *node == VICTIM || self.scenario == Scenario::Outage;
-            for node in (0..NODES).filter(is_whole) {
-                let (name, state) = (wiring::name(node), swarm.node_state(node)?);
-                if state != "lost" {
-                    let finding = format!("`{name}` was cut off and is {state}, not lost");
-                    self.findings.push(finding);
-                }
-            }
-        }
+        self.look_at_those_hit(swarm)?;
         if self.is_coordinator_down {
             swarm.start_coordinator()?;
         }
@@ -157,12 +170,16 @@ impl NetDisturbance {
                 self.hosts.set_cable(VICTIM, true)?;
                 (format!("the cable was moved {} times", self.changes), 1)
             }
-            Scenario::Delay | Scenario::RoughPath => {
+            one if one.is_proxied() => {
+                if let Some(names) = &self.names {
+                    names.keep()?;
+                }
                 self.tell("calm")?;
                 let status = self.tell("status")?;
                 let count = status.rsplit(' ').next().and_then(|word| word.parse().ok());
                 (format!("through the proxy: {status}"), count.unwrap_or(0))
             }
+            Scenario::NatRebinding => (format!("{lost} packets came from elsewhere"), lost),
             _ => (format!("{lost} packets were lost"), lost),
         };
         if count == 0 {
@@ -171,9 +188,40 @@ impl NetDisturbance {
         Ok(what)
     }
 
+    /// Those that the fault hits stand as they have to.
+    fn look_at_those_hit(&mut self, swarm: &Swarm) -> Result<()> {
+        let standing = self.scenario.standing();
+        for node in hit(self.scenario) {
+            let (name, state) = (wiring::name(node), swarm.node_state(node)?);
+            if !standing.is_shown_as(&state) {
+                let finding = format!("before the heal `{name}` is {state}, not {standing:?}");
+                self.findings.push(finding);
+            }
+        }
+        if self.scenario == Scenario::NatRebinding {
+            let new = hosts::connections_from(hosts::rebound_address(VICTIM))?;
+            let old = hosts::connections_from(hosts::address(VICTIM))?;
+            if new == 0 || old > 0 {
+                self.findings.push(format!(
+                    "the coordinator has {new} connections with the new address, {old} with the old"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     fn tell(&mut self, line: &str) -> Result<String> {
         let proxy = self.proxy.as_mut().context("there is no proxy")?;
         proxy.tell(line)
+    }
+}
+
+/// The nodes whose network breaks.
+const fn hit(scenario: Scenario) -> std::ops::Range<usize> {
+    if scenario.hits_all() {
+        0..NODES
+    } else {
+        VICTIM..VICTIM + 1
     }
 }
 

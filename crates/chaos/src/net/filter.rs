@@ -10,6 +10,8 @@ const TABLE: &str = "table inet fault";
 pub(super) enum Lost {
     /// All that come from there.
     From(Ipv4Addr),
+    /// Those that come from there and are larger than so many bytes.
+    LargeFrom(Ipv4Addr, u16),
     /// So many of a hundred, wherever they come from; less than all.
     Percent(u8),
     /// All that come by the cable.
@@ -20,6 +22,9 @@ pub(super) enum Lost {
 pub(super) fn lose(lost: &[Lost]) -> String {
     let rules = lost.iter().map(|lost| match lost {
         Lost::From(address) => format!("ip saddr {address} counter drop\n"),
+        Lost::LargeFrom(address, bytes) => {
+            format!("ip saddr {address} meta length > {bytes} counter drop\n")
+        }
         Lost::Percent(percent) => {
             format!("iifname \"eth0\" numgen random mod 100 < {percent} counter drop\n")
         }
@@ -42,6 +47,22 @@ fn hook(kind: &str, place: &str, priority: i32) -> String {
 pub(super) fn heal() -> String {
     // Deleting a table needs one.
     format!("add {TABLE}\ndelete {TABLE}\n")
+}
+
+/// A script for a node's host after which the coordinator sees it at another address, as behind a
+/// gateway that forgot whose connections it passed on: what belongs to those before goes astray,
+/// and no reset says so.
+pub(super) fn rebind(home: Ipv4Addr, seen_as: Ipv4Addr, coordinator: Ipv4Addr) -> String {
+    let (leave, come) = (
+        hook("filter", "postrouting", 0),
+        hook("filter", "prerouting", -300),
+    );
+    format!(
+        "{}{TABLE} {{\nchain leave {{\n{leave}\nip daddr {coordinator} counter ip saddr set \
+         {seen_as}\n}}\nchain come {{\n{come}\nip daddr {seen_as} tcp flags & rst == rst counter \
+         drop\nip daddr {seen_as} ip daddr set {home}\n}}\n}}\n",
+        heal()
+    )
 }
 
 /// A script that leads what is meant for one address to another one, on the same port.
@@ -74,6 +95,20 @@ mod tests {
             script.contains("numgen random mod 100 < 30 counter"),
             "{script}"
         );
+    }
+
+    #[test]
+    fn a_rebound_node_is_seen_elsewhere_and_hears_of_no_reset() {
+        let [home, seen_as, coordinator] = [11, 61, 1].map(|last| Ipv4Addr::new(10, 77, 0, last));
+        let script = rebind(home, seen_as, coordinator);
+        for rule in [
+            "ip daddr 10.77.0.1 counter ip saddr set 10.77.0.61\n",
+            "ip daddr 10.77.0.61 tcp flags & rst == rst counter drop\n",
+            "ip daddr 10.77.0.61 ip daddr set 10.77.0.11\n",
+        ] {
+            assert!(script.contains(rule), "{script}");
+        }
+        assert!(script.starts_with(&heal()), "{script}");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::Ipv4Addr;
+use std::ops::Range;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -23,6 +24,11 @@ const POLL: Duration = Duration::from_millis(5);
 /// Address of a node's host.
 pub(super) const fn address(node: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 77, 0, 11 + node as u8)
+}
+
+/// Where a node is seen after its address changed.
+pub(super) const fn rebound_address(node: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 77, 0, 61 + node as u8)
 }
 
 /// Everything but this host.
@@ -93,13 +99,46 @@ impl Hosts {
             .ip(&format!("link set {} {state}\n", port(node)))
     }
 
-    /// Starts the proxy, through which a node reaches the coordinator from then on.
-    pub(super) fn detour(&self, node: usize) -> Result<Proxy> {
+    /// Starts the proxy, through which these nodes reach the coordinator from then on.
+    pub(super) fn detour(&self, nodes: Range<usize>) -> Result<Proxy> {
         let proxy = Proxy::start(&self.switch)?;
         let script = filter::detour(COORDINATOR, SWITCH, PORT);
-        self.nodes[node].nft(&script)?;
+        for host in &self.nodes[nodes] {
+            host.nft(&script)?;
+        }
         Ok(proxy)
     }
+
+    /// From now on the coordinator sees a node at another address, and loses those that it saw
+    /// before, until the heal.
+    pub(super) fn rebind(&self, node: usize) -> Result<()> {
+        let (home, seen_as) = (address(node), rebound_address(node));
+        let host = &self.nodes[node];
+        host.ip(&format!("addr add {seen_as}/24 dev eth0\n"))?;
+        host.nft(&filter::rebind(home, seen_as, COORDINATOR))
+            .map(drop)
+    }
+}
+
+/// How many connections the coordinator believes it has with an address.
+pub(super) fn connections_from(address: Ipv4Addr) -> Result<usize> {
+    let table = fs::read_to_string("/proc/self/net/tcp").context("list connections")?;
+    Ok(count_established(&table, PORT, address))
+}
+
+/// Established connections between a port of ours and an address, in the system's table.
+fn count_established(table: &str, port: u16, peer: Ipv4Addr) -> usize {
+    const ESTABLISHED: &str = "01";
+    let near = format!(":{port:04X}");
+    // Addresses are written as the machine keeps them in memory.
+    let far = format!("{:08X}:", u32::from_ne_bytes(peer.octets()));
+    let is_one = |line: &&str| {
+        let mut words = line.split_whitespace().skip(1);
+        words.next().is_some_and(|word| word.ends_with(&near))
+            && words.next().is_some_and(|word| word.starts_with(&far))
+            && words.next() == Some(ESTABLISHED)
+    };
+    table.lines().filter(is_one).count()
 }
 
 /// The switch's end of the cable to a node.
@@ -265,5 +304,28 @@ impl Drop for Proxy {
         // When it has gone already, both calls say so.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_established_connections_of_the_port_and_the_peer_count() {
+        let peer = Ipv4Addr::new(10, 77, 0, 11);
+        let hex = format!("{:08X}", u32::from_ne_bytes(peer.octets()));
+        let line = |port: &str, peer: &str, state: &str| {
+            format!("   1: 01004D0A:{port} {peer}:C350 {state} 00000000:00000000 00:00000000\n")
+        };
+        let table = [
+            "  sl  local_address rem_address   st tx_queue rx_queue\n".to_owned(),
+            line("2198", &hex, "01"),
+            line("2198", &hex, "01"),
+            line("2198", &hex, "04"),
+            line("2199", &hex, "01"),
+            line("2198", "3D004D0A", "01"),
+        ];
+        assert_eq!(count_established(&table.concat(), 8_600, peer), 2);
     }
 }

@@ -10,6 +10,7 @@ mod args;
 mod disturbance;
 mod filter;
 mod hosts;
+mod names;
 mod sandbox;
 mod scenario;
 
@@ -24,6 +25,7 @@ use crate::wiring::Wiring;
 use anyhow::{Context, Result, anyhow};
 use disturbance::{NODES, NetDisturbance};
 use hosts::Hosts;
+use names::{COORDINATOR_NAME, Names};
 use sandbox::Sandbox;
 use scenario::Scenario;
 use std::fmt::Write as _;
@@ -171,16 +173,20 @@ fn play_scenario(
     directory: &Path,
 ) -> Result<(History, Coverage)> {
     let hosts = Hosts::new(NODES)?;
+    let is_named = scenario.is_by_name();
+    let names = is_named.then(|| Names::hide_system(directory));
+    let names = names.transpose()?;
     let stage = Stage {
         skep: &args.skep,
         directory,
         wiring: Wiring::Hosts {
             entrances: hosts.entrances(),
+            name: is_named.then_some(COORDINATOR_NAME),
         },
         tasks: args.tasks,
         seed: args.seed,
     };
     let length = scenario.length() * args.longer;
-    let mut disturbance = NetDisturbance::new(scenario, hosts, length, args)?;
+    let mut disturbance = NetDisturbance::new(scenario, hosts, names, length, args)?;
     play::play(&stage, &mut disturbance)
 }

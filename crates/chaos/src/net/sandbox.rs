@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 /// Ways to get namespaces: as anybody, and, where that is forbidden, as root.
 const WAYS: [&[&str]; 2] = [&["--user", "--map-root-user"], &[]];
 const NAMESPACES: [&str; 5] = ["--net", "--pid", "--fork", "--mount-proc", "--kill-child"];
-/// What a scenario does, in short: another namespace, a cable into it, a rule that loses packets.
+/// What a scenario does, in short: another file of names, another namespace, a cable into it, a
+/// rule that loses packets.
 const TRIAL: &str = "\
 set -e
 ip link set lo up
+mount --bind /dev/null /etc/hosts
 unshare --net sleep 60 &
 until [ \"$(readlink /proc/$!/ns/net)\" != \"$(readlink /proc/self/ns/net)\" ]; do :; done
 ip link add name cable0 type veth peer name cable1 netns $!
@@ -25,9 +27,9 @@ counter drop; }; }' | nft --file -
 ";
 /// Longest time of the trial.
 const TRIAL_MAX: Duration = Duration::from_secs(20);
-const TOOLS: [&str; 4] = ["unshare", "nsenter", "ip", "nft"];
+const TOOLS: [&str; 5] = ["unshare", "nsenter", "mount", "ip", "nft"];
 /// Packages that hold the tools.
-const PACKAGES: &str = "iproute2 nftables util-linux";
+const PACKAGES: &str = "iproute2 mount nftables util-linux";
 const POLL: Duration = Duration::from_millis(50);
 
 /// A way to get namespaces that works here.

@@ -36,15 +36,59 @@ pub(crate) enum Scenario {
     Delay,
     /// The path to one node stalls, resets, half-closes, and cuts bytes apart.
     RoughPath,
+    /// Large packets to one node vanish, small ones arrive: a path whose packets may be smaller
+    /// than both ends believe, and that does not say so.
+    MtuBlackhole,
+    /// Nodes know the coordinator by a name. Nobody resolves it any more, and a link breaks.
+    NameGone,
+    /// What one node sends comes from another address from now on, and nobody says so.
+    NatRebinding,
+    /// The coordinator is behind a slow link, for all.
+    SlowLeader,
+    /// Every byte between one node and the coordinator arrives by itself.
+    ByteByByte,
+    /// One byte in a second arrives, each way.
+    Trickle,
+}
+
+/// How a node whose network is broken stands just before the heal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Nothing is promised.
+    Anyhow,
+    /// It takes work: the fault does not keep it away.
+    Ready,
+    /// It was noticed that it is silent.
+    Silent,
+    /// It was given up, and its work given to others.
+    Lost,
+}
+
+impl Standing {
+    /// Whether a state, as the coordinator shows it, is this.
+    pub(crate) fn is_shown_as(self, state: &str) -> bool {
+        match self {
+            Self::Anyhow => true,
+            Self::Ready => state == "ready",
+            Self::Silent => matches!(state, "suspect" | "lost"),
+            Self::Lost => state == "lost",
+        }
+    }
 }
 
 impl Scenario {
     /// The longest first, so that those that are played at a time end together.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Partition,
         Self::NodeUnheard,
         Self::NodeDeaf,
         Self::Outage,
+        Self::MtuBlackhole,
+        Self::Trickle,
+        Self::NameGone,
+        Self::NatRebinding,
+        Self::SlowLeader,
+        Self::ByteByByte,
         Self::Loss,
         Self::Flapping,
         Self::Delay,
@@ -63,6 +107,12 @@ impl Scenario {
             Self::Flapping => "flapping",
             Self::Delay => "delay",
             Self::RoughPath => "rough-path",
+            Self::MtuBlackhole => "mtu-blackhole",
+            Self::NameGone => "name-gone",
+            Self::NatRebinding => "nat-rebinding",
+            Self::SlowLeader => "slow-leader",
+            Self::ByteByByte => "byte-by-byte",
+            Self::Trickle => "trickle",
         }
     }
 
@@ -73,23 +123,63 @@ impl Scenario {
     /// How long the fault lasts.
     pub(crate) const fn length(self) -> Duration {
         match self {
-            Self::Partition | Self::NodeUnheard | Self::NodeDeaf | Self::Outage => UNTIL_GIVEN_UP,
+            Self::Partition
+            | Self::NodeUnheard
+            | Self::NodeDeaf
+            | Self::Outage
+            | Self::MtuBlackhole
+            | Self::NatRebinding => UNTIL_GIVEN_UP,
             Self::KillInPartition => BRIEF,
-            Self::Loss | Self::Flapping | Self::Delay | Self::RoughPath => ROUGH,
+            Self::Loss
+            | Self::Flapping
+            | Self::Delay
+            | Self::RoughPath
+            | Self::NameGone
+            | Self::SlowLeader
+            | Self::ByteByByte
+            | Self::Trickle => ROUGH,
         }
     }
 
-    /// Whether a node is given up before the heal.
-    pub(crate) const fn is_given_up(self) -> bool {
+    /// How the nodes that are hit stand before the heal.
+    pub(crate) const fn standing(self) -> Standing {
+        match self {
+            Self::Partition
+            | Self::NodeUnheard
+            | Self::NodeDeaf
+            | Self::Outage
+            | Self::MtuBlackhole => Standing::Lost,
+            Self::Trickle => Standing::Silent,
+            Self::NameGone | Self::NatRebinding | Self::SlowLeader | Self::ByteByByte => {
+                Standing::Ready
+            }
+            Self::KillInPartition | Self::Loss | Self::Flapping | Self::Delay | Self::RoughPath => {
+                Standing::Anyhow
+            }
+        }
+    }
+
+    /// Whether all nodes are hit, and not one.
+    pub(crate) const fn hits_all(self) -> bool {
+        matches!(self, Self::Outage | Self::Loss | Self::SlowLeader)
+    }
+
+    /// Whether the nodes that are hit reach the coordinator through the proxy.
+    pub(crate) const fn is_proxied(self) -> bool {
         matches!(
             self,
-            Self::Partition | Self::NodeUnheard | Self::NodeDeaf | Self::Outage
+            Self::Delay
+                | Self::RoughPath
+                | Self::NameGone
+                | Self::SlowLeader
+                | Self::ByteByByte
+                | Self::Trickle
         )
     }
 
-    /// Whether a node reaches the coordinator through the proxy.
-    pub(crate) const fn is_proxied(self) -> bool {
-        matches!(self, Self::Delay | Self::RoughPath)
+    /// Whether nodes know the coordinator by a name instead of an address.
+    pub(crate) const fn is_by_name(self) -> bool {
+        matches!(self, Self::NameGone)
     }
 }
 
@@ -106,10 +196,35 @@ mod tests {
     }
 
     #[test]
-    fn a_node_is_given_up_where_the_fault_outlasts_its_lease() {
+    fn a_node_can_be_given_up_only_where_the_fault_outlasts_its_lease() {
         for scenario in Scenario::ALL {
             let is_longer = scenario.length() > LEASE + REGRANT_AFTER;
-            assert_eq!(is_longer, scenario.is_given_up(), "{scenario:?}");
+            let is_expected = match scenario.standing() {
+                Standing::Lost => is_longer,
+                // Those that come back while the fault lasts.
+                Standing::Ready => true,
+                Standing::Anyhow | Standing::Silent => !is_longer,
+            };
+            assert!(is_expected, "{scenario:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_is_what_a_scenario_wants_or_not() {
+        for (standing, wanted) in [
+            (Standing::Anyhow, &["ready", "suspect", "lost"][..]),
+            (Standing::Ready, &["ready"]),
+            (Standing::Silent, &["suspect", "lost"]),
+            (Standing::Lost, &["lost"]),
+        ] {
+            for state in ["ready", "suspect", "lost"] {
+                let is_wanted = wanted.contains(&state);
+                assert_eq!(
+                    standing.is_shown_as(state),
+                    is_wanted,
+                    "{standing:?} {state}"
+                );
+            }
         }
     }
 }
