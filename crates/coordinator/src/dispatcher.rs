@@ -87,3 +87,6 @@ impl Dispatcher {
         self.pause_until
     }
 }
+
+#[cfg(test)]
+mod tests;

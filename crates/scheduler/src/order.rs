@@ -1,8 +1,13 @@
 //! Which queue is served next: priority with ageing, then fair share, then age.
 //!
+//! Age alone would let a run with a long backlog keep all others waiting until they are as old. So a
+//! run that holds less than its share counts as old as the oldest task of the same priority of the
+//! runs that hold theirs: age decides between priorities, share between runs.
+//!
 //! Within a round, serving a queue only ever worsens its place: the next head came later, and
 //! the share of its run grows. So queues are sorted into one bucket per effective priority, and
-//! each bucket is served through two heaps: runs by share, and the queues of a run by age.
+//! each bucket is served through two heaps: runs by share, and the queues of a run by age. A head
+//! whose place became worse meanwhile is moved when its turn comes.
 //! One grant costs a few comparisons in these heaps, however many tasks wait.
 
 use crate::snapshot::{QueueView, Snapshot};
@@ -37,6 +42,42 @@ impl Share {
     }
 }
 
+/// What the runs that wait hold together, and since when those wait that hold their share, when a
+/// round begins.
+struct Contest {
+    together: Share,
+    /// By priority before ageing.
+    oldest: [Option<UnixMillis>; BUCKETS],
+}
+
+impl Contest {
+    fn of(snapshot: &Snapshot<'_>, shares: &[Share], runs: &[usize]) -> Self {
+        let mut contest = Self {
+            together: Share {
+                held: shares.iter().map(|share| share.held).sum(),
+                weight: shares.iter().map(|share| share.weight).sum(),
+            },
+            oldest: [None; BUCKETS],
+        };
+        for (queue, run) in snapshot.queues.iter().zip(runs) {
+            let first = queue.tasks.first().map(|key| key.ready_at);
+            let oldest = contest.oldest.get_mut(usize::from(queue.priority));
+            let (Some(first), Some(oldest)) = (first, oldest) else {
+                continue;
+            };
+            if !lacks(shares[*run], contest.together) {
+                *oldest = Some(oldest.map_or(first, |oldest| oldest.min(first)));
+            }
+        }
+        contest
+    }
+}
+
+/// Whether a run holds less than its share of what all hold together.
+fn lacks(share: Share, together: Share) -> bool {
+    share.compare(together) == Ordering::Less
+}
+
 /// A run in the bucket that is being served; the largest in the heap is served next.
 struct Turn<'a> {
     share: Share,
@@ -58,6 +99,7 @@ pub(crate) struct Order<'a> {
     now: UnixMillis,
     base: Vec<u8>,
     shares: Vec<Share>,
+    contest: Contest,
     buckets: [Vec<Head<'a>>; BUCKETS],
     level: usize,
     turns: BinaryHeap<Turn<'a>>,
@@ -74,40 +116,32 @@ pub(crate) fn effective_priority(base: u8, ready_at: UnixMillis, now: UnixMillis
 
 impl<'a> Order<'a> {
     pub(crate) fn of(snapshot: &Snapshot<'a>) -> Self {
+        let mut shares = Vec::new();
+        let mut positions = BTreeMap::new();
+        let runs: Vec<_> = snapshot
+            .queues
+            .iter()
+            .map(|queue| run_of(queue, &mut positions, &mut shares))
+            .collect();
         let mut order = Self {
             now: snapshot.now,
             base: snapshot.queues.iter().map(|queue| queue.priority).collect(),
-            shares: Vec::new(),
+            contest: Contest::of(snapshot, &shares, &runs),
+            shares,
             buckets: std::array::from_fn(|_| Vec::new()),
             level: BUCKETS,
             turns: BinaryHeap::new(),
         };
-        let mut runs = BTreeMap::new();
-        for (position, queue) in snapshot.queues.iter().enumerate() {
-            let run = order.run_of(queue, &mut runs);
+        for (position, (queue, run)) in snapshot.queues.iter().zip(runs).enumerate() {
             order.file(position, run, queue.tasks);
         }
         order
     }
 
-    fn run_of(
-        &mut self,
-        queue: &QueueView<'a>,
-        runs: &mut BTreeMap<Option<RunId>, usize>,
-    ) -> usize {
-        *runs.entry(queue.run).or_insert_with(|| {
-            self.shares.push(Share {
-                held: u64::from(queue.held_by_run),
-                weight: u64::from(queue.weight.max(1)),
-            });
-            self.shares.len() - 1
-        })
-    }
-
     fn file(&mut self, queue: usize, run: usize, tasks: &'a BTreeSet<ReadyKey>) {
         let mut rest = tasks.iter();
         if let Some(key) = rest.next().copied() {
-            let bucket = self.bucket(queue, &key);
+            let bucket = self.bucket(queue, run, &key);
             self.buckets[bucket].push(Head {
                 key,
                 queue,
@@ -117,18 +151,50 @@ impl<'a> Order<'a> {
         }
     }
 
-    fn bucket(&self, queue: usize, key: &ReadyKey) -> usize {
-        usize::from(effective_priority(self.base[queue], key.ready_at, self.now))
+    fn bucket(&self, queue: usize, run: usize, key: &ReadyKey) -> usize {
+        let base = self.base[queue];
+        let of_contest = self
+            .contest
+            .oldest
+            .get(usize::from(base))
+            .copied()
+            .flatten();
+        let since = match of_contest {
+            Some(oldest) if lacks(self.shares[run], self.contest.together) => {
+                oldest.min(key.ready_at)
+            }
+            _ => key.ready_at,
+        };
+        usize::from(effective_priority(base, since, self.now))
     }
 
     /// The queue and task to serve now.
     pub(crate) fn next(&mut self) -> Option<(usize, ReadyKey)> {
-        while self.turns.is_empty() {
-            self.level = self.level.checked_sub(1)?;
-            self.open_bucket();
+        loop {
+            while self.turns.is_empty() {
+                self.level = self.level.checked_sub(1)?;
+                self.open_bucket();
+            }
+            let head = self.turns.peek()?.heads.peek()?;
+            let bucket = self.bucket(head.queue, head.run, &head.key);
+            if bucket >= self.level {
+                return Some((head.queue, head.key));
+            }
+            self.lower_head(bucket);
         }
-        let head = self.turns.peek()?.heads.peek()?;
-        Some((head.queue, head.key))
+    }
+
+    fn lower_head(&mut self, bucket: usize) {
+        let Some(mut turn) = self.turns.peek_mut() else {
+            return;
+        };
+        let head = turn.heads.pop();
+        if turn.heads.is_empty() {
+            PeekMut::pop(turn);
+        } else {
+            drop(turn);
+        }
+        self.buckets[bucket].extend(head);
     }
 
     fn open_bucket(&mut self) {
@@ -157,39 +223,42 @@ impl<'a> Order<'a> {
             share.held += 1;
             turn.share = *share;
         }
-        let lowered = turn.serve_head(served, self.level, |queue, key| {
-            usize::from(effective_priority(self.base[queue], key.ready_at, self.now))
-        });
+        turn.serve_head(served);
         if turn.heads.is_empty() {
             PeekMut::pop(turn);
-        }
-        if let Some((bucket, head)) = lowered {
-            self.buckets[bucket].push(head);
         }
     }
 }
 
-impl<'a> Turn<'a> {
-    /// Replaces the first head by the next of its queue. Returns that one instead when it belongs
-    /// into a lower bucket.
-    fn serve_head(
-        &mut self,
-        served: Served,
-        level: usize,
-        bucket_of: impl Fn(usize, &ReadyKey) -> usize,
-    ) -> Option<(usize, Head<'a>)> {
-        let mut head = self.heads.peek_mut()?;
+/// The position of a queue's run among the shares.
+fn run_of(
+    queue: &QueueView<'_>,
+    positions: &mut BTreeMap<Option<RunId>, usize>,
+    shares: &mut Vec<Share>,
+) -> usize {
+    *positions.entry(queue.run).or_insert_with(|| {
+        shares.push(Share {
+            held: u64::from(queue.held_by_run),
+            weight: u64::from(queue.weight.max(1)),
+        });
+        shares.len() - 1
+    })
+}
+
+impl Turn<'_> {
+    /// Replaces the first head by the next of its queue, if there is one.
+    fn serve_head(&mut self, served: Served) {
+        let Some(mut head) = self.heads.peek_mut() else {
+            return;
+        };
         let next = match served {
             Served::Granted => head.rest.next().copied(),
             Served::QueueUnfit => None,
         };
-        let Some(key) = next else {
-            PeekMut::pop(head);
-            return None;
-        };
-        head.key = key;
-        let bucket = bucket_of(head.queue, &key);
-        (bucket < level).then(|| (bucket, PeekMut::pop(head)))
+        match next {
+            Some(key) => head.key = key,
+            None => drop(PeekMut::pop(head)),
+        }
     }
 }
 

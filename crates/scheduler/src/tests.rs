@@ -268,6 +268,34 @@ fn a_queue_whose_next_task_is_younger_falls_behind() {
     assert_eq!(tasks, [1, 3, 2]);
 }
 
+/// The first two of many: all that a round decides between runs of which one has waited long.
+#[test]
+fn a_long_backlog_keeps_nobody_waiting_who_holds_less_than_its_share() {
+    let first = |noisy_held, quiet_held, quiet_priority| {
+        let mut swarm = Swarm::with_nodes(4);
+        swarm.now = UnixMillis(600_000);
+        let mut add = |number, held, priority, first: u64, at| {
+            let queue = swarm.queue(Requirements::default(), &[]);
+            (queue.run, queue.held, queue.priority) = (Some(run(number)), held, priority);
+            queue.tasks = (first..first + 2).map(|task| ready(task, at)).collect();
+        };
+        add(1, noisy_held, 5, 10, 1); // as urgent as can be, by its age
+        add(2, quiet_held, quiet_priority, 20, 599_000);
+        add(3, 2, 7, 30, 598_000);
+        let placed = place("capability-weighted", &swarm);
+        placed.into_iter().map(|(task, _)| task).collect::<Vec<_>>()
+    };
+    // It is served first until it holds a third, which is its share.
+    assert_eq!(first(7, 0, 5), [20, 21, 10, 11, 30, 31]);
+    assert_eq!(first(4, 2, 5), [20, 10, 11, 30, 31, 21]);
+    assert_eq!(first(4, 3, 5), [10, 11, 30, 31, 20, 21], "it has its share");
+    assert_eq!(
+        first(7, 0, 4),
+        [10, 11, 30, 31, 20, 21],
+        "it is less urgent"
+    );
+}
+
 #[test]
 fn waiting_raises_priority_up_to_the_largest() {
     for (base, waited_ms, expected) in [

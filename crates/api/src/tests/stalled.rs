@@ -15,7 +15,7 @@ use tokio_tungstenite::client_async;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_util::sync::CancellationToken;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How long these servers wait for a follower that does not read.
 const STALL_MAX: Duration = Duration::from_secs(1);
 /// Longest time from the last event until the cut: less than it takes to write to a WebSocket in
