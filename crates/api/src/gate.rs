@@ -13,16 +13,16 @@ use rustix::net::sockopt;
 use skep_model::limits;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 /// Connections whose first byte or handshake is waited for; beyond it new ones wait in the
 /// system's queue.
@@ -44,14 +44,8 @@ const PLAIN_REFUSED: &[u8] = b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.2
     Connection: Upgrade, close\r\nContent-Type: text/plain\r\n\r\n\
     plain HTTP is answered on this machine only: use https\n";
 
-/// A connection that was let in.
-#[derive(Debug)]
-pub(crate) enum Stream {
-    /// Unencrypted, from this machine.
-    Plain(TcpStream),
-    /// Encrypted.
-    Tls(Box<TlsStream<TcpStream>>),
-}
+/// A connection that was let in: unencrypted from this machine (left), or encrypted.
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 
 /// What a request's connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,7 +57,7 @@ pub(crate) struct Caller {
 impl Connected<IncomingStream<'_, Gate>> for Caller {
     fn connect_info(stream: IncomingStream<'_, Gate>) -> Self {
         Self {
-            is_plain: matches!(stream.io(), Stream::Plain(_)),
+            is_plain: matches!(stream.io(), Either::Left(_)),
         }
     }
 }
@@ -189,71 +183,13 @@ async fn speak(
     match acceptor {
         Some(acceptor) if first[0] == TLS_HANDSHAKE_RECORD => {
             let stream = acceptor.accept(stream).await?;
-            Ok(Some(Stream::Tls(Box::new(stream))))
+            Ok(Some(Either::Right(Box::new(stream))))
         }
-        _ if peer.ip().to_canonical().is_loopback() => Ok(Some(Stream::Plain(stream))),
+        _ if peer.ip().to_canonical().is_loopback() => Ok(Some(Either::Left(stream))),
         _ => {
             stream.write_all(PLAIN_REFUSED).await?;
             stream.shutdown().await?;
             Ok(None)
-        }
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_read(context, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_write(context, bytes),
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_flush(context),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_shutdown(context),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffers: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, buffers),
-            Self::Tls(stream) => Pin::new(&mut **stream).poll_write_vectored(context, buffers),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        match self {
-            Self::Plain(stream) => stream.is_write_vectored(),
-            Self::Tls(stream) => stream.is_write_vectored(),
         }
     }
 }
