@@ -58,6 +58,9 @@ pub enum JoinTokenError {
     /// A newer Skep made it.
     #[error("the join token has version {0}, and this Skep knows version 1: update Skep here")]
     Version(u8),
+    /// It lets in what this Skep does not know.
+    #[error("the join token lets in something that this Skep does not know (kind {0}): update Skep here")]
+    Kind(u8),
     /// No addresses, too many, too long ones, or texts that are none.
     #[error("a join token names 1 to 16 addresses `HOST:PORT` of at most 255 visible characters")]
     Addresses,
@@ -120,10 +123,10 @@ impl JoinToken {
 
     /// The text, with the secret in it.
     pub fn encode(&self) -> String {
+        // 2 is kept for attached agents, which do not exist yet.
         let kind = match self.kind {
             JoinKind::Server => 0,
             JoinKind::Node => 1,
-            JoinKind::Agent => 2,
             JoinKind::Volunteer => 3,
         };
         let mut bytes = vec![VERSION, kind];
@@ -163,7 +166,11 @@ impl JoinToken {
         };
         let body = checked_body(digits).ok_or_else(damaged)?;
         match body.first() {
-            Some(&VERSION) => read(&body).ok_or_else(damaged),
+            Some(&VERSION) => match body.get(1).map(|kind| (kind, kind_of(*kind))) {
+                Some((_, Some(kind))) => read(kind, &body[2..]).ok_or_else(damaged),
+                Some((kind, None)) => Err(JoinTokenError::Kind(*kind)),
+                None => Err(damaged()),
+            },
             Some(&other) => Err(JoinTokenError::Version(other)),
             None => Err(damaged()),
         }
@@ -202,15 +209,17 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_BYTES] {
     sum
 }
 
-fn read(body: &[u8]) -> Option<JoinToken> {
-    let ([_, kind], rest) = body.split_first_chunk()?;
-    let kind = match kind {
-        0 => JoinKind::Server,
-        1 => JoinKind::Node,
-        2 => JoinKind::Agent,
-        3 => JoinKind::Volunteer,
-        _ => return None,
-    };
+fn kind_of(byte: u8) -> Option<JoinKind> {
+    match byte {
+        0 => Some(JoinKind::Server),
+        1 => Some(JoinKind::Node),
+        3 => Some(JoinKind::Volunteer),
+        _ => None,
+    }
+}
+
+/// Reads what stands behind version and kind.
+fn read(kind: JoinKind, rest: &[u8]) -> Option<JoinToken> {
     let (fingerprint, rest) = rest.split_first_chunk::<32>()?;
     let (id, rest) = rest.split_first_chunk::<16>()?;
     let (secret, mut rest) = rest.split_first_chunk::<32>()?;
@@ -280,6 +289,16 @@ mod tests {
         bytes.extend(sum);
         let text = format!("skj1_{}", base62::encode(&bytes));
         assert_eq!(JoinToken::decode(&text), Err(JoinTokenError::Version(2)));
+    }
+
+    #[test]
+    fn a_token_for_what_is_not_known_asks_for_an_update() {
+        let mut bytes = vec![VERSION, 2];
+        bytes.extend([0; 80]);
+        let sum = checksum(&bytes);
+        bytes.extend(sum);
+        let text = format!("skj1_{}", base62::encode(&bytes));
+        assert_eq!(JoinToken::decode(&text), Err(JoinTokenError::Kind(2)));
     }
 
     #[test]

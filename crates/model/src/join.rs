@@ -22,26 +22,24 @@ use std::fmt;
 )]
 #[serde(rename_all = "snake_case")]
 pub enum JoinKind {
-    /// A machine of the swarm's owner that is always on.
+    /// A machine of the swarm's owner that is always on: of the class `server`, unless the machine
+    /// says otherwise.
     Server,
-    /// A machine of the swarm's owner: a laptop, a workstation.
+    /// A machine of the swarm's owner: of the class that it says itself.
     Node,
-    /// An external session that asks for work.
-    Agent,
-    /// A machine of somebody else.
+    /// A machine of somebody else: of the class `consumer`, unless the machine says otherwise.
     Volunteer,
 }
 
 impl JoinKind {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Server, Self::Node, Self::Agent, Self::Volunteer];
+    pub const ALL: [Self; 3] = [Self::Server, Self::Node, Self::Volunteer];
 
     /// The word used in the API and on screen.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Server => "server",
             Self::Node => "node",
-            Self::Agent => "agent",
             Self::Volunteer => "volunteer",
         }
     }

@@ -68,6 +68,8 @@ error_codes! {
         "Ask for a new one: `skep token join` on the coordinator's machine makes it; `--ttl` says how long it is good for.";
     JoinTokenUsedUp, "join_token_used_up", 401, Useless, "The join token is used up",
         "As many machines joined by it as it lets in. Ask for a new one: `skep token join --uses N` on the coordinator's machine makes it.";
+    AttachedAgentsUnknown, "attached_agents_unknown", 422, Useless, "Attached agents do not exist yet",
+        "This version lets machines in, not sessions that ask for work. Make a token of the kind server, node or volunteer.";
     LoginRefused, "login_refused", 401, Useless, "The node did not prove who it is",
         "The node was removed, its key does not fit, or the challenge is too old. `skep node ls` on the coordinator shows whom it knows; a removed node joins anew by a new token.";
     NodeNotApproved, "node_not_approved", 403, Later, "The node waits for approval",

@@ -219,3 +219,24 @@ async fn join_tokens_are_listed_without_secrets_and_can_be_revoked() {
         assert_eq!((status, &answer["code"]), (422, &json!("field_invalid")));
     }
 }
+
+#[tokio::test]
+async fn a_token_for_an_attached_agent_is_not_made() {
+    let coordinator = Coordinator::start().await;
+    for (kind, code) in [
+        ("agent", "attached_agents_unknown"),
+        ("queen", "field_invalid"),
+    ] {
+        let wanted = Some(json!({ "kind": kind }));
+        let (status, answer) = admin(&coordinator, "POST", "/api/v2/join-tokens", wanted).await;
+        assert_eq!((status, &answer["code"]), (422, &json!(code)), "{answer}");
+    }
+    let (_, page) = admin(&coordinator, "GET", "/api/v2/join-tokens", None).await;
+    assert_eq!(page["items"], json!([]), "nothing was minted");
+    for kind in ["server", "node", "volunteer"] {
+        let made = token(&coordinator, json!({ "kind": kind })).await;
+        assert_eq!(made.kind.as_str(), kind);
+        let (_, admission) = join(&coordinator, &Machine::new(kind), &made).await;
+        assert_eq!(admission["kind"], kind);
+    }
+}

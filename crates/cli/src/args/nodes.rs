@@ -145,7 +145,7 @@ pub(crate) struct JoinArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct JoinTokenArgs {
-    /// What it lets in: server, node, agent or volunteer
+    /// What it lets in: server, node or volunteer
     #[arg(long, default_value = "node", value_name = "KIND")]
     pub(crate) kind: String,
     /// Ends after this many seconds; an hour unless given

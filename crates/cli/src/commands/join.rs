@@ -42,17 +42,10 @@ struct Admission {
 
 pub(crate) async fn run(session: &Session, args: JoinArgs) -> Outcome {
     let token = read_token(&args.token)?;
-    if token.kind == JoinKind::Agent {
-        let message = "this token is for an attached agent, not for a machine that runs work";
-        return Err(Failure::new(Exit::Invalid, "join_kind_mismatch", message)
-            .hint("ask for a token of kind node, server or volunteer"));
-    }
     let name = name_or_host(args.profile.name.as_ref())?;
     let directory = state_dir(session, args.state_dir.clone(), &name)?;
     let mut profile = NodeProfile::load(&directory)?.with(&args.profile)?;
-    if token.kind == JoinKind::Volunteer {
-        profile.class = profile.class.or(Some(NodeClass::Consumer));
-    }
+    profile.class = profile.class.or(class(token.kind));
     let admission = enrol(&token, &name, &directory).await?;
     profile.store(&directory)?;
     announce(session, &token, &name, &admission)?;
@@ -71,6 +64,15 @@ pub(crate) async fn run(session: &Session, args: JoinArgs) -> Outcome {
     node_start::start(session, start).await
 }
 
+/// The class of a machine that says nothing about it; `None` leaves it as usual.
+const fn class(kind: JoinKind) -> Option<NodeClass> {
+    match kind {
+        JoinKind::Server => Some(NodeClass::Server),
+        JoinKind::Node => None,
+        JoinKind::Volunteer => Some(NodeClass::Consumer),
+    }
+}
+
 fn read_token(given: &str) -> Result<JoinToken, Failure> {
     let mut text = given.to_owned();
     if given == "-" {
@@ -80,7 +82,7 @@ fn read_token(given: &str) -> Result<JoinToken, Failure> {
     }
     JoinToken::decode(&text).map_err(|error| {
         let exit = match error {
-            JoinTokenError::Version(_) => Exit::Conflict,
+            JoinTokenError::Version(_) | JoinTokenError::Kind(_) => Exit::Conflict,
             _ => Exit::Invalid,
         };
         Failure::new(exit, "join_token_malformed", error.to_string())
@@ -213,4 +215,20 @@ fn machine(hardware: &Hardware) -> String {
         });
     }
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kind_of_a_token_gives_a_class_to_a_machine_that_says_none() {
+        for (kind, expected) in [
+            (JoinKind::Server, Some(NodeClass::Server)),
+            (JoinKind::Node, None),
+            (JoinKind::Volunteer, Some(NodeClass::Consumer)),
+        ] {
+            assert_eq!(class(kind), expected, "{kind}");
+        }
+    }
 }

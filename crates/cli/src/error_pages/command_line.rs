@@ -83,12 +83,6 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "The detail says what the system answered.",
     ),
     (
-        "join_kind_mismatch",
-        Exit::Invalid,
-        "The join token lets in something else",
-        "Ask for a token of kind node, server or volunteer: `skep token join --kind node` on the coordinator's machine.",
-    ),
-    (
         "join_token_malformed",
         Exit::Invalid,
         "The text is not a join token",

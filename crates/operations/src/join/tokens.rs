@@ -96,7 +96,8 @@ fn list(context: &Context, _: &NoParameters) -> Result<Page<JoinTokenView>, Oper
 #[serde(deny_unknown_fields)]
 struct NewJoinToken {
     /// What it lets in; `node` unless given.
-    kind: Option<JoinKind>,
+    #[schemars(with = "Option<JoinKind>")]
+    kind: Option<String>,
     /// Seconds until it ends; one hour unless given, at most 90 days.
     ttl_s: Option<u64>,
     /// How many machines it lets in; 5 unless given, at most 10,000.
@@ -114,6 +115,28 @@ struct CreatedJoinToken {
     view: JoinTokenView,
     /// What `skep join` takes. It is not kept and cannot be shown again.
     token: String,
+}
+
+/// What asks for an attached agent: an external session that takes work.
+const ATTACHED_AGENT: &str = "agent";
+
+/// What a token lets in.
+fn kind_named(word: Option<&str>) -> Result<JoinKind, OperationError> {
+    let Some(word) = word else {
+        return Ok(JoinKind::Node);
+    };
+    if word == ATTACHED_AGENT {
+        let detail = "`kind` is `agent`: attached agents do not exist yet, so nothing could use it";
+        return Err(OperationError::new(
+            ErrorCode::AttachedAgentsUnknown,
+            detail,
+        ));
+    }
+    let mut kinds = JoinKind::ALL.into_iter();
+    kinds.find(|kind| kind.as_str() == word).ok_or_else(|| {
+        let detail = format!("`kind` is `{word}`; want server, node or volunteer");
+        OperationError::new(ErrorCode::FieldInvalid, detail)
+    })
 }
 
 /// What a token is to be, checked.
@@ -146,6 +169,7 @@ async fn create(
     new: NewJoinToken,
 ) -> Result<CreatedJoinToken, OperationError> {
     let (ttl_ms, uses_max) = checked(&new)?;
+    let kind = kind_named(new.kind.as_deref())?;
     let reach = context.services.join.reach.clone().ok_or_else(|| {
         OperationError::new(
             ErrorCode::JoinUnavailable,
@@ -155,7 +179,6 @@ async fn create(
     let mut secret = [0_u8; 32];
     getrandom::fill(&mut secret)
         .map_err(|error| OperationError::internal("draw a secret", &error))?;
-    let kind = new.kind.unwrap_or(JoinKind::Node);
     let id = JoinTokenId::from_u128(context.services.fresh_id());
     let token = JoinToken::new(kind, reach.fingerprint, reach.addresses, id, secret)
         .map_err(|error| OperationError::internal("make a join token", &error))?;
