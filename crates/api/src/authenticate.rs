@@ -5,7 +5,7 @@ use crate::request_identity::refuse_repeated;
 use axum::http::{HeaderMap, header};
 use skep_coordinator::{TASK_TOKEN_PREFIX, Unwelcome, may_connect};
 use skep_model::token::Scope;
-use skep_operations::join::NodeSessionKey;
+use skep_operations::join::{NodeSessionKey, SESSION_TTL_MS};
 use skep_operations::{ErrorCode, Principal, Services, tokens};
 
 /// The caller of a request.
@@ -62,7 +62,9 @@ fn node(secret: &str, services: &Services) -> Result<Principal, Failure> {
         let detail = "this coordinator did not make this session of a node";
         Failure::new(ErrorCode::TokenUnknown, detail)
     })?;
-    if end <= services.now() {
+    let now = services.now();
+    // One that ends later than a new one would was made by a clock that was ahead.
+    if end <= now || end > now.plus(SESSION_TTL_MS) {
         let detail = format!("the session of node `{node}` has ended");
         return Err(Failure::new(ErrorCode::TokenExpired, detail));
     }

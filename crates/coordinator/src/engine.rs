@@ -18,6 +18,7 @@ use crate::applier::{Applier, Reaction};
 use crate::dispatcher::Dispatcher;
 use crate::links::{ConnectionId, Links, results_applied};
 use crate::liveness::Liveness;
+use crate::log_clock::LogClock;
 use crate::ports::{Clock, Commit, Entropy, JournalError, Recovered};
 use crate::sequencer::{Sequencer, Ticket};
 use crate::stats::EngineStats;
@@ -53,8 +54,7 @@ pub struct Engine {
     decision_wanted: bool,
     /// Breakers that were due before this were looked at.
     breakers_seen: UnixMillis,
-    /// The newest time that was stamped into an entry, and when that was.
-    stamped: (UnixMillis, u64),
+    log_clock: LogClock,
 }
 
 impl Engine {
@@ -75,7 +75,8 @@ impl Engine {
         let (applier, mut view) = Applier::recover(recovered, options.checkpoint_events)?;
         let liveness = Liveness::start(options.timers, &view.state, now.elapsed_ms);
         view.leases = liveness.leases();
-        let stamped = (view.state.now(), now.elapsed_ms);
+        let log_clock = LogClock::starting(view.state.now(), now.elapsed_ms);
+        view.log_clock = log_clock;
         let derived_since = applier.has_derived().then_some(now.elapsed_ms);
         Ok(Self {
             view: Arc::new(RwLock::new(view)),
@@ -97,7 +98,7 @@ impl Engine {
             closing: false,
             decision_wanted: true,
             breakers_seen: UnixMillis(0),
-            stamped,
+            log_clock,
         })
     }
 
@@ -179,19 +180,13 @@ impl Engine {
         }
     }
 
-    /// The time of the log: the wall clock, but never back and never standing still. After a jump
-    /// that was corrected it runs ahead of the wall clock instead of waiting for it.
     pub(super) fn log_time(&self, now: Now) -> UnixMillis {
-        let (stamped, elapsed_ms) = self.stamped;
-        let since = stamped.plus(now.elapsed_ms.saturating_sub(elapsed_ms));
-        now.wall.max(since)
+        self.log_clock.at(now)
     }
 
     fn stamp(&mut self, now: Now, actor: Actor, command: Command) -> LogEntry {
-        let at = self.log_time(now);
-        self.stamped = (at, now.elapsed_ms);
         LogEntry {
-            at,
+            at: self.log_clock.stamp(now),
             seed: self.entropy.seed(),
             actor,
             command,
@@ -288,6 +283,7 @@ impl Engine {
     ) {
         let entries = std::mem::take(&mut commit.entries);
         let mut view = self.view.write();
+        view.log_clock = self.log_clock;
         if let Some((archived, _)) = commit.derived.events.last() {
             view.recent.archived(archived.index);
         }

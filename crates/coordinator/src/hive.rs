@@ -5,7 +5,7 @@
 //! messages over bounded channels.
 
 use crate::admission::Caller;
-use crate::engine::{Engine, ProposeError};
+use crate::engine::{Engine, ProposeError, Now};
 use crate::journal_desk::{JournalDesk, run_journal};
 use crate::links::{ConnectionId, ToNode};
 use crate::loops::SequencerLoop;
@@ -71,9 +71,11 @@ struct Shared {
 }
 
 impl Shared {
-    /// The present time, never before the newest entry of the log.
     fn now(&self, view: &View) -> UnixMillis {
-        self.clock.wall().max(view.state.now())
+        view.log_clock.at(Now {
+            wall: self.clock.wall(),
+            elapsed_ms: self.clock.elapsed_ms(),
+        })
     }
 }
 
@@ -205,6 +207,11 @@ impl Hive {
     /// ever. Debug builds panic instead, so that a test finds it.
     pub fn view(&self) -> ViewGuard<'_> {
         ViewGuard::of(&self.0.view)
+    }
+
+    /// The present time of the log, see [`LogClock`](crate::LogClock).
+    pub fn now(&self) -> UnixMillis {
+        self.0.now(&self.view())
     }
 
     /// All entries from now on. A subscriber that lags reads on from the archive by cursor.

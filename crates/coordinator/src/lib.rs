@@ -17,6 +17,7 @@ mod journal_desk;
 mod leases;
 mod links;
 mod liveness;
+mod log_clock;
 mod loops;
 #[cfg(test)]
 mod observed;
@@ -40,6 +41,7 @@ pub use holdings::{HOLDINGS_MAX, Holdings, INPUTS_PREPARED_MAX};
 pub use leases::Leases;
 pub use links::{ConnectionId, ToNode};
 pub use liveness::{ClassTimers, LeaseTimers};
+pub use log_clock::LogClock;
 pub use sequencer::Ticket;
 pub use snapshot::{explain_requirements, explain_task};
 pub use stats::{COMMIT_BUCKETS_MS, DECISION_BUCKETS_US, EngineStats};

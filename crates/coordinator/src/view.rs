@@ -3,6 +3,7 @@
 use crate::breakers::Breakers;
 use crate::holdings::Holdings;
 use crate::leases::Leases;
+use crate::log_clock::LogClock;
 use skep_core::State;
 use skep_model::attempt::LogIndex;
 use skep_model::event::{EntryEvents, EventCursor};
@@ -33,6 +34,8 @@ pub struct View {
     pub breakers: Breakers,
     /// Who has which artifacts. Not part of the log.
     pub holdings: Holdings,
+    /// By what the log counts time.
+    pub log_clock: LogClock,
     /// Until when nodes hold their work. Not part of the log.
     pub leases: Leases,
 }

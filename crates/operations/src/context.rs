@@ -90,9 +90,9 @@ impl Services {
         (0..count).map(|_| entropy.id()).collect()
     }
 
-    /// The present time: the wall clock, but never before the newest entry of the log.
+    /// The present time of the log, see [`LogClock`](skep_coordinator::LogClock).
     pub fn now(&self) -> UnixMillis {
-        self.clock.wall().max(self.hive.view().state.now())
+        self.hive.now()
     }
 
     /// How many callers follow the events now.

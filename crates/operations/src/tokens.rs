@@ -118,10 +118,14 @@ async fn create(
             .ttl_s
             .map(|seconds| now.plus(seconds.saturating_mul(1_000))),
     };
-    let token = TokenView::from(&record);
+    let proposed = TokenView::from(&record);
     context
         .propose(Command::CreateToken(Box::new(record)))
         .await?;
+    // The log says when its time began; a token that was revoked meanwhile is shown as proposed.
+    let view = context.services.hive.view();
+    let token = view.state.token_by_hash(&hash).map(TokenView::from);
+    let token = token.unwrap_or(proposed);
     Ok(CreatedToken { token, secret })
 }
 

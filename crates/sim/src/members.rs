@@ -17,7 +17,8 @@ pub(crate) struct Process {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Promise {
     pub(crate) uses_max: u32,
-    pub(crate) expires_at: UnixMillis,
+    /// From the log entry that made it, milliseconds.
+    pub(crate) lasts_ms: u64,
 }
 
 /// Everything known about machines.
@@ -26,6 +27,8 @@ pub(crate) struct Members {
     /// Nobody comes in without a join token.
     pub(crate) join_by_tokens: bool,
     promises: BTreeMap<JoinTokenId, Promise>,
+    /// When the log made them.
+    made: BTreeMap<JoinTokenId, UnixMillis>,
     revoked: BTreeSet<JoinTokenId>,
     came_by: BTreeMap<JoinTokenId, BTreeSet<NodeId>>,
     /// By the machine's name, which stands for its key.
@@ -46,6 +49,9 @@ impl Members {
 
     pub(crate) fn event(&mut self, at: UnixMillis, event: &Event) -> Verdict {
         match event {
+            Event::JoinTokenCreated { token, .. } => {
+                self.made.insert(*token, at);
+            }
             Event::JoinTokenRevoked { token } => {
                 self.revoked.insert(*token);
             }
@@ -96,13 +102,14 @@ impl Members {
             }
             None => {}
         }
-        let Some(promise) = self.promises.get(&token) else {
+        let known = self.promises.get(&token).zip(self.made.get(&token));
+        let Some((promise, made)) = known else {
             return Err(format!("I18: {node} came in by {token}, which nobody made"));
         };
         if self.revoked.contains(&token) {
             return Err(format!("I18: {node} came in by revoked {token}"));
         }
-        if promise.expires_at <= at {
+        if made.plus(promise.lasts_ms) <= at {
             return Err(format!("I18: {node} came in by {token} after its end"));
         }
         let came = self.came_by.entry(token).or_default();

@@ -41,17 +41,45 @@ use tower::ServiceExt;
 /// Longest wait for a condition.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The system's clocks, and what a test added to them.
 #[derive(Debug)]
-struct SystemClock(Instant);
+pub(super) struct TestClock {
+    start: Instant,
+    /// How far the wall clock is wrong.
+    jumped_ms: AtomicU64,
+    /// Time that passed without waiting for it.
+    passed_ms: AtomicU64,
+}
 
-impl Clock for SystemClock {
+impl TestClock {
+    fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            jumped_ms: AtomicU64::new(0),
+            passed_ms: AtomicU64::new(0),
+        }
+    }
+
+    /// Sets the wall clock ahead by so much; 0 sets it right.
+    pub(super) fn set_ahead(&self, ms: u64) {
+        self.jumped_ms.store(ms, Ordering::Relaxed);
+    }
+
+    /// Lets time pass on both clocks.
+    pub(super) fn pass(&self, ms: u64) {
+        self.passed_ms.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
     fn wall(&self) -> UnixMillis {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        UnixMillis(since.as_millis() as u64)
+        let added = self.jumped_ms.load(Ordering::Relaxed) + self.passed_ms.load(Ordering::Relaxed);
+        UnixMillis(since.as_millis() as u64 + added)
     }
 
     fn elapsed_ms(&self) -> u64 {
-        self.0.elapsed().as_millis() as u64
+        self.start.elapsed().as_millis() as u64 + self.passed_ms.load(Ordering::Relaxed)
     }
 }
 
@@ -73,6 +101,7 @@ pub(super) struct Coordinator {
     pub(super) router: Router,
     pub(super) api: ApiState,
     pub(super) admin: String,
+    pub(super) clock: Arc<TestClock>,
     threads: Option<HiveThreads>,
     directory: Option<tempfile::TempDir>,
     /// Connections of nodes that nobody reads: they stay open.
@@ -93,7 +122,7 @@ impl Coordinator {
         let store = Store::open(&data_dir).unwrap();
         let (archive, cluster) = (store.archive(), store.cluster());
         let (recovered, journal) = store.recover().unwrap();
-        let clock = Arc::new(SystemClock(Instant::now()));
+        let clock = Arc::new(TestClock::new());
         let key = TaskTokenKey::new(*data_dir.secret());
         let engine_options = EngineOptions {
             timers: LeaseTimers::default(),
@@ -145,6 +174,7 @@ impl Coordinator {
             router: router(api.clone()),
             api,
             admin: String::new(),
+            clock,
             threads: Some(threads),
             directory: Some(directory),
             nodes: Mutex::default(),

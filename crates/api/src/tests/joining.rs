@@ -10,7 +10,7 @@ use skep_model::ids::{InstanceId, NodeId};
 use skep_operations::Principal;
 
 /// Status and body of an answer to a caller without a token.
-async fn ask(coordinator: &Coordinator, path: &str, body: Value) -> (u16, Value) {
+pub(super) async fn ask(coordinator: &Coordinator, path: &str, body: Value) -> (u16, Value) {
     let answer = coordinator
         .send(request("POST", path, None, Some(body)))
         .await;
@@ -18,7 +18,7 @@ async fn ask(coordinator: &Coordinator, path: &str, body: Value) -> (u16, Value)
 }
 
 /// Status and body of an answer to the admin.
-async fn admin(
+pub(super) async fn admin(
     coordinator: &Coordinator,
     method: &str,
     path: &str,
@@ -29,7 +29,7 @@ async fn admin(
 }
 
 /// Who shows this token, or the code of the refusal.
-fn principal(coordinator: &Coordinator, token: &str) -> Result<Principal, String> {
+pub(super) fn principal(coordinator: &Coordinator, token: &str) -> Result<Principal, String> {
     let mut headers = HeaderMap::new();
     let value = format!("Bearer {token}").parse().unwrap();
     headers.insert(header::AUTHORIZATION, value);
@@ -38,13 +38,13 @@ fn principal(coordinator: &Coordinator, token: &str) -> Result<Principal, String
 }
 
 /// A machine that is about to join.
-struct Machine {
+pub(super) struct Machine {
     key: NodeKey,
     name: &'static str,
 }
 
 impl Machine {
-    fn new(name: &'static str) -> Self {
+    pub(super) fn new(name: &'static str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let key = NodeKey::load_or_create(&directory.path().join("node.key")).unwrap();
         Self { key, name }
@@ -61,7 +61,7 @@ impl Machine {
         })
     }
 
-    async fn login(&self, coordinator: &Coordinator, node: NodeId) -> (u16, Value) {
+    pub(super) async fn login(&self, coordinator: &Coordinator, node: NodeId) -> (u16, Value) {
         let (_, challenge) = ask(coordinator, "/api/v2/nodes/challenge", Value::Null).await;
         let login = Login {
             cluster: challenge["cluster"].as_str().unwrap().parse().unwrap(),
@@ -82,18 +82,18 @@ impl Machine {
     }
 }
 
-async fn token(coordinator: &Coordinator, body: Value) -> JoinToken {
+pub(super) async fn token(coordinator: &Coordinator, body: Value) -> JoinToken {
     let (status, made) = admin(coordinator, "POST", "/api/v2/join-tokens", Some(body)).await;
     assert_eq!(status, 201, "{made}");
     JoinToken::decode(made["token"].as_str().unwrap()).unwrap()
 }
 
-async fn join(coordinator: &Coordinator, machine: &Machine, token: &JoinToken) -> (u16, Value) {
+pub(super) async fn join(coordinator: &Coordinator, machine: &Machine, token: &JoinToken) -> (u16, Value) {
     let application = machine.application(token);
     ask(coordinator, "/api/v2/join", application).await
 }
 
-fn node_of(admission: &Value) -> NodeId {
+pub(super) fn node_of(admission: &Value) -> NodeId {
     admission["node"].as_str().unwrap().parse().unwrap()
 }
 

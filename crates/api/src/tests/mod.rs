@@ -1,6 +1,7 @@
 //! Routes against a real hive over a real store.
 
 mod answer;
+mod clock;
 mod fixture;
 
 mod access;

@@ -11,7 +11,8 @@ use skep_model::planted::{PlantedBug, planted};
 use skep_model::refusal::{LimitName, Refusal};
 
 impl State {
-    /// Tokens that are over give way to a new one when there are too many.
+    /// Its lifetime counts from this entry, whatever clock the proposer looked at. Tokens that are
+    /// over give way to a new one when there are too many.
     pub(crate) fn create_join_token(
         &mut self,
         step: &mut Step,
@@ -28,12 +29,16 @@ impl State {
             JOIN_TOKENS_MAX,
             self.join_tokens.len() + 1,
         )?;
-        self.join_tokens.insert(token.id, token.clone());
-        self.changes.join_token(token.id);
-        step.emit(Event::JoinTokenCreated {
-            token: token.id,
-            kind: token.kind,
-        });
+        let ttl_ms = token.expires_at.since(token.created_at);
+        let token = JoinTokenRecord {
+            created_at: self.now,
+            expires_at: self.now.plus(ttl_ms),
+            ..token.clone()
+        };
+        let (id, kind) = (token.id, token.kind);
+        self.join_tokens.insert(id, token);
+        self.changes.join_token(id);
+        step.emit(Event::JoinTokenCreated { token: id, kind });
         Ok(())
     }
 

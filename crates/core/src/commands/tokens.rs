@@ -10,7 +10,8 @@ use skep_model::refusal::{LimitName, Refusal};
 use skep_model::token::TokenRecord;
 
 impl State {
-    /// A token whose id or secret is known already is refused by its name.
+    /// A token whose id or secret is known already is refused by its name. A lifetime counts from
+    /// this entry, whatever clock the proposer looked at.
     pub(crate) fn create_token(
         &mut self,
         step: &mut Step,
@@ -21,7 +22,13 @@ impl State {
         }
         within(LimitName::TokensMax, TOKENS_MAX, self.tokens.len() + 1)?;
         self.token_hashes.insert(token.hash, token.id);
-        self.tokens.insert(token.id, token.clone());
+        let ttl_ms = token.expires_at.map(|end| end.since(token.created_at));
+        let made = TokenRecord {
+            created_at: self.now,
+            expires_at: ttl_ms.map(|ttl_ms| self.now.plus(ttl_ms)),
+            ..token.clone()
+        };
+        self.tokens.insert(token.id, made);
         self.changes.token(token.id);
         step.emit(Event::TokenCreated {
             token: token.id,

@@ -193,12 +193,14 @@ async fn create(
         uses: 0,
         preset: new.preset,
     };
-    let view = JoinTokenView::of(&record, now);
     context
-        .propose(Command::CreateJoinToken(Box::new(record)))
+        .propose(Command::CreateJoinToken(Box::new(record.clone())))
         .await?;
+    // The log says when its time began; a token that was revoked meanwhile is shown as proposed.
+    let made = context.services.hive.view().state.join_token(id).cloned();
+    let made = made.unwrap_or(record);
     Ok(CreatedJoinToken {
-        view,
+        view: JoinTokenView::of(&made, made.created_at),
         token: token.encode(),
     })
 }

@@ -57,6 +57,21 @@ fn an_expired_or_revoked_token_lets_nobody_in() {
 }
 
 #[test]
+fn the_lifetime_of_a_token_counts_from_the_entry_that_made_it() {
+    check(
+        "at 500; join-token 1 ttl=10 uses=2; at 509; enrol 1 by=1; at 510; enrol 2 by=1",
+        &expect![[r#"
+            > join-token 1 ttl=10 uses=2
+            JoinTokenCreated { token: join_1, kind: Node }
+            > enrol 1 by=1
+            NodeEnrolled { node: node_1, name: "n1", token: join_1, approved: true }
+            > enrol 2 by=1
+            Refused { reason: JoinTokenExpired(join_1) }
+        "#]],
+    );
+}
+
+#[test]
 fn a_machine_waits_for_approval_when_the_token_says_so() {
     check(
         "join-token 1 approval; enrol 1 by=1; approve 1 | approve 1; approve 2",
