@@ -106,6 +106,9 @@ impl From<ClientError> for Failure {
                 retryable: problem.retryable,
                 errors: Vec::new(),
             },
+            untrusted @ ClientError::Untrusted { .. } => {
+                Self::new(Exit::Denied, "coordinator_untrusted", chain(&untrusted))
+            }
             file @ ClientError::File { .. } => Self::new(Exit::Failed, "io_failed", chain(&file)),
             other => Self::new(Exit::Unreachable, "coordinator_unreachable", chain(&other))
                 .hint("start one with `skep up`, or set SKEP_URL to the one you mean"),

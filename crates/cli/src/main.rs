@@ -6,6 +6,7 @@
 mod announcing;
 mod api;
 mod args;
+mod certificate_renewal;
 mod commands;
 mod connection;
 mod error_pages;

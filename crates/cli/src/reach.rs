@@ -1,14 +1,15 @@
 //! Where other machines find the coordinator of this process, and by what they know it.
 
 use crate::exit::{Exit, Failure, chain};
+use skep_coordinator::ports::Clock;
 use skep_discovery::{InterfaceFilter, advertisable_addresses};
-use skep_identity::{Authority, AuthorityError, JOIN_ADDRESSES_MAX};
+use skep_identity::{Authority, AuthorityError, CertificateKeeper, JOIN_ADDRESSES_MAX};
 use skep_operations::join::Reach;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_rustls::rustls::ServerConfig;
 
@@ -91,6 +92,7 @@ fn port_taken(listen: SocketAddr, error: &std::io::Error) -> Failure {
 pub(crate) struct Network {
     pub(crate) reach: Reach,
     pub(crate) tls: Arc<ServerConfig>,
+    pub(crate) keeper: CertificateKeeper,
 }
 
 impl Network {
@@ -100,25 +102,32 @@ impl Network {
         data: &Path,
         public: SocketAddr,
         advertise: &[String],
+        clock: &dyn Clock,
     ) -> Result<Self, Failure> {
         let directory = data.join(AUTHORITY_DIRECTORY);
         std::fs::DirBuilder::new()
             .recursive(true)
             .mode(PRIVATE)
             .create(&directory)?;
-        let now = SystemTime::now();
+        let now = system_time(clock);
         let authority = Authority::load_or_create(&directory, now)
-            .map_err(|error| authority_unusable(&error))?;
-        let tls = authority
-            .issue(now)
-            .and_then(|certificate| certificate.server_config())
             .map_err(|error| authority_unusable(&error))?;
         let reach = Reach {
             addresses: addresses(public, advertise)?,
             fingerprint: authority.fingerprint(),
         };
-        Ok(Self { reach, tls })
+        let keeper =
+            CertificateKeeper::start(authority, now).map_err(|error| authority_unusable(&error))?;
+        let tls = keeper
+            .server_config()
+            .map_err(|error| authority_unusable(&error))?;
+        Ok(Self { reach, tls, keeper })
     }
+}
+
+/// The wall clock, in the form that certificates use.
+pub(crate) fn system_time(clock: &dyn Clock) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(clock.wall().0)
 }
 
 fn authority_unusable(error: &AuthorityError) -> Failure {

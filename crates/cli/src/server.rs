@@ -1,6 +1,7 @@
 //! Wires a coordinator together: store, hive, API. The one place that knows all of them.
 
 use crate::announcing::{self, Announced};
+use crate::certificate_renewal::CertificateRenewal;
 use crate::exit::{Exit, Failure};
 use crate::farewell::say_farewell;
 use crate::file_upkeep::FileUpkeep;
@@ -58,6 +59,8 @@ pub(crate) struct Server {
     pub(crate) hive: Hive,
     threads: HiveThreads,
     file_upkeep: FileUpkeep,
+    /// Of a coordinator that other machines reach.
+    renewal: Option<CertificateRenewal>,
     announcer: Option<Announcer>,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
@@ -74,9 +77,12 @@ impl Server {
         let task_tokens = TaskTokenKey::new(*opened.data.secret());
         let network = listeners
             .public
-            .map(|public| Network::prepare(&directory, public, options.advertise))
+            .map(|public| Network::prepare(&directory, public, options.advertise, clock.as_ref()))
             .transpose()?;
-        let (reach, tls) = network.map(|network| (network.reach, network.tls)).unzip();
+        let (tls, keeper, reach) = match network {
+            Some(network) => (Some(network.tls), Some(network.keeper), Some(network.reach)),
+            None => (None, None, None),
+        };
         let announced = announced(&options, listeners.public, reach.as_ref(), opened.cluster);
         let addresses = reach
             .as_ref()
@@ -91,6 +97,8 @@ impl Server {
         let (hive, threads) = Hive::start(engine, Box::new(journal), Arc::clone(&clock), policy)?;
         say_farewell(&hive, &opened.data).await?;
         let file_upkeep = opened.file_upkeep(options.retention, &clock)?;
+        let renewal = keeper.map(|keeper| CertificateRenewal::start(keeper, Arc::clone(&clock)));
+        let renewal = renewal.transpose()?;
         let services = services(opened, hive.clone(), clock, task_tokens, join)?;
         let places = options.places;
         ensure_tokens(&hive, places).await?;
@@ -114,6 +122,7 @@ impl Server {
             hive,
             threads,
             file_upkeep,
+            renewal,
             announcer,
             stop,
             serving,
@@ -147,10 +156,11 @@ impl Server {
             Ok(Err(error)) => tracing::warn!(%error, "the listener ended with an error"),
             Err(error) => tracing::warn!(%error, "the server task failed"),
         }
-        let (threads, file_upkeep) = (self.threads, self.file_upkeep);
+        let (threads, file_upkeep, renewal) = (self.threads, self.file_upkeep, self.renewal);
         let join = move || {
             threads.join();
             file_upkeep.stop();
+            renewal.into_iter().for_each(CertificateRenewal::stop);
         };
         tokio::task::spawn_blocking(join)
             .await

@@ -5,7 +5,7 @@
 //! messages over bounded channels.
 
 use crate::admission::Caller;
-use crate::engine::{Engine, ProposeError, Now};
+use crate::engine::{Engine, Now, ProposeError};
 use crate::journal_desk::{JournalDesk, run_journal};
 use crate::links::{ConnectionId, ToNode};
 use crate::loops::SequencerLoop;

@@ -22,7 +22,8 @@ const KEY_FILE: &str = "authority.key";
 const CERTIFICATE_FILE: &str = "authority.der";
 /// How long an authority lasts: ten years.
 const AUTHORITY_VALIDITY: Duration = Duration::from_hours(10 * 365 * 24);
-/// How long a coordinator's certificate lasts. It is made anew at each start, and kept in memory.
+/// How long a coordinator's certificate lasts. It is made anew at each start and after two thirds
+/// of its time, and kept in memory.
 const SERVER_VALIDITY: Duration = Duration::from_hours(397 * 24);
 /// Certificates begin this long before they are made: clocks of other machines may be behind.
 const CLOCK_SLACK: Duration = Duration::from_hours(24);
@@ -141,7 +142,7 @@ impl Authority {
     ///
     /// # Errors
     /// The system gave no randomness.
-    pub fn issue(&self, now: SystemTime) -> Result<ServerCertificate, AuthorityError> {
+    pub(crate) fn issue(&self, now: SystemTime) -> Result<ServerCertificate, AuthorityError> {
         self.issue_until(now, now + SERVER_VALIDITY)
     }
 
@@ -161,6 +162,7 @@ impl Authority {
         Ok(ServerCertificate {
             chain: vec![certificate.der().clone(), self.certificate.clone()],
             key: key.serialize_der(),
+            made_at: now,
             renew_at: now + end.duration_since(now).unwrap_or_default() * 2 / 3,
         })
     }
@@ -171,6 +173,7 @@ impl Authority {
         ServerCertificate {
             chain: vec![self.certificate.clone(), self.certificate.clone()],
             key: self.issuer.key().serialize_der(),
+            made_at: SystemTime::UNIX_EPOCH,
             renew_at: SystemTime::UNIX_EPOCH,
         }
     }
@@ -211,7 +214,7 @@ mod tests {
         let first = Authority::load_or_create(directory.path(), now).unwrap();
         let again = Authority::load_or_create(directory.path(), now).unwrap();
         assert_eq!(first.fingerprint(), again.fingerprint());
-        again.issue(now).unwrap().server_config().unwrap();
+        again.issue(now).unwrap();
     }
 
     #[test]

@@ -59,7 +59,9 @@ pub enum JoinTokenError {
     #[error("the join token has version {0}, and this Skep knows version 1: update Skep here")]
     Version(u8),
     /// It lets in what this Skep does not know.
-    #[error("the join token lets in something that this Skep does not know (kind {0}): update Skep here")]
+    #[error(
+        "the join token lets in something that this Skep does not know (kind {0}): update Skep here"
+    )]
     Kind(u8),
     /// No addresses, too many, too long ones, or texts that are none.
     #[error("a join token names 1 to 16 addresses `HOST:PORT` of at most 255 visible characters")]

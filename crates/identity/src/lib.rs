@@ -12,6 +12,7 @@
 
 mod authority;
 mod base62;
+mod certificate_keeper;
 mod hex;
 mod join_token;
 mod key_file;
@@ -22,13 +23,13 @@ mod secret;
 mod server_certificate;
 
 pub use authority::{Authority, AuthorityError, SERVER_NAME};
+pub use certificate_keeper::CertificateKeeper;
 pub use join_token::{JOIN_ADDRESSES_MAX, JOIN_TOKEN_PREFIX, JoinToken, JoinTokenError};
 pub use key_file::KeyFileError;
 pub use login::{ChallengeKey, Login, NONCE_TTL_MS, Nonce, join_message, pairing_code};
 pub use node_key::{NodeKey, NodeKeyError, PublicKey, Signature};
 pub use pinned::{TlsFailure, explain_tls_error, pinned_client_config};
 pub use secret::Secret;
-pub use server_certificate::{ServerCertificate, ShownCertificate};
 
 /// SHA-256 of a certificate authority's certificate: what join tokens pin.
 pub type Fingerprint = [u8; 32];

@@ -126,7 +126,10 @@ pub enum TlsFailure {
     )]
     AuthorityChanged,
     /// The certificate's time is over, or has not come.
-    #[error("its certificate is not valid at this time: compare the clocks of both machines")]
+    #[error(
+        "its certificate is not valid at this time: compare the clocks of both machines; if they \
+         agree, restart the coordinator, which makes a new certificate"
+    )]
     WrongTime,
     /// It does not speak TLS.
     #[error("it does not speak TLS: it is not a Skep coordinator that listens for other machines")]

@@ -12,9 +12,10 @@ use std::time::SystemTime;
 
 /// A coordinator's certificate with its key, in memory.
 #[derive(Clone)]
-pub struct ServerCertificate {
+pub(crate) struct ServerCertificate {
     pub(crate) chain: Vec<CertificateDer<'static>>,
     pub(crate) key: Vec<u8>,
+    pub(crate) made_at: SystemTime,
     pub(crate) renew_at: SystemTime,
 }
 
@@ -25,17 +26,10 @@ impl fmt::Debug for ServerCertificate {
 }
 
 impl ServerCertificate {
-    /// When a coordinator that still runs has to show a new one: after two thirds of its time.
-    pub fn renew_at(&self) -> SystemTime {
-        self.renew_at
-    }
-
-    /// How a coordinator with this certificate speaks TLS, until the certificate ends.
-    ///
-    /// # Errors
-    /// The certificate and its key do not fit.
-    pub fn server_config(&self) -> Result<Arc<ServerConfig>, AuthorityError> {
-        ShownCertificate::new(self)?.server_config()
+    /// Whether it need not be replaced: it is within the first two thirds of its time. One that
+    /// was made later than now was made by a clock that was ahead, and others may not take it yet.
+    pub(crate) fn is_fresh(&self, now: SystemTime) -> bool {
+        (self.made_at..self.renew_at).contains(&now)
     }
 
     fn certified(&self) -> Result<Arc<CertifiedKey>, AuthorityError> {
@@ -49,7 +43,7 @@ impl ServerCertificate {
 
 /// The certificate that a running coordinator shows. It can be replaced by a fresh one without a
 /// new listener: handshakes that begin afterwards show the fresh one.
-pub struct ShownCertificate {
+pub(crate) struct ShownCertificate {
     current: RwLock<Arc<CertifiedKey>>,
 }
 
@@ -64,7 +58,7 @@ impl ShownCertificate {
     ///
     /// # Errors
     /// The certificate and its key do not fit.
-    pub fn new(first: &ServerCertificate) -> Result<Arc<Self>, AuthorityError> {
+    pub(crate) fn new(first: &ServerCertificate) -> Result<Arc<Self>, AuthorityError> {
         let current = RwLock::new(first.certified()?);
         Ok(Arc::new(Self { current }))
     }
@@ -73,7 +67,7 @@ impl ShownCertificate {
     ///
     /// # Errors
     /// The certificate and its key do not fit; the former one stays.
-    pub fn replace(&self, fresh: &ServerCertificate) -> Result<(), AuthorityError> {
+    pub(crate) fn replace(&self, fresh: &ServerCertificate) -> Result<(), AuthorityError> {
         *self.current.write() = fresh.certified()?;
         Ok(())
     }
@@ -82,7 +76,7 @@ impl ShownCertificate {
     ///
     /// # Errors
     /// The provider cannot speak the versions of TLS.
-    pub fn server_config(self: Arc<Self>) -> Result<Arc<ServerConfig>, AuthorityError> {
+    pub(crate) fn server_config(self: Arc<Self>) -> Result<Arc<ServerConfig>, AuthorityError> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

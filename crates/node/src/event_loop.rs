@@ -168,7 +168,10 @@ impl EventLoop {
                 NodeInput::ConnectRefused { status }
             }
             ConnectionEvent::Untrusted(reason) => {
-                tracing::error!(reason, "somebody else answers at the coordinator's address");
+                tracing::error!(
+                    reason,
+                    "whoever answers at the coordinator's address is not trusted"
+                );
                 if !self.was_welcomed {
                     self.exit = Some(NodeExit::Untrusted { reason });
                     return;

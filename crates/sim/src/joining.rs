@@ -138,10 +138,7 @@ impl World {
             uses: 0,
             preset,
         };
-        let promise = Promise {
-            uses_max,
-            lasts_ms,
-        };
+        let promise = Promise { uses_max, lasts_ms };
         self.oracle.members.promised(token, promise);
         if let Some(joining) = &mut self.joining {
             joining.tokens.push(token);

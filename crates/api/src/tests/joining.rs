@@ -88,7 +88,11 @@ pub(super) async fn token(coordinator: &Coordinator, body: Value) -> JoinToken {
     JoinToken::decode(made["token"].as_str().unwrap()).unwrap()
 }
 
-pub(super) async fn join(coordinator: &Coordinator, machine: &Machine, token: &JoinToken) -> (u16, Value) {
+pub(super) async fn join(
+    coordinator: &Coordinator,
+    machine: &Machine,
+    token: &JoinToken,
+) -> (u16, Value) {
     let application = machine.application(token);
     ask(coordinator, "/api/v2/join", application).await
 }

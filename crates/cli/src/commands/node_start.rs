@@ -111,8 +111,8 @@ fn judge(ended: &NodeExit) -> Outcome {
         NodeExit::Session { code, .. } => sent_away(*code, message),
         NodeExit::SpoolBroken { .. } => Failure::new(Exit::Storage, "spool_broken", message)
             .hint("check the disk, then start the node again"),
-        NodeExit::Untrusted { .. } => Failure::new(Exit::Denied, "coordinator_untrusted", message)
-            .hint("join anew with a fresh token: `skep token join` on the coordinator makes it"),
+        // Why it is not trusted says what to do.
+        NodeExit::Untrusted { .. } => Failure::new(Exit::Denied, "coordinator_untrusted", message),
         NodeExit::StoppedAtOnce => Failure::new(Exit::Interrupted, "node_stopped", message),
     })
 }

@@ -18,3 +18,4 @@ mod merge;
 mod operating;
 mod round_trip;
 mod terminal;
+mod trust;

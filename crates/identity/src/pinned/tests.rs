@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::authority::Authority;
+use crate::certificate_keeper::CertificateKeeper;
 use crate::server_certificate::{ServerCertificate, ShownCertificate};
 use rustls::{ClientConnection, ServerConfig, ServerConnection};
 use std::time::{Duration, SystemTime};
@@ -13,6 +14,7 @@ fn authority() -> Authority {
 
 /// Runs a handshake to its end and says what the client made of it.
 fn shake(pin: Fingerprint, shown: &ServerCertificate) -> Result<(), TlsFailure> {
+    let shown = ShownCertificate::new(shown).unwrap();
     shake_with(pin, shown.server_config().unwrap()).map(|_| ())
 }
 
@@ -103,15 +105,26 @@ fn the_authority_itself_is_no_coordinator() {
 #[test]
 fn a_fresh_certificate_is_shown_without_a_new_listener() {
     let authority = authority();
+    let pin = authority.fingerprint();
     let now = SystemTime::now();
-    let (first, fresh) = (authority.issue(now).unwrap(), authority.issue(now).unwrap());
-    assert!(now < first.renew_at() && first.renew_at() < now + Duration::from_hours(397 * 24));
-    let shown = ShownCertificate::new(&first).unwrap();
-    let config = Arc::clone(&shown).server_config().unwrap();
-    let seen = || shake_with(authority.fingerprint(), Arc::clone(&config)).unwrap();
-    assert_eq!(seen(), first.chain[0]);
-    shown.replace(&fresh).unwrap();
-    assert_eq!(seen(), fresh.chain[0]);
+    let days = |days: u64| Duration::from_hours(days * 24);
+    // A coordinator that was started 300 of 397 days ago.
+    let mut keeper = CertificateKeeper::start(authority, now - days(300)).unwrap();
+    let config = keeper.server_config().unwrap();
+    let seen = || shake_with(pin, Arc::clone(&config)).unwrap();
+    let first = seen();
+    for (at, renews, why) in [
+        (now - days(300), false, "it is new"),
+        (now - days(40), false, "a third of its time is left"),
+        (now, true, "less than a third is left"),
+        (now, false, "it is new again"),
+        (now - days(1), true, "it was made by a clock that was ahead"),
+    ] {
+        let before = seen();
+        assert_eq!(keeper.renew_if_due(at).unwrap(), renews, "{why}");
+        assert_eq!(seen() != before, renews, "{why}");
+    }
+    assert_ne!(seen(), first, "the pin still holds");
 }
 
 #[test]
