@@ -3,10 +3,10 @@
 use crate::failure::Failure;
 use crate::request_identity::refuse_repeated;
 use axum::http::{HeaderMap, header};
-use skep_coordinator::{TASK_TOKEN_PREFIX, Unwelcome, may_connect};
+use skep_coordinator::{TASK_TOKEN_PREFIX, may_connect};
 use skep_model::token::Scope;
 use skep_operations::join::{NodeSessionKey, SESSION_TTL_MS};
-use skep_operations::{ErrorCode, Principal, Services, tokens};
+use skep_operations::{ErrorCode, OperationError, Principal, Services, tokens};
 
 /// The caller of a request.
 ///
@@ -71,13 +71,7 @@ fn node(secret: &str, services: &Services) -> Result<Principal, Failure> {
     let view = services.hive.view();
     match may_connect(&view.state, node) {
         Ok(()) => Ok(Principal::Node(node)),
-        Err(reason) => {
-            let code = match reason {
-                Unwelcome::NotApproved(_) => ErrorCode::NodeNotApproved,
-                _ => ErrorCode::LoginRefused,
-            };
-            Err(Failure::new(code, reason.to_string()))
-        }
+        Err(reason) => Err(Failure::from(OperationError::from(reason))),
     }
 }
 

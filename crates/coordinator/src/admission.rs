@@ -24,7 +24,7 @@ pub enum Unwelcome {
     #[error("node `{0}` waits for approval")]
     NotApproved(NodeId),
     /// It speaks for somebody else.
-    #[error("`not_your_node`: the session belongs to node `{caller}`, not to `{node}`")]
+    #[error("the session belongs to node `{caller}`, not to `{node}`")]
     NotYourNode {
         /// Who it is.
         caller: NodeId,
@@ -32,10 +32,24 @@ pub enum Unwelcome {
         node: NodeId,
     },
     /// A token speaks for a machine that has a key.
-    #[error(
-        "`not_your_node`: node `{0}` joined with a key of its own: a token does not speak for it"
-    )]
+    #[error("node `{0}` joined with a key of its own: a token does not speak for it")]
     KeyNeeded(NodeId),
+}
+
+impl Unwelcome {
+    /// The stable word for it, one of the error codes of the API.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NotJoined(_) => "login_refused",
+            Self::NotApproved(_) => "node_not_approved",
+            Self::NotYourNode { .. } | Self::KeyNeeded(_) => "not_your_node",
+        }
+    }
+
+    /// Code and reason, for a session that ends by it.
+    pub(crate) fn farewell(&self) -> String {
+        format!("`{}`: {self}", self.code())
+    }
 }
 
 /// Whether a machine that joined may connect.

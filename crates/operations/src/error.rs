@@ -1,7 +1,7 @@
 //! Why an operation was not done, in words that are the same on every surface.
 
 use crate::error_codes::{ErrorCode, Repeat};
-use skep_coordinator::ProposeError;
+use skep_coordinator::{ProposeError, Unwelcome};
 use skep_model::refusal::{LimitName, Refusal};
 
 /// How long a caller should wait when nothing better is known.
@@ -103,6 +103,14 @@ impl From<Refusal> for OperationError {
     }
 }
 
+impl From<Unwelcome> for OperationError {
+    fn from(reason: Unwelcome) -> Self {
+        let code = ErrorCode::from_word(reason.code());
+        let code = code.expect("a test compares the words with the table");
+        Self::new(code, reason.to_string())
+    }
+}
+
 impl From<ProposeError> for OperationError {
     fn from(error: ProposeError) -> Self {
         match error {
@@ -159,7 +167,7 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use skep_model::ids::TaskId;
+    use skep_model::ids::{NodeId, TaskId};
 
     #[test]
     fn an_overload_says_when_to_come_back() {
@@ -171,6 +179,22 @@ mod tests {
             (ErrorCode::Overloaded, Some(2))
         );
         assert!(error.is_retryable());
+    }
+
+    #[test]
+    fn who_may_not_come_in_is_told_a_code_of_the_table() {
+        let node = NodeId::from_u128(5);
+        for (reason, expected) in [
+            (Unwelcome::NotJoined(node), ErrorCode::LoginRefused),
+            (Unwelcome::NotApproved(node), ErrorCode::NodeNotApproved),
+            (
+                Unwelcome::NotYourNode { caller: node, node },
+                ErrorCode::NotYourNode,
+            ),
+            (Unwelcome::KeyNeeded(node), ErrorCode::NotYourNode),
+        ] {
+            assert_eq!(OperationError::from(reason).code(), expected);
+        }
     }
 
     #[test]

@@ -70,7 +70,7 @@ impl Links {
         let node = hello.node;
         if let Some(link) = self.by_connection.get(&connection) {
             may_speak_for(state, link.caller, node)
-                .map_err(|reason| (EndCode::Removed, reason.to_string()))?;
+                .map_err(|reason| (EndCode::Removed, reason.farewell()))?;
         }
         if planted(PlantedBug::RefusedHelloReplaces) {
             return Ok(());
@@ -172,7 +172,7 @@ impl Links {
             if reaction.state.enrolment(node).is_none() {
                 self.unwelcome.push(node);
             }
-            self.end(connection, EndCode::Removed, reason.to_string(), out);
+            self.end(connection, EndCode::Removed, reason.farewell(), out);
             return;
         }
         link.phase = Phase::AwaitsSync;

@@ -9,6 +9,7 @@ use crate::fields::NoParameters;
 use crate::operation::Operation;
 use crate::rfc3339::Timestamp;
 use serde::{Deserialize, Serialize};
+use skep_coordinator::{Unwelcome, may_connect};
 use skep_identity::{Login, Nonce, PublicKey, Signature, pairing_code};
 use skep_model::ids::{ClusterId, InstanceId, NodeId};
 use skep_model::join::EnrolmentRecord;
@@ -96,23 +97,30 @@ async fn login(
         )
     })?;
     check_proof(&context, &signed, &known)?;
-    if !known.approved {
-        let code = pairing_code(
-            &PublicKey::from_bytes(known.key),
-            context.services.server.cluster,
-        );
-        let detail = format!(
-            "`{}` waits for approval; its pairing code is {code}",
-            known.name
-        );
-        return Err(OperationError::new(ErrorCode::NodeNotApproved, detail));
-    }
+    let may_connect = may_connect(&context.services.hive.view().state, signed.node);
+    may_connect.map_err(|reason| unwelcome(&context, &known, reason))?;
     let end = context.services.now().plus(SESSION_TTL_MS);
     Ok(NodeSession {
         token: context.services.join.sessions.mint(signed.node, end),
         expires_at: end.into(),
         expires_in_s: SESSION_TTL_MS / 1_000,
     })
+}
+
+/// Who waits for approval is told what to compare.
+fn unwelcome(context: &Context, known: &EnrolmentRecord, reason: Unwelcome) -> OperationError {
+    let error = OperationError::from(reason);
+    if error.code() != ErrorCode::NodeNotApproved {
+        return error;
+    }
+    let key = PublicKey::from_bytes(known.key);
+    let code = pairing_code(&key, context.services.server.cluster);
+    let detail = format!(
+        "{}; `{}` shows the pairing code {code}",
+        error.detail(),
+        known.name
+    );
+    OperationError::new(error.code(), detail)
 }
 
 fn check_proof(
