@@ -2,14 +2,18 @@
 
 use crate::exit::chain;
 use skep_discovery::{
-    Announcement, Announcer, DiscoveryError, FingerprintPrefix, InterfaceFilter,
-    advertisable_addresses,
+    Announcement, FingerprintPrefix, Followed, FollowingAnnouncer, InterfaceFilter,
 };
 use skep_model::ids::ClusterId;
 use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
 
 /// Name without a host's name.
 const NAMELESS: &str = "skep";
+/// Between two looks at the addresses of this machine.
+const ADDRESSES_PAUSE: Duration = Duration::from_secs(15);
 
 /// What is announced, and where.
 #[derive(Debug)]
@@ -20,21 +24,73 @@ pub(crate) struct Announced {
     pub(crate) filter: InterfaceFilter,
 }
 
-/// Announces. That it does not work is logged, and stops nobody: machines join by token.
-pub(crate) async fn announce(announced: Announced) -> Option<Announcer> {
-    let started = tokio::task::spawn_blocking(move || start(&announced)).await;
-    match started {
-        Ok(Ok(announcer)) => return Some(announcer),
-        Ok(Err(error)) => {
-            tracing::warn!(error = chain(&error), "the coordinator is not announced");
-        }
-        Err(error) => tracing::warn!(%error, "the coordinator is not announced"),
-    }
-    None
+/// The thread that announces the coordinator, and again when the addresses of this machine change;
+/// it ends with this value.
+#[derive(Debug)]
+pub(crate) struct Announcing {
+    stop: SyncSender<()>,
+    thread: JoinHandle<()>,
 }
 
-fn start(announced: &Announced) -> Result<Announcer, DiscoveryError> {
-    let addresses = advertisable_addresses(announced.public, &announced.filter)?;
+impl Announcing {
+    pub(crate) fn start(announced: Announced) -> std::io::Result<Self> {
+        let (stop, stopped) = sync_channel(1);
+        let thread = Builder::new()
+            .name("announcing".to_owned())
+            .spawn(move || announce_until(&stopped, announced))?;
+        Ok(Self { stop, thread })
+    }
+
+    /// Takes the announcement back; blocks until then.
+    pub(crate) fn stop(self) {
+        drop(self.stop);
+        if self.thread.join().is_err() {
+            tracing::error!("the thread that announces the coordinator panicked");
+        }
+    }
+}
+
+fn announce_until(stopped: &Receiver<()>, announced: Announced) {
+    let mut announcer = announcer(announced);
+    // The same words are not said again every few seconds.
+    let mut failure = String::new();
+    loop {
+        match announcer.follow() {
+            Ok(followed) => {
+                failure.clear();
+                tell(&followed);
+            }
+            // It stops nobody: machines join by token.
+            Err(error) => {
+                let reason = chain(&error);
+                if reason != failure {
+                    tracing::warn!(error = reason, "the coordinator is not announced");
+                    failure = reason;
+                }
+            }
+        }
+        if stopped.recv_timeout(ADDRESSES_PAUSE) != Err(RecvTimeoutError::Timeout) {
+            break;
+        }
+    }
+    if let Err(error) = announcer.stop() {
+        tracing::warn!(error = chain(&error), "the announcement was not taken back");
+    }
+}
+
+fn tell(followed: &Followed) {
+    match followed {
+        Followed::Unchanged => {}
+        Followed::Announced(addresses) => {
+            tracing::info!(?addresses, "the coordinator is announced");
+        }
+        Followed::Nowhere => {
+            tracing::warn!("the coordinator is not announced: this machine has no address to name");
+        }
+    }
+}
+
+fn announcer(announced: Announced) -> FollowingAnnouncer {
     let node_name = rustix::system::uname()
         .nodename()
         .to_string_lossy()
@@ -44,9 +100,9 @@ fn start(announced: &Announced) -> Result<Announcer, DiscoveryError> {
         instance: instance(&node_name),
         port: announced.public.port(),
         fingerprint_prefix: FingerprintPrefix::of(&announced.fingerprint),
-        addresses: addresses.iter().map(SocketAddr::ip).collect(),
+        addresses: Vec::new(),
     };
-    Announcer::start(&announcement, &announced.filter)
+    FollowingAnnouncer::new(announcement, announced.public, announced.filter)
 }
 
 /// The first part of the host's name, as far as it can be announced.
@@ -61,18 +117,6 @@ fn instance(node_name: &str) -> String {
         NAMELESS.to_owned()
     } else {
         plain
-    }
-}
-
-/// Takes the announcement back.
-pub(crate) async fn end(announcer: Announcer) {
-    let stopped = tokio::task::spawn_blocking(move || announcer.stop()).await;
-    match stopped {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => {
-            tracing::warn!(error = chain(&error), "the announcement was not taken back");
-        }
-        Err(error) => tracing::warn!(%error, "the announcement was not taken back"),
     }
 }
 

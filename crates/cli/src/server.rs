@@ -1,6 +1,6 @@
 //! Wires a coordinator together: store, hive, API. The one place that knows all of them.
 
-use crate::announcing::{self, Announced};
+use crate::announcing::{Announced, Announcing};
 use crate::certificate_renewal::CertificateRenewal;
 use crate::exit::{Exit, Failure};
 use crate::farewell::say_farewell;
@@ -15,7 +15,7 @@ use skep_coordinator::{
     CHECKPOINT_EVENTS_DEFAULT, Ended, Engine, EngineOptions, Hive, HiveThreads, LeaseTimers, Now,
     Parts, TaskTokenKey,
 };
-use skep_discovery::{Announcer, InterfaceFilter};
+use skep_discovery::InterfaceFilter;
 use skep_identity::ChallengeKey;
 use skep_model::command::{Actor, Command};
 use skep_model::ids::{ClusterId, TokenId};
@@ -61,7 +61,7 @@ pub(crate) struct Server {
     file_upkeep: FileUpkeep,
     /// Of a coordinator that other machines reach.
     renewal: Option<CertificateRenewal>,
-    announcer: Option<Announcer>,
+    announcing: Option<Announcing>,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
 }
@@ -112,10 +112,7 @@ impl Server {
         let is_public = listeners.public.is_some();
         let serving = serve(listeners.all, tls, state, stop.clone());
         places.leave_note(&note)?;
-        let announcer = match announced {
-            Some(announced) => announcing::announce(announced).await,
-            None => None,
-        };
+        let announcing = announced.map(Announcing::start).transpose()?;
         Ok(Self {
             note,
             is_public,
@@ -123,7 +120,7 @@ impl Server {
             threads,
             file_upkeep,
             renewal,
-            announcer,
+            announcing,
             stop,
             serving,
         })
@@ -145,8 +142,10 @@ impl Server {
 
     /// Ends streams and requests, then writes what is pending.
     pub(crate) async fn stop(self) -> Result<(), Failure> {
-        if let Some(announcer) = self.announcer {
-            announcing::end(announcer).await;
+        let announcing = self.announcing;
+        let silence = move || announcing.into_iter().for_each(Announcing::stop);
+        if let Err(error) = tokio::task::spawn_blocking(silence).await {
+            tracing::warn!(%error, "the announcement was not taken back");
         }
         self.stop.cancel();
         self.hive.shut_down();

@@ -18,7 +18,8 @@ impl Announcer {
     /// second, at most [`ANNOUNCE_WAIT_MS`].
     ///
     /// The interfaces are those that are there and pass `filter`; point-to-point ones (VPNs) are
-    /// left out always. An address that the host gets later is not announced: start anew.
+    /// left out always. An address that the host gets later is not announced, see
+    /// [`FollowingAnnouncer`](crate::FollowingAnnouncer).
     pub fn start(
         announcement: &Announcement,
         filter: &InterfaceFilter,

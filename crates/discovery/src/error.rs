@@ -75,12 +75,6 @@ pub enum DiscoveryError {
         /// How many were given.
         count: usize,
     },
-    /// Too many seeds.
-    #[error("{count} seeds; the limit is {max} (`SEEDS_MAX`)", max = crate::SEEDS_MAX)]
-    TooManySeeds {
-        /// How many were given.
-        count: usize,
-    },
 }
 
 impl DiscoveryError {

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use crate::addresses::{is_connectable, is_link_local, rank};
 use crate::announcement::is_instance_name;
 use crate::txt::{Claim, Ignored};
-use crate::{ADDRESSES_MAX, FOUND_MAX, Found, INSTANCE_BYTES_MAX, SERVICE_TYPE, Source};
+use crate::{ADDRESSES_MAX, FOUND_MAX, Found, INSTANCE_BYTES_MAX, SERVICE_TYPE};
 
 /// Interfaces kept of one finding.
 const INTERFACES_MAX: usize = 64;
@@ -59,14 +59,12 @@ impl Findings {
             return Err(Ignored::TooManyFound);
         }
         let mut found = Found {
-            cluster: Some(claim.cluster),
+            cluster: claim.cluster,
             instance,
             addresses: Vec::new(),
-            fingerprint_prefix: Some(claim.fingerprint_prefix),
-            api: Some(claim.api),
-            source: Source::LocalNetwork {
-                interfaces: Vec::new(),
-            },
+            fingerprint_prefix: claim.fingerprint_prefix,
+            api: claim.api,
+            seen_on: Vec::new(),
         };
         extend(&mut found, addresses, interfaces);
         self.found.insert(key, found.clone());
@@ -131,10 +129,8 @@ fn likelihood(address: &SocketAddr) -> (u8, SocketAddr) {
 fn extend(found: &mut Found, addresses: Vec<SocketAddr>, interfaces: Vec<String>) -> bool {
     let mut changed = add_new(&mut found.addresses, addresses, ADDRESSES_MAX);
     found.addresses.sort_unstable_by_key(likelihood);
-    if let Source::LocalNetwork { interfaces: known } = &mut found.source {
-        changed |= add_new(known, interfaces, INTERFACES_MAX);
-        known.sort_unstable();
-    }
+    changed |= add_new(&mut found.seen_on, interfaces, INTERFACES_MAX);
+    found.seen_on.sort_unstable();
     changed
 }
 

@@ -1,4 +1,4 @@
-//! A host, by name or address, and a port: an entry of a seed list.
+//! A host, by name or address, and a port: where a coordinator says that it can be reached.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 /// Longest host name of the DNS.
 const HOST_BYTES_MAX: usize = 253;
 
-/// Where a coordinator may be: `host:port`, `192.0.2.1:8600` or `[2001:db8::1]:8600`.
+/// Where a coordinator is: `host:port`, `192.0.2.1:8600` or `[2001:db8::1]:8600`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HostPort {
     host: String,
@@ -44,7 +44,9 @@ impl fmt::Display for HostPort {
 
 /// The text names no host and port.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no seed; write `host:port`, an IPv6 address in brackets, the port not 0")]
+#[error(
+    "`{text}` names no host and port; write `host:port`, an IPv6 address in brackets, the port not 0"
+)]
 pub struct ParseHostPortError {
     text: String,
 }

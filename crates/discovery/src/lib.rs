@@ -1,9 +1,10 @@
 //! Proposes coordinators on the local network, and says under which addresses a host is reachable.
 //!
-//! A coordinator may announce itself by multicast DNS ([`Announcer`]); [`browse`] lists what was
-//! heard. Where multicast is dead (containers, guest Wi-Fi, most VPNs) a list of seeds does the
-//! same job by unicast ([`seed_candidates`]). [`advertisable_addresses`] turns a listen address
-//! into addresses that others can use.
+//! A coordinator may announce itself by multicast DNS ([`Announcer`], and
+//! [`FollowingAnnouncer`] for a host that moves); [`browse`] lists what was
+//! heard. Where multicast is dead (containers, guest Wi-Fi, most VPNs) the addresses in a join token
+//! do the same job. [`advertisable_addresses`] turns a listen address into addresses that others
+//! can use.
 //!
 //! Discovery only proposes. Everybody on the network can announce anything, so a [`Found`] is a
 //! claim of a stranger, checked for its form and nothing else. The join token decides: it carries
@@ -23,11 +24,11 @@ mod browser;
 mod error;
 mod findings;
 mod fingerprint;
+mod following;
 mod found;
 mod host_port;
 mod interfaces;
 mod responder;
-mod seeds;
 mod txt;
 
 pub use addresses::advertisable_addresses;
@@ -36,10 +37,10 @@ pub use announcer::Announcer;
 pub use browser::{Browser, Heard, browse};
 pub use error::DiscoveryError;
 pub use fingerprint::{FingerprintPrefix, ParseFingerprintPrefixError};
-pub use found::{ApiScheme, Found, Source};
+pub use following::{Followed, FollowingAnnouncer};
+pub use found::{ApiScheme, Found};
 pub use host_port::{HostPort, ParseHostPortError};
 pub use interfaces::{InterfaceFilter, InterfaceRule, ParseInterfaceRuleError};
-pub use seeds::seed_candidates;
 
 /// The service type under which coordinators announce themselves.
 pub const SERVICE_TYPE: &str = "_skep._tcp.local.";
@@ -59,8 +60,6 @@ pub const INSTANCE_BYTES_MAX: usize = 63;
 pub const INSTANCE_ANNOUNCED_BYTES_MAX: usize = 56;
 /// Rules in one interface filter.
 pub const INTERFACE_RULES_MAX: usize = 64;
-/// Seeds in one list.
-pub const SEEDS_MAX: usize = 64;
 /// How long an announcer waits until its first announcement is out; probing takes 0.75 s of it.
 pub const ANNOUNCE_WAIT_MS: u64 = 5_000;
 /// How long an announcer or a browser waits for its thread to say goodbye and end.

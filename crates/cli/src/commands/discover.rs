@@ -48,9 +48,9 @@ pub(crate) fn filter(interfaces: &[String]) -> Result<InterfaceFilter, Failure> 
 fn document(found: &Found) -> Value {
     json!({
         "instance": found.instance,
-        "cluster": found.cluster.map(|cluster| cluster.to_string()),
-        "authority": found.fingerprint_prefix.as_ref().map(ToString::to_string),
+        "cluster": found.cluster,
+        "authority": found.fingerprint_prefix.to_string(),
         "addresses": found.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        "seen_on": found.seen_on(),
+        "seen_on": found.seen_on,
     })
 }

@@ -58,7 +58,7 @@ fn duplicates_are_merged_and_only_news_is_told() {
         addresses,
         ["10.0.0.7:8600", "203.0.113.7:8600", "[fe80::1%3]:8600"]
     );
-    assert_eq!(merged.seen_on(), ["eth0", "wlan0"]);
+    assert_eq!(merged.seen_on, ["eth0", "wlan0"]);
     assert_eq!((findings.sorted(), findings.ignored()), (vec![merged], 0));
 }
 
@@ -77,7 +77,7 @@ fn findings_are_sorted_by_cluster_and_instance_however_they_were_heard() {
     let sorted: Vec<_> = findings
         .sorted()
         .into_iter()
-        .map(|one| (one.cluster.unwrap().as_u128(), one.instance))
+        .map(|one| (one.cluster.as_u128(), one.instance))
         .collect();
     assert_eq!(
         sorted,

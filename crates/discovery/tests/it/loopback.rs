@@ -21,14 +21,14 @@ fn what_is_announced_is_found_and_gone_once_it_is_stopped() {
         Heard::Found(found) if found.instance == announced.instance => Some(found.clone()),
         _ => None,
     });
-    assert_eq!(found.cluster, Some(announced.cluster));
+    assert_eq!(found.cluster, announced.cluster);
     assert_eq!(
         found.addresses,
         [SocketAddr::new(announced.addresses[0], 8600)]
     );
-    assert_eq!(found.fingerprint_prefix, Some(announced.fingerprint_prefix));
-    assert_eq!(found.api, Some(ApiScheme::Https));
-    assert_eq!(found.seen_on(), ["lo"]);
+    assert_eq!(found.fingerprint_prefix, announced.fingerprint_prefix);
+    assert_eq!(found.api, ApiScheme::Https);
+    assert_eq!(found.seen_on, ["lo"]);
     assert!(browser.findings().contains(&found));
 
     announcer.stop().unwrap();
@@ -54,7 +54,7 @@ fn a_listing_holds_each_coordinator_once_and_ends_in_time() {
     let found = browse(&loopback, Duration::from_secs(2)).unwrap();
     let ours: Vec<_> = found
         .iter()
-        .filter(|one| one.cluster == Some(announced[0].cluster))
+        .filter(|one| one.cluster == announced[0].cluster)
         .map(|one| &one.instance)
         .collect();
     assert_eq!(ours, [&announced[1].instance, &announced[0].instance]);

@@ -1,8 +1,12 @@
 //! Announces over virtual cables in a network namespace: real interfaces, more than one.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::Command;
 
-use skep_discovery::{Announcer, Browser, Heard, InterfaceFilter, advertisable_addresses};
+use skep_discovery::{
+    Announcer, Browser, Followed, FollowingAnnouncer, Heard, InterfaceFilter,
+    advertisable_addresses,
+};
 
 use crate::multicast::{announcement, filter, has_multicast, wait_for};
 use crate::namespace::is_inside;
@@ -34,17 +38,17 @@ fn the_default_filter_announces_on_the_lan_and_not_on_the_container_bridge() {
         let mut browser = Browser::start(&both).unwrap();
         let announcer = Announcer::start(&announced, announcer_filter).unwrap();
         let complete = |heard: &Heard| match heard {
-            Heard::Found(found) if found.seen_on().len() >= interfaces.len() => Some(found.clone()),
+            Heard::Found(found) if found.seen_on.len() >= interfaces.len() => Some(found.clone()),
             _ => None,
         };
         let found = wait_for(&mut browser, complete);
-        assert_eq!(found.seen_on(), interfaces);
+        assert_eq!(found.seen_on, interfaces);
         // The goodbye is the last thing that is sent: whatever went to another interface was
         // heard before.
         announcer.stop().unwrap();
         wait_for(&mut browser, |heard| match heard {
             Heard::Found(found) => {
-                assert_eq!(found.seen_on(), interfaces);
+                assert_eq!(found.seen_on, interfaces);
                 None
             }
             Heard::Gone { .. } => Some(()),
@@ -70,6 +74,54 @@ fn the_addresses_of_a_join_token_are_those_of_the_lan() {
     assert_eq!(listed(&InterfaceFilter::default()), [LAN]);
     assert_eq!(listed(&filter(&["docker0"])), [DOCKER]);
     assert_eq!(listed(&filter(&["127.0.0.0/8"])), [Ipv4Addr::LOCALHOST]);
+}
+
+/// Gives the interface of the local network this address, or takes it away.
+#[track_caller]
+fn address(change: &str, address: &str) {
+    let changed = Command::new("ip")
+        .args(["addr", change, address, "dev", "lan0"])
+        .status();
+    assert!(changed.unwrap().success(), "{change} {address}");
+}
+
+#[test]
+fn an_announcement_follows_the_addresses_of_its_host() {
+    let name = "veth::an_announcement_follows_the_addresses_of_its_host";
+    if !is_inside(name, LAN_AND_DOCKER) || !has_multicast(LAN) {
+        return;
+    }
+    let lan = filter(&["lan0"]);
+    let announced = announcement("laptop", IpAddr::from(LAN));
+    let listen = SocketAddr::from((Ipv4Addr::UNSPECIFIED, announced.port));
+    let mut announcer = FollowingAnnouncer::new(announced.clone(), listen, lan.clone());
+    let at = |last: u8| IpAddr::from([10, 77, 0, last]);
+    assert_eq!(
+        announcer.follow().unwrap(),
+        Followed::Announced(vec![at(1)])
+    );
+    assert_eq!(announcer.follow().unwrap(), Followed::Unchanged);
+    address("del", "10.77.0.1/24");
+    address("add", "10.77.0.9/24");
+    assert_eq!(
+        announcer.follow().unwrap(),
+        Followed::Announced(vec![at(9)])
+    );
+    let mut browser = Browser::start(&lan).unwrap();
+    let found = wait_for(&mut browser, |heard| match heard {
+        Heard::Found(found) if found.instance == announced.instance => Some(found.clone()),
+        _ => None,
+    });
+    assert_eq!(found.addresses, [SocketAddr::new(at(9), announced.port)]);
+    address("del", "10.77.0.9/24");
+    assert_eq!(announcer.follow().unwrap(), Followed::Nowhere);
+    assert_eq!(announcer.follow().unwrap(), Followed::Unchanged);
+    address("add", "10.77.0.5/24");
+    assert_eq!(
+        announcer.follow().unwrap(),
+        Followed::Announced(vec![at(5)])
+    );
+    announcer.stop().unwrap();
 }
 
 #[test]
