@@ -190,8 +190,8 @@ pub(crate) struct UpArgs {
     /// everybody there name, addresses and swarm; joining needs a token all the same
     #[arg(long)]
     pub(crate) announce: bool,
-    /// Announce on this interface only, e.g. eth0 or 192.168.1.0/24; may be repeated
-    #[arg(long = "interface", value_name = "NAME", requires = "announce")]
+    /// Announce, and on this interface only, e.g. eth0 or 192.168.1.0/24; may be repeated
+    #[arg(long = "interface", value_name = "NAME|CIDR")]
     pub(crate) interfaces: Vec<String>,
     /// Write url and token file here, as JSON, when ready; with a join token if others can join
     #[arg(long, value_name = "FILE")]

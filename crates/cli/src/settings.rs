@@ -1,19 +1,23 @@
 //! The configuration: flag, environment, project file, user file, default, in this order; each
 //! value with where it comes from.
 
+mod key;
+
+pub(crate) use key::Key;
+
 use crate::args::Progress;
-use crate::connection::DEFAULT_URL;
 use crate::exit::{Exit, Failure};
 use crate::places::Places;
 use clap::ArgMatches;
 use clap::ValueEnum;
 use clap::parser::ValueSource;
 use serde_json::json;
+use skep_discovery::InterfaceFilter;
 use skep_store::{EVENTS_KEPT_MS, HISTORY_KEPT_MS, RetentionPolicy};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
 /// Name of both files.
 const FILE_NAME: &str = "config.toml";
@@ -22,31 +26,6 @@ const PROJECT_DIR: &str = ".skep";
 /// Bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 64 << 10;
 const DAY_MS: u64 = 86_400_000;
-/// Days of [`HISTORY_KEPT_MS`].
-const HISTORY_DAYS_DEFAULT: &str = "30";
-/// Days of [`EVENTS_KEPT_MS`].
-const EVENTS_DAYS_DEFAULT: &str = "7";
-/// The longest that can be asked for: a hundred years.
-const DAYS_MAX: u64 = 36_500;
-
-/// A key that files may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
-    /// The coordinator that commands talk to.
-    Url,
-    /// How progress is shown.
-    Progress,
-    /// Strategy of the scheduler that `skep up` starts.
-    Strategy,
-    /// Address on which `skep up` listens.
-    Listen,
-    /// Whether `skep up` announces itself to other machines.
-    Announce,
-    /// Days that final tasks and runs are kept.
-    HistoryDays,
-    /// Days that events are kept.
-    EventsDays,
-}
 
 /// A value and where it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,108 +50,6 @@ pub(crate) struct Settings {
     pub(crate) files: Vec<PathBuf>,
     values: BTreeMap<Key, Setting>,
     pub(crate) problems: Vec<Problem>,
-}
-
-impl Key {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Url,
-        Self::Progress,
-        Self::Strategy,
-        Self::Listen,
-        Self::Announce,
-        Self::HistoryDays,
-        Self::EventsDays,
-    ];
-
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Url => "url",
-            Self::Progress => "progress",
-            Self::Strategy => "strategy",
-            Self::Listen => "listen",
-            Self::Announce => "announce",
-            Self::HistoryDays => "history_days",
-            Self::EventsDays => "events_days",
-        }
-    }
-
-    const fn default(self) -> &'static str {
-        match self {
-            Self::Url => DEFAULT_URL,
-            Self::Progress => "auto",
-            Self::Strategy => skep_scheduler::STRATEGIES[0],
-            Self::Listen => "127.0.0.1:8600",
-            Self::Announce => "false",
-            Self::HistoryDays => HISTORY_DAYS_DEFAULT,
-            Self::EventsDays => EVENTS_DAYS_DEFAULT,
-        }
-    }
-
-    /// The text of a value of the file, or what kind of value it should be and how to write it.
-    fn text(self, value: &DeValue<'_>) -> Result<String, (&'static str, &'static str)> {
-        match (self, value) {
-            (Self::Announce, DeValue::Boolean(value)) => Ok(value.to_string()),
-            (Self::Announce, _) => Err(("true or false", "write it without quotes")),
-            (Self::HistoryDays | Self::EventsDays, DeValue::Integer(value)) => {
-                Ok(value.to_string())
-            }
-            (Self::HistoryDays | Self::EventsDays, _) => {
-                Err(("a whole number", "write it without quotes"))
-            }
-            (_, DeValue::String(value)) => Ok(value.clone().into_owned()),
-            (_, _) => Err(("a text", "put it in quotes")),
-        }
-    }
-
-    /// What is wrong with a value and what to write instead.
-    fn check(self, value: &str, of_project: bool) -> Result<(), (String, String)> {
-        let of_the_user = [Self::Announce, Self::HistoryDays, Self::EventsDays];
-        if of_project && of_the_user.contains(&self) {
-            let message = format!("a project may not set `{}`", self.as_str());
-            return Err((message, "set it in your own file".to_owned()));
-        }
-        match self {
-            Self::Announce => Ok(()),
-            Self::HistoryDays | Self::EventsDays => match value.parse() {
-                Ok(1..=DAYS_MAX) => Ok(()),
-                _ => Err((
-                    format!("`{value}` is no number of days that can be kept"),
-                    format!("use 1 to {DAYS_MAX}"),
-                )),
-            },
-            Self::Url => {
-                let url: skep_client::BaseUrl = value.parse().map_err(|error| {
-                    (
-                        crate::exit::chain(&error),
-                        "write e.g. http://127.0.0.1:8600".to_owned(),
-                    )
-                })?;
-                // Whoever can change a repository must not learn the tokens of those who use it.
-                let stays = matches!(url.host(), "localhost" | "127.0.0.1" | "::1");
-                if of_project && !stays {
-                    let message = format!("a project may not send commands to `{}`", url.host());
-                    let fix = "name a coordinator on this machine, or set the url in your own file";
-                    return Err((message, fix.to_owned()));
-                }
-                Ok(())
-            }
-            Self::Progress if Progress::from_str(value, false).is_ok() => Ok(()),
-            Self::Progress => Err((
-                format!("`{value}` is no way to show progress"),
-                "use auto, plain or none".to_owned(),
-            )),
-            Self::Strategy => skep_scheduler::strategy(value).map(drop).map_err(|error| {
-                (
-                    error.to_string(),
-                    format!("use {}", skep_scheduler::STRATEGIES.join(" or ")),
-                )
-            }),
-            Self::Listen => value.parse::<SocketAddr>().map(drop).map_err(|_| {
-                let message = format!("`{value}` is not an address to listen on");
-                (message, "write e.g. 127.0.0.1:8600".to_owned())
-            }),
-        }
-    }
 }
 
 impl Settings {
@@ -301,6 +178,11 @@ impl Settings {
     /// Whether `skep up` announces itself without a flag.
     pub(crate) fn announces(&self) -> bool {
         self.setting(Key::Announce).value == "true"
+    }
+
+    /// Where `skep up` announces itself without a flag.
+    pub(crate) fn interfaces(&self) -> InterfaceFilter {
+        key::interfaces(&self.setting(Key::Interfaces).value).unwrap_or_default()
     }
 
     /// How long what is final is kept.

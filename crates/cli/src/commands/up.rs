@@ -88,17 +88,17 @@ fn raise_file_limit() {
     }
 }
 
-/// Where the coordinator is announced: nowhere unless the flag or the configuration asks for it.
+/// Where the coordinator is announced: nowhere unless a flag or the configuration asks for it.
 fn announce(
     session: &Session,
     flag: bool,
     interfaces: &[String],
 ) -> Result<Option<InterfaceFilter>, Failure> {
-    if flag || session.settings.announces() {
-        discover::filter(interfaces).map(Some)
-    } else {
-        Ok(None)
+    if !interfaces.is_empty() {
+        return discover::filter(interfaces).map(Some);
     }
+    let announces = flag || session.settings.announces();
+    Ok(announces.then(|| session.settings.interfaces()))
 }
 
 /// A join token as usual, for the machines of whoever started this.

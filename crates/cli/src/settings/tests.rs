@@ -145,3 +145,26 @@ fn only_the_user_says_what_is_removed_and_announced() {
         assert!(problem.to_string().contains(words), "{problem}");
     }
 }
+
+#[test]
+fn interfaces_are_a_list_of_names_and_networks_in_the_users_file() {
+    let load = |user: &str| Files::new(Some(user), None).load("");
+    let named = load("interfaces = [\"eth0\", \"192.168.1.0/24\"]\n");
+    assert_eq!(named.problems, []);
+    assert_eq!(named.interfaces().to_string(), "eth0,192.168.1.0/24");
+    assert_eq!(load("").interfaces(), InterfaceFilter::default());
+    for (wrong, words) in [
+        ("interfaces = \"eth0\"\n", "should be a list of texts"),
+        ("interfaces = [1]\n", "should be a list of texts"),
+        ("interfaces = [\"10.0.0.0/99\"]\n", "no interface rule"),
+    ] {
+        let said = load(wrong).problems[0].to_string();
+        assert!(said.contains(words), "{said}");
+    }
+    let of_a_project = Files::new(None, Some("interfaces = [\"eth0\"]\n")).load("");
+    let said = of_a_project.problems[0].to_string();
+    assert!(
+        said.contains("a project may not set `interfaces`"),
+        "{said}"
+    );
+}
