@@ -102,7 +102,7 @@ async fn call(
                 .map_err(std::io::Error::other)
                 .boxed(),
         ),
-        Shape::Json(_) => RequestBody::Whole(json_body(request).await?),
+        Shape::Json(_) => RequestBody::Whole(json_body(operation, request).await?),
         Shape::Empty => RequestBody::Whole(Bytes::new()),
     };
     let reply = operation
@@ -122,11 +122,16 @@ fn context(api: &ApiState, operation: &Operation, headers: &HeaderMap) -> Result
     Ok(context)
 }
 
-async fn json_body(request: Request) -> Result<Bytes, Failure> {
+async fn json_body(operation: &Operation, request: Request) -> Result<Bytes, Failure> {
+    let (name, bytes_max) = if operation.permission.is_open {
+        ("OPEN_BODY_BYTES_MAX", limits::OPEN_BODY_BYTES_MAX)
+    } else {
+        ("BODY_BYTES_MAX", limits::BODY_BYTES_MAX)
+    };
     let media_type = request.headers().get(header::CONTENT_TYPE).cloned();
-    let body = axum::body::to_bytes(request.into_body(), limits::BODY_BYTES_MAX)
+    let body = axum::body::to_bytes(request.into_body(), bytes_max)
         .await
-        .map_err(|error| unreadable(&error))?;
+        .map_err(|error| unreadable(&error, name, bytes_max))?;
     if !body.is_empty() && !media_type.as_ref().is_none_or(is_json) {
         let given = media_type
             .as_ref()
@@ -138,11 +143,11 @@ async fn json_body(request: Request) -> Result<Bytes, Failure> {
     Ok(body)
 }
 
-fn unreadable(error: &axum::Error) -> Failure {
+fn unreadable(error: &axum::Error, name: &str, bytes_max: usize) -> Failure {
     let too_large = std::error::Error::source(error)
         .is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
     if too_large {
-        let detail = format!("BODY_BYTES_MAX is {}", limits::BODY_BYTES_MAX);
+        let detail = format!("{name} is {bytes_max}");
         return Failure::new(ErrorCode::BodyTooLarge, detail);
     }
     Failure::new(

@@ -1,8 +1,8 @@
 //! Lets connections in: TLS from anywhere, plain HTTP from this machine only.
 //!
 //! Both come in by one port: the first byte of a TLS connection is that of a handshake record,
-//! which no HTTP request begins with. Handshakes run beside each other, so that a caller who is
-//! slow, or sends nothing, keeps nobody else out.
+//! which no HTTP request begins with. Handshakes run beside each other, and when there are too many
+//! the oldest is given up: callers who are slow, or send nothing, keep nobody else out.
 //!
 //! The system itself watches over connections: one whose other end has gone without a word, or
 //! takes nothing, is broken off after the same time, whatever is served on it.
@@ -11,6 +11,7 @@ use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
 use rustix::net::sockopt;
 use skep_model::limits;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,14 +19,14 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
-/// Connections whose first byte or handshake is waited for; beyond it new ones wait in the
-/// system's queue.
+/// Connections whose first byte or handshake is waited for; beyond it the one that has been waited
+/// for longest is cut. A caller who means it is through within milliseconds.
 const HANDSHAKES_MAX: usize = 1_024;
 /// How long a caller may take to say what it speaks, handshake included.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -69,6 +70,9 @@ pub(crate) struct Gate {
     acceptor: Option<TlsAcceptor>,
     stall_max: Duration,
     handshakes: JoinSet<Option<(Stream, SocketAddr)>>,
+    /// Those of the handshakes, the oldest first; some of them may be over.
+    waited_for: VecDeque<AbortHandle>,
+    handshakes_max: usize,
 }
 
 impl Gate {
@@ -84,7 +88,22 @@ impl Gate {
             acceptor: tls.map(TlsAcceptor::from),
             stall_max,
             handshakes: JoinSet::new(),
+            waited_for: VecDeque::new(),
+            handshakes_max: HANDSHAKES_MAX,
         }
+    }
+
+    fn begin(&mut self, stream: TcpStream, peer: SocketAddr) {
+        if self.waited_for.len() >= self.handshakes_max {
+            self.waited_for.retain(|handshake| !handshake.is_finished());
+        }
+        if self.waited_for.len() >= self.handshakes_max
+            && let Some(oldest) = self.waited_for.pop_front()
+        {
+            oldest.abort();
+        }
+        let admitting = admit(stream, peer, self.acceptor.clone());
+        self.waited_for.push_back(self.handshakes.spawn(admitting));
     }
 }
 
@@ -94,20 +113,19 @@ impl Listener for Gate {
 
     async fn accept(&mut self) -> (Stream, SocketAddr) {
         loop {
-            let has_room = self.handshakes.len() < HANDSHAKES_MAX;
             tokio::select! {
                 Some(done) = self.handshakes.join_next() => {
                     if let Ok(Some(connection)) = done {
                         return connection;
                     }
                 }
-                accepted = accept_any(&self.listeners), if has_room => match accepted {
+                accepted = accept_any(&self.listeners) => match accepted {
                     Ok((stream, peer)) => {
                         if let Err(error) = bound_stalls(&stream, self.stall_max) {
                             tracing::debug!(%peer, %error, "a connection was gone at once");
                             continue;
                         }
-                        self.handshakes.spawn(admit(stream, peer, self.acceptor.clone()));
+                        self.begin(stream, peer);
                     }
                     Err(error) => {
                         tracing::warn!(%error, "no connection can be accepted");
@@ -191,5 +209,32 @@ async fn speak(
             stream.shutdown().await?;
             Ok(None)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Far less than a silent caller is waited for.
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[tokio::test]
+    async fn callers_who_say_nothing_keep_nobody_else_out() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut gate = Gate::new(vec![listener], None);
+        gate.handshakes_max = 2;
+        let mut silent = Vec::new();
+        for _ in 0..8 {
+            silent.push(TcpStream::connect(address).await.unwrap());
+        }
+        let mut caller = TcpStream::connect(address).await.unwrap();
+        caller.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        let accepted = tokio::time::timeout(PATIENCE, gate.accept()).await;
+        let (stream, peer) = accepted.expect("the caller is let in");
+        assert!(matches!(stream, Either::Left(_)));
+        assert_eq!(peer, caller.local_addr().unwrap());
+        assert!(gate.handshakes.len() <= 3, "{}", gate.handshakes.len());
     }
 }

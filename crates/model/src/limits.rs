@@ -106,6 +106,8 @@ pub const FRAME_BYTES_MAX: usize = 8 << 20;
 pub const ITEMS_PER_FRAME_MAX: usize = 1_024;
 /// Frames that wait for one connection; beyond it the connection is closed.
 pub const FRAMES_QUEUED_MAX: usize = 1_024;
+/// Bytes of the body of a request that needs no token: anybody can make the coordinator read it.
+pub const OPEN_BODY_BYTES_MAX: usize = 16 << 10;
 /// Bytes of one HTTP request body, artifacts excepted.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
 /// Nodes one coordinator keeps.

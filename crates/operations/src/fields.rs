@@ -3,6 +3,7 @@
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use serde::Deserialize;
+use skep_model::ids::NodeId;
 use skep_model::limits;
 use std::collections::BTreeMap;
 
@@ -24,6 +25,18 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<(), OperationError> 
             limits::NAME_LENGTH_MAX
         ),
     ))
+}
+
+/// The name of a machine: letters, digits, `-`, `_` and `.`, so that it looks like nothing else on a
+/// screen, and no id, so that it cannot be taken for another machine.
+pub(crate) fn check_machine_name(field: &str, name: &str) -> Result<(), OperationError> {
+    check_text(field, name)?;
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    if name.chars().all(plain) && name.parse::<NodeId>().is_err() {
+        return Ok(());
+    }
+    let detail = format!("`{field}` should be letters, digits, `-`, `_` and `.`, and not an id");
+    Err(OperationError::new(ErrorCode::FieldInvalid, detail))
 }
 
 /// Labels: at most `LABELS_MAX`, keys and values short.

@@ -9,6 +9,7 @@ mod pending;
 mod session;
 mod tokens;
 
+pub(crate) use pending::joined;
 pub use session::{NodeSessionKey, SESSION_TTL_MS};
 
 use crate::operation::Operation;

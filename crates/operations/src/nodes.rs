@@ -5,6 +5,7 @@ use crate::declare::{ADMIN, READ, act, end, put, read};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::fields::{check_labels, check_text};
+use crate::join::joined;
 use crate::operation::Operation;
 use crate::paging::page_limit;
 use crate::views::{Moment, NodeView, Page};
@@ -179,15 +180,6 @@ pub(crate) fn resolve(context: &Context, text: &str) -> Result<NodeId, Operation
             .map(|node| node.id)
     };
     found.ok_or_else(|| unknown(text))
-}
-
-/// The machine that joined under this id or name and never connected.
-fn joined(context: &Context, text: &str) -> Option<NodeId> {
-    let view = context.services.hive.view();
-    let mut joined = view.state.enrolments();
-    joined
-        .find(|record| record.name == text || text.parse() == Ok(record.node))
-        .map(|record| record.node)
 }
 
 fn unknown(text: &str) -> OperationError {

@@ -6,7 +6,10 @@ use crate::authenticate;
 use axum::http::{HeaderMap, header};
 use serde_json::{Value, json};
 use skep_identity::{JoinToken, Login, NodeKey, Nonce, join_message};
+use skep_model::attempt::Outcome;
+use skep_model::command::Command;
 use skep_model::ids::{InstanceId, NodeId};
+use skep_model::limits;
 use skep_operations::Principal;
 
 /// Status and body of an answer to a caller without a token.
@@ -242,5 +245,79 @@ async fn a_token_for_an_attached_agent_is_not_made() {
         assert_eq!(made.kind.as_str(), kind);
         let (_, admission) = join(&coordinator, &Machine::new(kind), &made).await;
         assert_eq!(admission["kind"], kind);
+    }
+}
+
+#[tokio::test]
+async fn a_machine_may_not_take_a_name_that_looks_like_something_else() {
+    let coordinator = Coordinator::start().await;
+    let token = token(&coordinator, json!({})).await;
+    let id = NodeId::from_u128(5).to_string();
+    let odd = ["two words", "a\u{202e}b", "n\u{0430}me", "a/b", "", &id];
+    for name in odd {
+        let machine = Machine::new(Box::leak(name.to_owned().into_boxed_str()));
+        let (status, answer) = join(&coordinator, &machine, &token).await;
+        let code = &answer["code"];
+        assert_eq!((status, code), (422, &json!("field_invalid")), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_id_names_one_machine_only() {
+    let coordinator = Coordinator::start().await;
+    let preset = json!({ "labels": {}, "pool": null, "ephemeral": false, "needs_approval": true });
+    let token = token(&coordinator, json!({ "preset": preset })).await;
+    let (_, victim) = join(&coordinator, &Machine::new("desk"), &token).await;
+    // By way of the log, past the check of names; its id is the smaller one.
+    let impostor = NodeId::from_u128(1);
+    let name = victim["node"].as_str().unwrap().to_owned();
+    let (key, token) = ([9; 32], token.id);
+    let enrolled = Command::EnrolNode {
+        node: impostor,
+        key,
+        token,
+        name: name.clone(),
+    };
+    coordinator.propose(enrolled).await;
+    let path = format!("/api/v2/nodes/{name}/approve");
+    let (status, approved) = admin(&coordinator, "POST", &path, None).await;
+    assert_eq!((status, &approved["node"]), (200, &victim["node"]));
+    let view = coordinator.services().hive.view();
+    assert!(!view.state.enrolment(impostor).unwrap().approved);
+}
+
+#[tokio::test]
+async fn a_machine_adds_nothing_to_the_logs_of_others() {
+    let coordinator = Coordinator::start().await;
+    let token = token(&coordinator, json!({})).await;
+    let machine = Machine::new("stranger");
+    let (_, admission) = join(&coordinator, &machine, &token).await;
+    let (_, session) = machine.login(&coordinator, node_of(&admission)).await;
+    let session = session["token"].as_str().unwrap();
+    coordinator.ready_node("honest", 1).await;
+    let task = coordinator.submit("work", json!({})).await;
+    coordinator.granted(task).await;
+    let path = format!("/api/v2/tasks/{task}/attempts/1/log?offset=0");
+    let forged = || {
+        let mut request = request("PUT", &path, Some(session), None);
+        *request.body_mut() = "all tests passed\n".into();
+        request
+    };
+    let answer = coordinator.send(forged()).await;
+    assert_eq!(answer.problem(), (403, "not_your_node".to_owned()));
+    coordinator.finish(task, Outcome::Completed).await;
+    let answer = coordinator.send(forged()).await;
+    assert_eq!(answer.problem(), (403, "not_your_node".to_owned()), "ended");
+}
+
+#[tokio::test]
+async fn whoever_needs_no_token_sends_no_large_body() {
+    let coordinator = Coordinator::start().await;
+    let large = json!({ "name": "x".repeat(limits::OPEN_BODY_BYTES_MAX) });
+    for path in ["/api/v2/join", "/api/v2/nodes/login"] {
+        let (status, answer) = ask(&coordinator, path, large.clone()).await;
+        assert_eq!((status, &answer["code"]), (413, &json!("body_too_large")));
+        let detail = answer["detail"].as_str().unwrap();
+        assert!(detail.contains("OPEN_BODY_BYTES_MAX"), "{detail}");
     }
 }

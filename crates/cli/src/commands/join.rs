@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use skep_client::{BaseUrl, Client, ClientError, Dial};
 use skep_discovery::FingerprintPrefix;
-use skep_identity::{JoinToken, JoinTokenError, NodeKey, join_message, pinned_client_config};
+use skep_identity::{
+    JoinToken, JoinTokenError, NodeKey, PublicKey, join_message, pairing_code, pinned_client_config,
+};
 use skep_model::ids::{ClusterId, JoinTokenId, NodeId};
 use skep_model::join::JoinKind;
 use skep_model::node::{Hardware, NodeClass};
@@ -37,7 +39,6 @@ struct Admission {
     cluster: ClusterId,
     kind: JoinKind,
     approved: bool,
-    pairing_code: String,
 }
 
 pub(crate) async fn run(session: &Session, args: JoinArgs) -> Outcome {
@@ -46,9 +47,9 @@ pub(crate) async fn run(session: &Session, args: JoinArgs) -> Outcome {
     let directory = state_dir(session, args.state_dir.clone(), &name)?;
     let mut profile = NodeProfile::load(&directory)?.with(&args.profile)?;
     profile.class = profile.class.or(class(token.kind));
-    let admission = enrol(&token, &name, &directory).await?;
+    let (key, admission) = enrol(&token, &name, &directory).await?;
     profile.store(&directory)?;
-    announce(session, &token, &name, &admission)?;
+    announce(session, &token, &name, &key, &admission)?;
     if args.no_start {
         return Ok(Exit::Ok);
     }
@@ -90,7 +91,11 @@ fn read_token(given: &str) -> Result<JoinToken, Failure> {
 }
 
 /// Shows the token's secret to the coordinator that the token names, and keeps what it grants.
-async fn enrol(token: &JoinToken, name: &str, directory: &Path) -> Result<Admission, Failure> {
+async fn enrol(
+    token: &JoinToken,
+    name: &str,
+    directory: &Path,
+) -> Result<(PublicKey, Admission), Failure> {
     let key = NodeKey::load_or_create(&Membership::key_path(directory))
         .map_err(|error| node_start::key_unusable(&error))?;
     let public = key.public();
@@ -116,7 +121,7 @@ async fn enrol(token: &JoinToken, name: &str, directory: &Path) -> Result<Admiss
     membership
         .store(directory)
         .map_err(|error| Failure::new(Exit::Storage, "membership_not_stored", chain(&error)))?;
-    Ok(admission)
+    Ok((public, admission))
 }
 
 fn client(token: &JoinToken) -> Result<Client, Failure> {
@@ -168,9 +173,12 @@ fn announce(
     session: &Session,
     token: &JoinToken,
     name: &str,
+    key: &PublicKey,
     admission: &Admission,
 ) -> Result<(), Failure> {
     let hardware = measured_hardware().unwrap_or_default();
+    // Of this machine's own key, not what the coordinator says: a person compares the two.
+    let code = pairing_code(key, admission.cluster);
     let pin = FingerprintPrefix::of(&token.fingerprint).to_string();
     let document = json!({
         "node": admission.node,
@@ -178,7 +186,7 @@ fn announce(
         "cluster": admission.cluster,
         "kind": admission.kind,
         "approved": admission.approved,
-        "pairing_code": admission.pairing_code,
+        "pairing_code": code,
         "addresses": token.addresses,
         "authority": pin,
         "hardware": hardware,
@@ -193,7 +201,7 @@ fn announce(
         note(&format!(
             "waiting for approval: compare the pairing code {} with `skep node ls --pending` on \
              the coordinator, then `skep node approve {name}` there",
-            admission.pairing_code
+            code
         ));
     }
     note(&format!(

@@ -104,6 +104,11 @@ impl State {
         if self.enrolments.contains_key(&node) || self.nodes.contains_key(&node) {
             return Err(Refusal::NameTaken(node.to_string()));
         }
+        let mut others = self.enrolments.values();
+        if others.any(|other| other.name == name) {
+            return Err(Refusal::NameTaken(name.to_owned()));
+        }
+        self.check_node_name(name, node, None)?;
         within(LimitName::NodesMax, NODES_MAX, self.enrolments.len() + 1)?;
         let record = EnrolmentRecord {
             node,

@@ -69,6 +69,8 @@ impl State {
             .map_or(Ok(()), |known| process.may_follow(known))
     }
 
+    /// A machine that joined is known by the name that it joined under, whatever it says now: a
+    /// person may have approved it by that name.
     pub(crate) fn register_node(
         &mut self,
         step: &mut Step,
@@ -78,6 +80,15 @@ impl State {
         facts: &NodeFacts,
     ) -> Result<(), Refusal> {
         let own_agent = self.own_agent(node);
+        let renamed = self
+            .enrolments
+            .get(&node)
+            .filter(|enrolment| enrolment.name != facts.name)
+            .map(|enrolment| NodeFacts {
+                name: enrolment.name.clone(),
+                ..facts.clone()
+            });
+        let facts = renamed.as_ref().unwrap_or(facts);
         self.check_node_name(&facts.name, node, own_agent)?;
         if let Some(known) = self.node(node) {
             process.may_follow(known)?;
@@ -94,7 +105,7 @@ impl State {
     }
 
     /// The name must be free for the node and for the agent that comes with it.
-    fn check_node_name(
+    pub(crate) fn check_node_name(
         &self,
         name: &str,
         node: NodeId,

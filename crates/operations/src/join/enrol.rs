@@ -4,7 +4,7 @@ use crate::context::Context;
 use crate::declare::{OPEN, act};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
-use crate::fields::{NoParameters, check_text};
+use crate::fields::{NoParameters, check_machine_name};
 use crate::operation::Operation;
 use serde::{Deserialize, Serialize};
 use skep_identity::{PublicKey, Secret, Signature, join_message, pairing_code};
@@ -100,7 +100,7 @@ async fn enrol(
 /// The key of a machine that showed the token's secret and holds the key. An unknown token and a
 /// wrong secret give the same answer.
 fn proven_key(context: &Context, shown: &Application) -> Result<PublicKey, OperationError> {
-    check_text("name", &shown.name)?;
+    check_machine_name("name", &shown.name)?;
     let invalid = |field: &str, error: &dyn std::error::Error| {
         OperationError::new(ErrorCode::FieldInvalid, format!("`{field}`: {error}"))
     };
@@ -126,7 +126,8 @@ fn proven_key(context: &Context, shown: &Application) -> Result<PublicKey, Opera
     Ok(key)
 }
 
-/// Two machines that joined with one name could not both connect.
+/// Two machines that joined with one name could not both connect. The core says so too; this says
+/// what to do.
 fn refuse_taken_name(context: &Context, key: &PublicKey, name: &str) -> Result<(), OperationError> {
     let view = context.services.hive.view();
     let own = view.state.enrolment_by_key(&key.to_bytes());

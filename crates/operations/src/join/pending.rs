@@ -97,20 +97,23 @@ struct EnrolmentPath {
     id: String,
 }
 
+/// The machine that joined and has this id, or else this name.
+pub(crate) fn joined(context: &Context, text: &str) -> Option<NodeId> {
+    let view = context.services.hive.view();
+    if let Ok(id) = text.parse::<NodeId>() {
+        return view.state.enrolment(id).map(|record| record.node);
+    }
+    let mut joined = view.state.enrolments();
+    let named = joined.find(|record| record.name == text);
+    named.map(|record| record.node)
+}
+
 async fn approve(context: Context, path: EnrolmentPath) -> Result<EnrolmentView, OperationError> {
     let unknown = || {
         let detail = format!("no machine joined as `{}`", path.id);
         OperationError::new(ErrorCode::NodeNotFound, detail)
     };
-    let found = {
-        let hive = context.services.hive.view();
-        let mut joined = hive.state.enrolments();
-        let named = |record: &&EnrolmentRecord| {
-            record.name == path.id || path.id.parse() == Ok(record.node)
-        };
-        joined.find(named).map(|record| record.node)
-    };
-    let node = found.ok_or_else(unknown)?;
+    let node = joined(&context, &path.id).ok_or_else(unknown)?;
     context.propose(Command::ApproveNode(node)).await?;
     let hive = context.services.hive.view();
     let record = hive.state.enrolment(node).ok_or_else(unknown)?;

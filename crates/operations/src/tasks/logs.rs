@@ -9,7 +9,7 @@ use crate::lookup;
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
 use serde::{Deserialize, Serialize};
-use skep_model::ids::TaskId;
+use skep_model::ids::{NodeId, TaskId};
 use skep_model::limits;
 use skep_model::task::TaskRecord;
 use skep_store::AttemptLogError;
@@ -213,8 +213,9 @@ pub(super) async fn append(
     Reply::json(&LogLength { bytes })
 }
 
-/// An attempt writes to its own log only, and a node to logs of attempts that were granted. The
-/// last pieces may come after the end, so an ended attempt is not refused to its node.
+/// An attempt writes to its own log only. So does a node that joined to those of attempts that were
+/// granted to it; the last pieces may come after the end, so an ended attempt is not refused to its
+/// node. A node token of the coordinator's own machine speaks for all nodes there.
 async fn check_fence(context: &Context, task: TaskId, attempt: u32) -> Result<(), OperationError> {
     let found = lookup::known_task(&context.services, task).await?;
     let record = found.record();
@@ -223,7 +224,28 @@ async fn check_fence(context: &Context, task: TaskId, attempt: u32) -> Result<()
         let detail = format!("attempt {attempt} of `{task}` is not the current one");
         return Err(OperationError::new(ErrorCode::FenceStale, detail));
     }
+    if let Principal::Node(node) = context.caller
+        && ran_on(record, attempt) != Some(node)
+    {
+        let detail = format!("attempt {attempt} of `{task}` was not granted to node `{node}`");
+        return Err(OperationError::new(ErrorCode::NotYourNode, detail));
+    }
     Ok(())
+}
+
+/// The node to which an attempt was granted.
+fn ran_on(record: &TaskRecord, attempt: u32) -> Option<NodeId> {
+    let current = record
+        .lease
+        .as_ref()
+        .filter(|_| record.attempts == attempt)
+        .map(|lease| lease.node);
+    let mut ended = record.ended_attempts.iter();
+    current.or_else(|| {
+        ended
+            .find(|ended| ended.attempt == attempt)
+            .map(|ended| ended.node)
+    })
 }
 
 pub(super) async fn of_path(context: Context, path: TaskPath) -> Result<Logs, OperationError> {

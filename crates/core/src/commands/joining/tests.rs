@@ -85,6 +85,22 @@ fn a_machine_waits_for_approval_when_the_token_says_so() {
 }
 
 #[test]
+fn a_machine_joins_under_a_free_name_and_keeps_it_whatever_it_says_later() {
+    check(
+        "join-token 1 uses=9; enrol 1 by=1; node 8 name=n3; node 1 name=impostor | \
+         node 9 name=n1; enrol 3 by=1; node 2 name=n1",
+        &expect![[r#"
+            > node 9 name=n1
+            Refused { reason: NameTaken("n1") }
+            > enrol 3 by=1
+            Refused { reason: NameTaken("n3") }
+            > node 2 name=n1
+            Refused { reason: NameTaken("n1") }
+        "#]],
+    );
+}
+
+#[test]
 fn a_removed_node_must_join_anew() {
     check(
         "join-token 1 uses=2; enrol 1 by=1 key=7; remove 1; remove 1; enrol 2 by=1 key=7",
