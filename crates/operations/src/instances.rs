@@ -3,6 +3,7 @@
 //! The six states are those of the service registry that MCPX comes from; what stands behind them
 //! is what the coordinator knows from heartbeats, which are its probes.
 
+mod broadcast;
 mod rank;
 
 use crate::context::Context;
@@ -24,7 +25,7 @@ use skep_model::requirements::Proficiency;
 use std::collections::BTreeMap;
 
 pub(crate) fn operations() -> Vec<Operation> {
-    vec![
+    let own = vec![
         read(
             "instances.list",
             "/instances",
@@ -39,7 +40,8 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Lists what the agents of the swarm can do, with how many could do it now.",
         )
         .answers_at_once(capabilities),
-    ]
+    ];
+    [own, broadcast::operations()].concat()
 }
 
 /// Where an instance stands, in the words of the registry.

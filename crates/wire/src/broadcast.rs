@@ -1,5 +1,6 @@
 //! One question to many instances, one answer from each: gathers them until all are there or the
-//! deadline passed. What is missing then is an entry that says so and may be tried again.
+//! deadline passed. What is missing then is an entry that says so and may be tried again. The
+//! coordinator uses it for orders to many nodes (`POST /instances/broadcast`).
 
 use crate::bounds::BROADCAST_INSTANCES_MAX;
 use serde::Serialize;
@@ -20,11 +21,11 @@ pub struct BroadcastFailure {
 }
 
 impl BroadcastFailure {
-    fn new(message: impl Into<String>) -> Self {
+    fn new(message: impl Into<String>, retryable: bool) -> Self {
         Self {
             code: BROADCAST_FAILED,
             message: message.into(),
-            retryable: true,
+            retryable,
         }
     }
 }
@@ -107,9 +108,16 @@ impl<I: Ord, A> Broadcast<I, A> {
         self.enter(now_ms, instance, Ok(answer))
     }
 
-    /// An instance refused, or its connection is gone.
-    pub fn failed(&mut self, now_ms: u64, instance: &I, message: &str) -> Gathered {
-        self.enter(now_ms, instance, Err(BroadcastFailure::new(message)))
+    /// An instance refused, or cannot be reached.
+    pub fn failed(
+        &mut self,
+        now_ms: u64,
+        instance: &I,
+        message: &str,
+        retryable: bool,
+    ) -> Gathered {
+        let failure = BroadcastFailure::new(message, retryable);
+        self.enter(now_ms, instance, Err(failure))
     }
 
     fn enter(&mut self, now_ms: u64, instance: &I, entry: Result<A, BroadcastFailure>) -> Gathered {
@@ -132,7 +140,7 @@ impl<I: Ord, A> Broadcast<I, A> {
 
     /// One entry for each instance. Those that said nothing did not answer in time.
     pub fn finish(self) -> BTreeMap<I, Result<A, BroadcastFailure>> {
-        let silent = || BroadcastFailure::new("no answer came before the deadline");
+        let silent = || BroadcastFailure::new("no answer came before the deadline", true);
         self.entries
             .into_iter()
             .map(|(instance, entry)| (instance, entry.unwrap_or_else(|| Err(silent()))))
@@ -151,16 +159,17 @@ mod tests {
         assert_eq!(broadcast.answered(1, &"a", 7), Gathered::Taken);
         assert_eq!(broadcast.answered(1, &"a", 8), Gathered::Repeated);
         assert_eq!(broadcast.answered(1, &"x", 9), Gathered::NotAsked);
-        assert_eq!(broadcast.failed(2, &"b", "gone"), Gathered::Taken);
+        assert_eq!(broadcast.failed(2, &"b", "gone", false), Gathered::Taken);
         assert_eq!(broadcast.waits_for().collect::<Vec<_>>(), [&"c"]);
         assert!(!broadcast.is_over(100) && broadcast.is_over(101));
         assert_eq!(broadcast.answered(101, &"c", 9), Gathered::TooLate);
         let entries = broadcast.finish();
         assert_eq!(entries.len(), 3);
         assert_eq!(entries["a"], Ok(7));
-        for silent in ["b", "c"] {
+        for (silent, retryable) in [("b", false), ("c", true)] {
             let failure = entries[silent].as_ref().unwrap_err();
-            assert!(failure.retryable && failure.code == "BROADCAST_FAILED");
+            assert_eq!(failure.code, "BROADCAST_FAILED");
+            assert_eq!(failure.retryable, retryable, "{silent}");
         }
     }
 

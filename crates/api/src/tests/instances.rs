@@ -82,3 +82,47 @@ async fn capabilities_are_listed_with_the_room_for_them() {
     );
     assert_eq!(rust["slots_free"], 4);
 }
+
+#[tokio::test]
+async fn an_order_to_many_has_one_answer_for_each() {
+    let coordinator = Coordinator::start().await;
+    let (one, _) = coordinator.ready_node("one", 1).await;
+    let (two, _) = coordinator.ready_node("two", 1).await;
+    let path = "/api/v2/instances/broadcast";
+    let all = json!({ "order": "drain" });
+    let answers = coordinator.post(path, all).await.ok();
+    let mut drained: Vec<&str> = answers["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["node"].as_str().unwrap())
+        .collect();
+    drained.sort_unstable();
+    let mut both = [one.to_string(), two.to_string()];
+    both.sort_unstable();
+    assert_eq!(drained, both);
+    assert_eq!(
+        names(&coordinator, "?kind=node&state=maintenance")
+            .await
+            .len(),
+        2
+    );
+
+    let named = json!({ "order": "resume", "instances": ["one", "nobody", "one"] });
+    let answers = coordinator.post(path, named).await.ok();
+    assert_eq!(answers["failed"], 1);
+    let items = answers["items"].as_array().unwrap();
+    assert_eq!(items.len(), 2, "each once: {answers}");
+    let nobody = items.iter().find(|item| item["instance"] == "nobody");
+    let error = &nobody.unwrap()["error"];
+    assert_eq!(error["code"], "BROADCAST_FAILED");
+    assert_eq!(error["retryable"], false, "{error}");
+    assert_eq!(
+        names(&coordinator, "?kind=node&state=idle").await,
+        ["node one idle"]
+    );
+
+    let endless = json!({ "order": "drain", "timeout_ms": 0 });
+    let refused = coordinator.post(path, endless).await;
+    assert_eq!(refused.problem(), (422, "field_invalid".to_owned()));
+}

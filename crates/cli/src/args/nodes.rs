@@ -33,16 +33,10 @@ pub(crate) enum NodeCommand {
         /// Node id or name
         node: String,
     },
-    /// Give a node no new work; what it runs goes on
-    Drain {
-        /// Node id or name
-        node: String,
-    },
-    /// Give a drained node work again
-    Resume {
-        /// Node id or name
-        node: String,
-    },
+    /// Give nodes no new work; what they run goes on
+    Drain(NodesArgs),
+    /// Give drained nodes work again
+    Resume(NodesArgs),
     /// Forget a node that holds no work; a machine that joined has to join anew
     Rm {
         /// Node id or name
@@ -126,6 +120,16 @@ pub(crate) struct NodeStartArgs {
     /// End at once when stdin closes, as it does when the process that started this one dies
     #[arg(long, hide = true)]
     pub(crate) end_with_stdin: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NodesArgs {
+    /// Node ids or names
+    #[arg(value_name = "NODE", required_unless_present = "all")]
+    pub(crate) nodes: Vec<String>,
+    /// All nodes that have not left
+    #[arg(long, conflicts_with = "nodes")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use super::node_profile::{NodeProfile, name_or_host};
 use super::node_table::{breaker, node_table};
 use super::{discover, node_start};
 use crate::api::path;
-use crate::args::{NodeCommand, NodeHomeArgs, NodeSetArgs};
+use crate::args::{NodeCommand, NodeHomeArgs, NodeSetArgs, NodesArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{table, text};
 use serde_json::{Value, json};
@@ -41,8 +41,8 @@ pub(crate) async fn run(session: &Session, command: NodeCommand) -> Outcome {
             })?;
             Ok(Exit::Ok)
         }
-        NodeCommand::Drain { node } => steer(session, &node, "drain").await,
-        NodeCommand::Resume { node } => steer(session, &node, "resume").await,
+        NodeCommand::Drain(args) => order(session, args, "drain").await,
+        NodeCommand::Resume(args) => order(session, args, "resume").await,
         NodeCommand::Rm { node } => {
             let answer = session.api()?.delete(&path(&["nodes", &node])).await?;
             session
@@ -128,6 +128,34 @@ async fn steer(session: &Session, node: &str, verb: &str) -> Outcome {
         format!("{}: {}", text(node, "/name"), text(node, "/state"))
     })?;
     Ok(Exit::Ok)
+}
+
+/// One node shows what became of it; of many each has its line, and one that failed fails all.
+async fn order(session: &Session, args: NodesArgs, verb: &str) -> Outcome {
+    if let [node] = args.nodes.as_slice() {
+        return steer(session, node, verb).await;
+    }
+    let nodes = (!args.all).then_some(args.nodes);
+    let wanted = json!({ "order": verb, "instances": nodes });
+    let answers = session
+        .api()?
+        .post("/api/v2/instances/broadcast", &wanted)
+        .await?;
+    session.output.document(&answers, |answers| {
+        let rows = crate::api::items(answers).iter().map(|answer| {
+            let became = match answer["error"]["message"].as_str() {
+                Some(reason) => format!("failed: {reason}"),
+                None => format!("{verb}: done"),
+            };
+            vec![text(answer, "/instance"), became]
+        });
+        table(&["node", "answer"], rows)
+    })?;
+    if answers["failed"].as_u64() == Some(0) {
+        return Ok(Exit::Ok);
+    }
+    let message = format!("some nodes did not take the order `{verb}`");
+    Err(Failure::new(Exit::Failed, "order_failed", message).hint("`skep node ls` shows the nodes"))
 }
 
 fn node_text(node: &Value) -> String {

@@ -227,6 +227,12 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "Run `skep token join` on the coordinator's machine, then `skep join TOKEN` here.",
     ),
     (
+        "order_failed",
+        Exit::Failed,
+        "Some nodes did not take an order",
+        "The table says for each node what came of it. Give the order again to those that failed; giving it twice does no harm.",
+    ),
+    (
         "output_missing",
         Exit::Invalid,
         "With --json an artifact needs a file to go to",
