@@ -223,7 +223,7 @@ mod tests {
     async fn callers_who_say_nothing_keep_nobody_else_out() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let mut gate = Gate::new(vec![listener], None);
+        let mut gate = Gate::new(vec![listener], None, STALL_MAX);
         gate.handshakes_max = 2;
         let mut silent = Vec::new();
         for _ in 0..8 {
