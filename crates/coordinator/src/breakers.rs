@@ -153,7 +153,10 @@ fn is_blamed_later(ended: &AttemptEnd) -> bool {
         AttemptEnd::Reported(outcome) => match outcome {
             Outcome::Exited { .. } | Outcome::GateFailed { .. } | Outcome::TimedOut => true,
             Outcome::Error { .. } => Verdict::of(outcome) == Verdict::SaysNothing,
-            Outcome::Completed | Outcome::Killed | Outcome::Interrupted => false,
+            Outcome::Completed
+            | Outcome::Killed
+            | Outcome::Interrupted
+            | Outcome::NotStarted { .. } => false,
         },
         AttemptEnd::Lost | AttemptEnd::Revoked | AttemptEnd::NeverStarted(_) => false,
     }

@@ -36,7 +36,9 @@ pub(crate) const fn failure_class(outcome: &Outcome) -> Option<FailureClass> {
         Outcome::Exited { .. } => Some(FailureClass::Exit),
         Outcome::GateFailed { .. } => Some(FailureClass::Gate),
         Outcome::TimedOut => Some(FailureClass::Timeout),
-        Outcome::Killed | Outcome::Interrupted => Some(FailureClass::Lost),
+        Outcome::Killed | Outcome::Interrupted | Outcome::NotStarted { .. } => {
+            Some(FailureClass::Lost)
+        }
         Outcome::Error { .. } => Some(FailureClass::Error),
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::ids::TaskId;
 use crate::isolation::IsolationLevel;
+use crate::task::HandBack;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -115,6 +116,11 @@ pub enum Outcome {
         code: String,
         /// For people.
         message: String,
+    },
+    /// The node accepted it and did not start its command. It costs the task nothing.
+    NotStarted {
+        /// Why.
+        reason: HandBack,
     },
 }
 
@@ -283,4 +289,21 @@ pub struct AttemptReport {
     pub artifacts: Vec<ArtifactRecord>,
     /// What the gates said.
     pub gates: Vec<GateReport>,
+}
+
+impl AttemptReport {
+    /// The report of an attempt of which no process ran.
+    pub fn without_process(task: TaskId, fence: Fence, outcome: Outcome) -> Self {
+        Self {
+            task,
+            fence,
+            outcome,
+            exit_code: None,
+            duration_ms: 0,
+            usage: ResourceUse::default(),
+            isolation: None,
+            artifacts: Vec::new(),
+            gates: Vec::new(),
+        }
+    }
 }

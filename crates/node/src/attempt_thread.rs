@@ -11,9 +11,7 @@ use crate::throughput::Throughput;
 use crate::{CANCEL_CHECK_MS, LOG_FLUSH_MS};
 use serde::Deserialize;
 use skep_client::{Client, ClientError};
-use skep_model::attempt::{
-    ArtifactHash, ArtifactRecord, AttemptReport, GateReport, Outcome, ResourceUse,
-};
+use skep_model::attempt::{ArtifactHash, ArtifactRecord, AttemptReport, GateReport, Outcome};
 use skep_model::ids::TaskId;
 use skep_model::work::{CommandWork, Input};
 use skep_runner::{
@@ -89,17 +87,7 @@ pub(crate) struct AttemptJob {
 
 /// A report without a process behind it.
 pub(crate) fn report_without_process(key: AttemptKey, outcome: Outcome) -> Box<AttemptReport> {
-    Box::new(AttemptReport {
-        task: key.task,
-        fence: key.fence,
-        outcome,
-        exit_code: None,
-        duration_ms: 0,
-        usage: ResourceUse::default(),
-        isolation: None,
-        artifacts: Vec::new(),
-        gates: Vec::new(),
-    })
+    Box::new(AttemptReport::without_process(key.task, key.fence, outcome))
 }
 
 /// Says that the attempt finished, also when its thread panics: the brain must hear it once.

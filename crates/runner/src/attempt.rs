@@ -13,7 +13,7 @@ use crate::runner::Runner;
 use crate::spec::{AttemptPorts, AttemptSpec, Phase};
 use crate::supervised::{OutputSink, SupervisedError, TailBuffer};
 use crate::workspace::{Owner, Prepared, Snapshot};
-use skep_model::attempt::{AttemptReport, GateReport, Outcome, ResourceUse};
+use skep_model::attempt::{AttemptReport, GateReport, Outcome};
 use skep_model::limits::{GATE_EVIDENCE_BYTES_MAX, TIMEOUT_MAX_MS};
 use skep_model::work::{Gate, Invocation};
 use std::io;
@@ -70,17 +70,7 @@ impl<'a> Attempt<'a> {
             task: spec.task.to_string(),
             input_directories: spec.work.inputs.iter().map(inputs::directory_of).collect(),
             command_began: None,
-            report: AttemptReport {
-                task: spec.task,
-                fence: spec.fence,
-                outcome: Outcome::Completed,
-                exit_code: None,
-                duration_ms: 0,
-                usage: ResourceUse::default(),
-                isolation: None,
-                artifacts: Vec::new(),
-                gates: Vec::new(),
-            },
+            report: AttemptReport::without_process(spec.task, spec.fence, Outcome::Completed),
         }
     }
 
@@ -88,11 +78,20 @@ impl<'a> Attempt<'a> {
         let outcome = match self.try_run(log) {
             Ok(()) => Outcome::Completed,
             Err(Stop::With(outcome)) => outcome,
-            Err(Stop::Because(error)) => error.into_outcome(),
+            Err(Stop::Because(error)) => self.outcome_of(error),
         };
         self.paths.remove_leavings();
         self.report.outcome = outcome;
         self.report
+    }
+
+    /// Before the command began, an attempt that was stopped ends as that: what failed then is
+    /// most likely what the stop cut short.
+    fn outcome_of(&self, error: AttemptError) -> Outcome {
+        match self.stop_if_asked() {
+            Err(Stop::With(stopped)) if self.command_began.is_none() => stopped,
+            _ => error.into_outcome(),
+        }
     }
 
     fn try_run(&mut self, log: &AttemptLog) -> Result<(), Stop> {

@@ -12,7 +12,7 @@ use crate::spec::{AttemptPorts, AttemptSpec};
 use crate::supervised::Stages;
 use crate::workspace::{RepositoryLocks, remove_directory, sweep_attempt};
 use parking_lot::Mutex;
-use skep_model::attempt::{AttemptReport, ResourceUse};
+use skep_model::attempt::AttemptReport;
 use skep_model::ids::TaskId;
 use skep_model::isolation::{IsolationLevel, ProbeResult};
 use std::collections::BTreeMap;
@@ -251,15 +251,5 @@ fn hint(probes: &[ProbeResult]) -> String {
 }
 
 fn not_begun(spec: &AttemptSpec, error: AttemptError) -> AttemptReport {
-    AttemptReport {
-        task: spec.task,
-        fence: spec.fence,
-        outcome: error.into_outcome(),
-        exit_code: None,
-        duration_ms: 0,
-        usage: ResourceUse::default(),
-        isolation: None,
-        artifacts: Vec::new(),
-        gates: Vec::new(),
-    }
+    AttemptReport::without_process(spec.task, spec.fence, error.into_outcome())
 }

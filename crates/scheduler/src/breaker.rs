@@ -86,7 +86,8 @@ impl AttemptEnd {
             | Outcome::GateFailed { .. }
             | Outcome::TimedOut
             | Outcome::Killed
-            | Outcome::Interrupted => Self::SaysNothing,
+            | Outcome::Interrupted
+            | Outcome::NotStarted { .. } => Self::SaysNothing,
         }
     }
 }

@@ -68,6 +68,7 @@ fn add_outcome(add: &mut impl FnMut(&str), outcome: &Outcome) {
         Outcome::TimedOut => add("timed_out"),
         Outcome::Killed => add("killed"),
         Outcome::Interrupted => add("interrupted"),
+        Outcome::NotStarted { .. } => add("not_started"),
         Outcome::Error { code, message } => add(&format!("{code} {message}")),
     }
 }

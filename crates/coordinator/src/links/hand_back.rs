@@ -3,7 +3,7 @@
 use super::agreement::was_not_understood;
 use super::{ConnectionId, Links, Proposal};
 use crate::engine::{Origin, Output};
-use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
+use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::command::{Actor, Command, HandedBack};
 use skep_model::ids::NodeId;
 use skep_model::task::HandBack;
@@ -82,17 +82,9 @@ impl Refused {
                     fence,
                     reason,
                 }),
-                Consequence::Ended(outcome) => refused.ended.push(AttemptReport {
-                    task,
-                    fence,
-                    outcome,
-                    exit_code: None,
-                    duration_ms: 0,
-                    usage: ResourceUse::default(),
-                    isolation: None,
-                    artifacts: Vec::new(),
-                    gates: Vec::new(),
-                }),
+                Consequence::Ended(outcome) => refused
+                    .ended
+                    .push(AttemptReport::without_process(task, fence, outcome)),
                 Consequence::Nothing => {}
             }
         }

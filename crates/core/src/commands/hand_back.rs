@@ -3,7 +3,7 @@
 use crate::apply::Step;
 use crate::state::State;
 use skep_model::command::HandedBack;
-use skep_model::ids::NodeId;
+use skep_model::ids::{NodeId, TaskId};
 use skep_model::refusal::Refusal;
 
 impl State {
@@ -17,15 +17,19 @@ impl State {
         self.known_node(node)?;
         for grant in grants {
             let lease = self.task(grant.task).and_then(|task| task.lease.as_ref());
-            let is_current = lease.is_some_and(|lease| {
-                // What the node said to have started was not handed back.
-                lease.node == node && lease.fence == grant.fence && lease.started_at.is_none()
-            });
-            if is_current {
+            let is_current =
+                lease.is_some_and(|lease| lease.node == node && lease.fence == grant.fence);
+            if is_current && self.never_started(grant.task) {
                 self.take_back(step, grant.task, grant.reason);
             }
         }
         Ok(())
+    }
+
+    /// Whether a task is granted, and its node never said that it had started it.
+    pub(crate) fn never_started(&self, task: TaskId) -> bool {
+        let lease = self.task(task).and_then(|task| task.lease.as_ref());
+        lease.is_some_and(|lease| lease.started_at.is_none())
     }
 }
 

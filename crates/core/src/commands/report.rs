@@ -50,6 +50,12 @@ impl State {
     }
 
     fn take_report(&mut self, step: &mut Step, report: &AttemptReport, evidence: Evidence) {
+        if let Outcome::NotStarted { reason } = report.outcome
+            && self.never_started(report.task)
+        {
+            self.take_back(step, report.task, reason);
+            return;
+        }
         let outcome = match (&report.outcome, evidence) {
             (Outcome::Completed, Evidence::Failed(gate)) => Outcome::GateFailed { gate },
             (Outcome::Completed, Evidence::Missing(gate)) => {
@@ -60,6 +66,8 @@ impl State {
                 refuse(step, report, reason);
                 Outcome::GateFailed { gate }
             }
+            // It said before that it had started.
+            (Outcome::NotStarted { .. }, _) => Outcome::Interrupted,
             (outcome, _) => outcome.clone(),
         };
         self.accept_report(step, report, outcome);

@@ -14,6 +14,7 @@ use skep_model::requirements::{
     AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
 };
 use skep_model::run::RunSpec;
+use skep_model::task::HandBack;
 use skep_model::task::{Compensation, Condition, Delivery, NewTask, Priority, TaskSpec};
 use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
@@ -207,6 +208,9 @@ fn outcome(word: &str) -> Outcome {
         "timeout" => Outcome::TimedOut,
         "killed" => Outcome::Killed,
         "interrupted" => Outcome::Interrupted,
+        "not-started" => Outcome::NotStarted {
+            reason: HandBack::Stopping,
+        },
         "error" => Outcome::Error {
             code: "workspace_failed".to_owned(),
             message: "no space".to_owned(),

@@ -6,7 +6,9 @@ use serde::Serialize;
 use skep_model::attempt::{AttemptReport, Fence, GateReport, Outcome, ResourceUse};
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::task::{AttemptEnd, AttemptSummary, FinalCause, Lease, TaskSpec, TaskState};
+use skep_model::task::{
+    AttemptEnd, AttemptSummary, FinalCause, HandBack, Lease, TaskSpec, TaskState,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -264,7 +266,7 @@ pub(crate) fn attempt_reason(ended: &AttemptEnd) -> String {
     match ended {
         AttemptEnd::Lost => "its node was lost or restarted".to_owned(),
         AttemptEnd::Revoked => "it was stopped because the task became final".to_owned(),
-        AttemptEnd::NeverStarted(reason) => format!("it was never started: {}", reason.as_text()),
+        AttemptEnd::NeverStarted(reason) => never_started(*reason),
         AttemptEnd::Reported(outcome) => match outcome {
             Outcome::Completed => "it completed".to_owned(),
             Outcome::Exited { code } => format!("the command ended with code {code}"),
@@ -272,9 +274,14 @@ pub(crate) fn attempt_reason(ended: &AttemptEnd) -> String {
             Outcome::TimedOut => "it was stopped at its timeout".to_owned(),
             Outcome::Killed => "it was stopped by the coordinator".to_owned(),
             Outcome::Interrupted => "its node stopped it".to_owned(),
+            Outcome::NotStarted { reason } => never_started(*reason),
             Outcome::Error { code, message } => format!("{message} (`{code}`)"),
         },
     }
+}
+
+fn never_started(reason: HandBack) -> String {
+    format!("it was never started: {}", reason.as_text())
 }
 
 fn reason_text(cause: &FinalCause, state: TaskState, last: Option<&AttemptEnd>) -> String {

@@ -1,10 +1,14 @@
 //! Files that are handed in, and inputs that are placed.
 
 use crate::fixture::{Fixture, error_code, pattern, shell};
-use skep_model::attempt::Outcome;
+use skep_model::attempt::{ArtifactRecord, GateReport, Outcome};
 use skep_model::ids::TaskId;
 use skep_model::work::Input;
-use skep_runner::CancelHandle;
+use skep_runner::{
+    ArtifactSink, ArtifactSource, AttemptEvents, AttemptPorts, CancelHandle, InputPlace, Phase,
+    PortError,
+};
+use std::path::Path;
 
 #[test]
 fn matching_files_are_handed_in_with_their_hash() {
@@ -188,4 +192,50 @@ fn inputs_cannot_leave_the_workspace() {
         assert_eq!(code, "input_failed", "`{path}` into `{into}`");
         assert!(!std::path::Path::new("/tmp/skep-stolen").exists());
     }
+}
+
+/// Stops the attempt while it takes its inputs, and can then not go on with them.
+struct CutShort(CancelHandle);
+
+impl ArtifactSource for CutShort {
+    fn fetch(&self, _: &Input, _: &mut dyn InputPlace) -> Result<(), PortError> {
+        self.0.interrupt();
+        Err("it was cut short".into())
+    }
+}
+
+impl AttemptEvents for CutShort {
+    fn phase(&self, phase: Phase) {
+        assert_eq!(phase, Phase::Preparing);
+    }
+
+    fn gate_ended(&self, gate: &GateReport) {
+        panic!("{gate:?}");
+    }
+
+    fn log_appended(&self, written: u64) {
+        panic!("{written} bytes of output");
+    }
+}
+
+impl ArtifactSink for CutShort {
+    fn put(&self, record: &ArtifactRecord, _: &Path) -> Result<(), PortError> {
+        panic!("{record:?}");
+    }
+}
+
+#[test]
+fn an_attempt_that_is_stopped_while_its_inputs_come_has_not_failed() {
+    let fixture = Fixture::new();
+    let mut spec = shell("echo ran");
+    spec.work.inputs = vec![input(".")];
+    let cancel = CancelHandle::new().unwrap();
+    let stops = CutShort(cancel.clone());
+    let ports = AttemptPorts {
+        events: &stops,
+        source: &stops,
+        sink: &stops,
+    };
+    let report = fixture.runner.run(&spec, ports, &cancel);
+    assert_eq!(report.outcome, Outcome::Interrupted);
 }

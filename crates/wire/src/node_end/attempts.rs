@@ -3,10 +3,11 @@
 use super::ended::EndedMemory;
 use crate::bounds::PROGRESS_DELAY_MS;
 use crate::payload::{AssignRefusal, Assignment, AttemptKey, HeldAttempt, HeldPhase};
-use skep_model::attempt::{AttemptReport, Fence, LogIndex};
+use skep_model::attempt::{AttemptReport, Fence, LogIndex, Outcome};
 use skep_model::command::{Phase, Progress};
 use skep_model::ids::TaskId;
 use skep_model::planted::{PlantedBug, planted};
+use skep_model::task::HandBack;
 use std::collections::{BTreeMap, VecDeque};
 
 /// How far an attempt is on this node.
@@ -22,6 +23,8 @@ enum Step {
     Verifying,
     /// Stopped because the process stops; its result is wanted.
     Stopping,
+    /// The same, before its command ran, as far as is known: it may turn out never to have started.
+    Withdrawn(HandBack),
     /// Stopped; its result is not wanted, and it is not held any more.
     Killed,
 }
@@ -31,6 +34,15 @@ struct Attempt {
     step: Step,
     /// The last step the coordinator knows of.
     reported: Option<Phase>,
+}
+
+/// What follows when everything is stopped.
+#[derive(Debug, Default)]
+pub(super) struct Stopped {
+    /// To be stopped by the runner.
+    pub(super) running: Vec<AttemptKey>,
+    /// Accepted, never handed to the runner, and not here any more.
+    pub(super) never_started: Vec<AttemptKey>,
 }
 
 /// What becomes of an assignment.
@@ -143,7 +155,7 @@ impl Attempts {
 
     /// Whether an attempt goes on that nobody told to stop.
     pub(super) fn any_goes_on(&self) -> bool {
-        let stops = |step| matches!(step, Step::Killed | Step::Stopping);
+        let stops = |step| matches!(step, Step::Killed | Step::Stopping | Step::Withdrawn(_));
         self.table.values().any(|attempt| !stops(attempt.step))
     }
 
@@ -153,12 +165,17 @@ impl Attempts {
     }
 
     pub(super) fn started(&mut self, now: u64, key: AttemptKey) {
-        if let Some(attempt) = self.table.get_mut(&key)
-            && attempt.step == Step::Starting
-        {
-            attempt.step = Step::Running;
-            self.progress_due
-                .push_back((now.saturating_add(PROGRESS_DELAY_MS), key));
+        let Some(attempt) = self.table.get_mut(&key) else {
+            return;
+        };
+        match attempt.step {
+            Step::Starting => {
+                attempt.step = Step::Running;
+                self.progress_due
+                    .push_back((now.saturating_add(PROGRESS_DELAY_MS), key));
+            }
+            Step::Withdrawn(_) => attempt.step = Step::Stopping,
+            _ => {}
         }
     }
 
@@ -173,18 +190,22 @@ impl Attempts {
         }
     }
 
-    /// Takes an ended attempt out. True if its result is wanted.
-    pub(super) fn finished(&mut self, report: &AttemptReport) -> bool {
-        let key = AttemptKey::from(report);
-        let Some(attempt) = self.table.remove(&key) else {
-            return false;
-        };
+    /// Takes an ended attempt out; returns its result if it is wanted.
+    pub(super) fn finished(&mut self, report: AttemptReport) -> Option<AttemptReport> {
+        let key = AttemptKey::from(&report);
+        let attempt = self.table.remove(&key)?;
         self.ended.remember(key);
-        if attempt.step == Step::Killed {
-            self.killed -= 1;
-            return false;
+        match attempt.step {
+            Step::Killed => {
+                self.killed -= 1;
+                None
+            }
+            // The runner says that a command begins before it does.
+            Step::Withdrawn(reason) if report.outcome == Outcome::Interrupted => {
+                Some(not_started(key, reason))
+            }
+            _ => Some(report),
         }
-        true
     }
 
     /// Marks an attempt as stopped and unwanted. True if it was neither before; one that only
@@ -237,21 +258,25 @@ impl Attempts {
         keys.into_iter().filter(|key| self.kill(*key)).collect()
     }
 
-    /// Stops everything for the end of the process; says what has to be stopped. What was not
-    /// started is forgotten.
-    pub(super) fn stop_all(&mut self) -> Vec<AttemptKey> {
-        // Those never started: the coordinator may hand them out again.
-        while let Some(assignment) = self.waiting.pop_front() {
-            self.table.remove(&assignment.key());
+    /// Stops everything, for this reason.
+    pub(super) fn stop_all(&mut self, reason: HandBack) -> Stopped {
+        let never_started: Vec<AttemptKey> = self.waiting.iter().map(|it| it.key()).collect();
+        for key in &never_started {
+            self.kill(*key);
         }
-        let mut stopped = Vec::new();
+        let mut running = Vec::new();
         for (key, attempt) in &mut self.table {
-            if !matches!(attempt.step, Step::Killed | Step::Stopping) {
-                attempt.step = Step::Stopping;
-                stopped.push(*key);
-            }
+            attempt.step = match attempt.step {
+                Step::Killed | Step::Stopping | Step::Withdrawn(_) => continue,
+                Step::Starting => Step::Withdrawn(reason),
+                Step::Waiting | Step::Running | Step::Verifying => Step::Stopping,
+            };
+            running.push(*key);
         }
-        stopped
+        Stopped {
+            running,
+            never_started,
+        }
     }
 
     /// What the node tells the coordinator that it holds. From then on the coordinator knows the
@@ -262,7 +287,7 @@ impl Attempts {
             .filter_map(|(key, attempt)| {
                 let phase = match attempt.step {
                     Step::Killed => return None,
-                    Step::Waiting | Step::Starting => HeldPhase::Accepted,
+                    Step::Waiting | Step::Starting | Step::Withdrawn(_) => HeldPhase::Accepted,
                     Step::Running | Step::Stopping => HeldPhase::Running,
                     Step::Verifying => HeldPhase::Verifying,
                 };
@@ -309,6 +334,11 @@ impl Attempts {
         }
         items
     }
+}
+
+/// The report of an attempt that was accepted and not started.
+pub(super) fn not_started(key: AttemptKey, reason: HandBack) -> AttemptReport {
+    AttemptReport::without_process(key.task, key.fence, Outcome::NotStarted { reason })
 }
 
 const fn progress(key: AttemptKey, phase: Phase) -> Progress {

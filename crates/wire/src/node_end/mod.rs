@@ -12,6 +12,8 @@
 //! * A result is written to disk first, then sent, then kept until it is answered. A broken
 //!   connection loses none. Only while the node's disk is full it is sent from memory.
 //! * An attempt (task and fence) is started at most once by one process.
+//! * What was accepted and not started when the node stops, or gives its lease up, is reported as
+//!   just that: its task loses nothing by it.
 //! * A node that was told to stop says so before it leaves, and waits until the coordinator has
 //!   said that nothing more comes: what was granted meanwhile is handed back, not lost.
 //! * Inputs come before timers: an answer that is there at the last moment counts.
@@ -44,12 +46,13 @@ use crate::frame::{Frame, FrameRef};
 use crate::framing::Framing;
 use crate::jitter::Jitter;
 use crate::payload::{AttemptKey, Capabilities, Goodbye, Hello, Negotiation, NodeMetrics};
-use attempts::Attempts;
+use attempts::{Attempts, not_started};
 use away::Away;
 use lease::Lease;
 use link::{Asked, Connection, Link};
 use skep_model::attempt::AttemptReport;
 use skep_model::limits::SLOTS_MAX;
+use skep_model::task::HandBack;
 use spool::Spool;
 
 /// State machine of a node. Feed it what happened and the time in milliseconds of a clock that
@@ -145,8 +148,8 @@ impl NodeEnd {
             NodeInput::Started(attempt) => self.attempts.started(now_ms, attempt),
             NodeInput::Verifying(attempt) => self.attempts.verifying(now_ms, attempt),
             NodeInput::Finished(report) => {
-                if self.attempts.finished(&report) {
-                    self.spool.add(*report);
+                if let Some(report) = self.attempts.finished(*report) {
+                    self.spool.add(report);
                 }
             }
             NodeInput::Spooled { batch } => self.spool.written(batch),
@@ -216,8 +219,18 @@ impl NodeEnd {
         }
         self.leaves_at = Some(now.saturating_add(SHUTDOWN_TIMEOUT_MS));
         self.announce_stop(now);
-        for attempt in self.attempts.stop_all() {
-            self.kill_output(attempt, KillReason::Shutdown);
+        self.stop_attempts(KillReason::Shutdown, HandBack::Stopping);
+    }
+
+    /// Stops all attempts. Those that were not started are reported as such, so that their tasks
+    /// lose nothing, also when there is no session now.
+    fn stop_attempts(&mut self, reason: KillReason, hand_back: HandBack) {
+        let stopped = self.attempts.stop_all(hand_back);
+        for attempt in stopped.never_started {
+            self.spool.add(not_started(attempt, hand_back));
+        }
+        for attempt in stopped.running {
+            self.kill_output(attempt, reason);
         }
     }
 

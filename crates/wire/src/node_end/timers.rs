@@ -7,6 +7,7 @@ use crate::codec::method;
 use crate::payload::{Heartbeat, ProgressBatch};
 use skep_model::limits::ITEMS_PER_FRAME_MAX;
 use skep_model::planted::{PlantedBug, planted};
+use skep_model::task::HandBack;
 
 impl NodeEnd {
     /// When [`super::NodeInput::Tick`] has to be handed in at the latest; none when the node is
@@ -91,9 +92,7 @@ impl NodeEnd {
     /// The lease ran out, as far as the node can know: it stops its work before anyone else may
     /// be given it. The connection goes too, so that the next session begins with the truth.
     fn fence_itself(&mut self, now: u64) {
-        for attempt in self.attempts.stop_all() {
-            self.kill_output(attempt, KillReason::SelfFenced);
-        }
+        self.stop_attempts(KillReason::SelfFenced, HandBack::LeaseExpired);
         if matches!(self.link, Link::Up(_)) {
             self.close(
                 now,

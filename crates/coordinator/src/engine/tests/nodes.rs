@@ -3,9 +3,9 @@
 
 use super::*;
 use crate::admission::Caller;
-use skep_model::attempt::{AttemptReport, Fence, Outcome, ResourceUse};
+use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
 use skep_model::event::Event;
-use skep_model::ids::{InstanceId, NodeId, TaskId};
+use skep_model::ids::{InstanceId, NodeId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::{Hardware, NodeClass, NodeFacts, NodeState};
 use skep_model::requirements::Resources;
@@ -37,6 +37,18 @@ fn facts(class: NodeClass) -> NodeFacts {
     }
 }
 
+/// The options of this start of the node's process.
+fn options(class: NodeClass, starts: u64) -> NodeOptions {
+    NodeOptions {
+        node: NODE,
+        instance: InstanceId::from_u128(u128::from(starts)),
+        starts,
+        facts: facts(class),
+        slots: 1,
+        jitter_seed: 5,
+    }
+}
+
 fn disk_full() -> JournalError {
     JournalError::DiskFull {
         detail: "test".to_owned(),
@@ -55,7 +67,7 @@ pub(super) struct Swarm {
     disk_is_full: bool,
     pub(super) reachable: bool,
     /// The node's newest connection, and whether the node believes in it.
-    connection: u64,
+    pub(super) connection: u64,
     is_connected: bool,
     ends: BTreeMap<u64, CoordinatorEnd>,
     pub(super) started: Vec<AttemptKey>,
@@ -68,27 +80,21 @@ pub(super) struct Swarm {
     pub(super) is_over: bool,
     /// What the node says is kept here meanwhile, if anywhere.
     pub(super) held: Option<Vec<Frame>>,
+    /// The results on the node's disk.
+    spool: BTreeMap<AttemptKey, AttemptReport>,
 }
 
 impl Swarm {
     /// A swarm in which the node runs one attempt.
-    fn at_work() -> Self {
+    pub(super) fn at_work() -> Self {
         Self::of_class(NodeClass::Server)
     }
 
     /// The same with a node of this class.
     pub(super) fn of_class(class: NodeClass) -> Self {
-        let options = NodeOptions {
-            node: NODE,
-            instance: InstanceId::from_u128(1),
-            starts: 1,
-            facts: facts(class),
-            slots: 1,
-            jitter_seed: 5,
-        };
         let mut swarm = Self {
             engine: engine(nothing()).unwrap(),
-            node: NodeEnd::new(options, Vec::new()),
+            node: NodeEnd::new(options(class, 1), Vec::new()),
             now: 0,
             disk_is_full: false,
             reachable: true,
@@ -101,11 +107,19 @@ impl Swarm {
             events: Vec::new(),
             is_over: false,
             held: None,
+            spool: BTreeMap::new(),
         };
         swarm.engine(propose(1));
         swarm.pass(1_000);
         assert_eq!(swarm.started.len(), 1);
         swarm
+    }
+
+    /// The next process of the node, with what is on its disk.
+    pub(super) fn restart(&mut self) {
+        let spool = self.spool.values().cloned().collect();
+        self.node = NodeEnd::new(options(NodeClass::Server, 2), spool);
+        self.is_over = false;
     }
 
     pub(super) fn pass(&mut self, ms: u64) {
@@ -200,7 +214,17 @@ impl Swarm {
                     self.node(NodeInput::Started(assignment.key()));
                 }
                 NodeOutput::Kill { reason, .. } => self.killed.push(reason),
-                NodeOutput::Spool { batch, .. } => self.node(NodeInput::Spooled { batch }),
+                NodeOutput::Spool { batch, reports } => {
+                    let reports = reports.into_iter().map(Arc::unwrap_or_clone);
+                    self.spool
+                        .extend(reports.map(|report| (AttemptKey::from(&report), report)));
+                    self.node(NodeInput::Spooled { batch });
+                }
+                NodeOutput::Unspool(keys) => {
+                    for key in keys {
+                        self.spool.remove(&key);
+                    }
+                }
                 NodeOutput::Exit { .. } => self.is_over = true,
                 NodeOutput::CloseConnection { .. } => {
                     self.is_connected = false;
@@ -415,39 +439,5 @@ fn an_overloaded_node_gets_nothing_until_it_says_so_or_comes_back() {
     assert!(
         view.read().overloaded.is_empty(),
         "a new session says it anew"
-    );
-}
-
-/// The fence of the present grant of a task.
-fn fence_of(swarm: &Swarm, task: TaskId) -> Option<Fence> {
-    let view = swarm.engine.view();
-    let lease = view
-        .read()
-        .state
-        .task(task)
-        .and_then(|record| record.lease.clone());
-    lease.map(|lease| lease.fence)
-}
-
-#[test]
-fn what_a_node_gives_back_is_granted_anew_unless_it_has_started() {
-    let mut swarm = Swarm::at_work();
-    let first = swarm.started[0];
-    let give_back = |swarm: &mut Swarm, attempt| {
-        let connection = ConnectionId(swarm.connection);
-        let given_back = vec![attempt];
-        swarm.engine(Input::Link(connection, FromNode::GaveBack { given_back }));
-    };
-    give_back(&mut swarm, first);
-    assert_eq!(fence_of(&swarm, first.task), Some(first.fence), "it runs");
-    swarm.finish_work();
-    swarm.pass(1_000);
-    swarm.engine(propose(2));
-    let second = swarm.started[1];
-    give_back(&mut swarm, second);
-    assert_ne!(
-        fence_of(&swarm, second.task),
-        Some(second.fence),
-        "it had not started"
     );
 }

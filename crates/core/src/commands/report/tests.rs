@@ -263,3 +263,21 @@ fn a_report_of_an_earlier_grant_to_the_same_node_is_refused() {
         "#]],
     );
 }
+
+#[test]
+fn what_was_not_started_costs_nothing_unless_its_node_said_that_it_had_started() {
+    check(
+        "node 1; confirm 1; task 1 once; submit; task 2 once; submit; grant 1:1; grant 2:1 \
+         | report 1 not-started; show 1; start 2; report 2 not-started",
+        &expect![[r#"
+            > report 1 not-started
+            AttemptEnded { task: task_1, attempt: 1, node: node_1, ended: NeverStarted(Stopping), retry_at: None }
+            > show 1
+            task_1 is ready, attempts 1, waits for [], not before None, failed on [node_1], ended [NeverStarted(Stopping)]
+            > start 2
+            TaskProgressed { task: task_2, phase: Running }
+            > report 2 not-started
+            TaskFinished { task: task_2, state: Failed, cause: AttemptsUsedUp, attempts: 1 }
+        "#]],
+    );
+}

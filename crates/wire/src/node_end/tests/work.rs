@@ -1,6 +1,8 @@
 //! Assignments, slots, progress, revocation and stopping.
 
 use super::*;
+use skep_model::attempt::Outcome;
+use skep_model::task::HandBack;
 
 /// Code of a refusal, or the answer itself.
 fn code(answer: &Value) -> &str {
@@ -330,4 +332,74 @@ fn metrics_carry_the_round_trip_of_heartbeats_once_one_was_answered() {
     rig.answer("mcpx.health.check", &Heartbeat { sequence: 1 });
     rig.input(NodeInput::Metrics(NodeMetrics::default()));
     assert_eq!(rig.sent("mcpx.metrics.report")["params"]["rtt_ms"], 7);
+}
+
+/// What the results say that the node wrote to its disk last.
+fn outcomes_spooled(rig: &Rig) -> Vec<(AttemptKey, Outcome)> {
+    let spooled = rig.last.iter().filter_map(|output| match output {
+        NodeOutput::Spool { reports, .. } => Some(reports),
+        _ => None,
+    });
+    spooled
+        .flatten()
+        .map(|report| (AttemptKey::from(&**report), report.outcome.clone()))
+        .collect()
+}
+
+fn interrupted(attempt: AttemptKey) -> NodeInput {
+    let AttemptKey { task, fence } = attempt;
+    let report = AttemptReport::without_process(task, fence, Outcome::Interrupted);
+    NodeInput::Finished(Box::new(report))
+}
+
+#[test]
+fn a_node_that_stops_reports_what_it_accepted_and_did_not_start() {
+    let reason = HandBack::Stopping;
+    let never = |attempt| (attempt, Outcome::NotStarted { reason });
+    let mut rig = Rig::live(2);
+    rig.assign(&[key(1, 1), key(2, 1)]);
+    rig.input(NodeInput::Started(key(2, 1)));
+    rig.hear(&CoordinatorCall::Verdicts(verdicts(&[(
+        key(1, 1),
+        Verdict::Kill,
+    )])));
+    // The killed one has not left its slot.
+    assert_eq!(rig.assign(&[key(3, 1)]), ["accepted"]);
+    let said = rig.input(NodeInput::Shutdown);
+    assert_eq!(said, [SEND_STATUS, "kill 2@1 Shutdown", "spool 1"]);
+    assert_eq!(outcomes_spooled(&rig), [never(key(3, 1))]);
+    assert_eq!(code(&rig.assign(&[key(3, 1)])[0]), "duplicate");
+    let batch = 1;
+    rig.input(NodeInput::Spooled { batch });
+    rig.sent("mcpx.orchestrate.task.complete");
+    rig.input(interrupted(key(2, 1)));
+    let ran = (key(2, 1), Outcome::Interrupted);
+    assert_eq!(outcomes_spooled(&rig), [ran], "it had begun");
+}
+
+#[test]
+fn an_attempt_whose_command_never_began_is_reported_as_not_started() {
+    for (stop, reason) in [
+        (NodeInput::Shutdown, HandBack::Stopping),
+        (NodeInput::Tick, HandBack::LeaseExpired),
+    ] {
+        for (began, outcome) in [
+            (false, Outcome::NotStarted { reason }),
+            (true, Outcome::Interrupted),
+        ] {
+            let mut rig = Rig::live(1);
+            rig.assign(&[key(1, 1)]);
+            if stop == NodeInput::Tick {
+                rig.input(NodeInput::Disconnected);
+                rig.now = 7_000;
+            }
+            rig.input(stop.clone());
+            if began {
+                // It was on its way to the brain when the stop came.
+                rig.input(NodeInput::Started(key(1, 1)));
+            }
+            rig.input(interrupted(key(1, 1)));
+            assert_eq!(outcomes_spooled(&rig), [(key(1, 1), outcome)]);
+        }
+    }
 }
