@@ -221,7 +221,6 @@ fn services(
         clock,
         entropy: Mutex::new(Box::new(SystemEntropy)),
         task_tokens,
-        gates: skep_operations::GateBoard::default(),
         join,
         server,
         memory: MemoryGauge::new(memory_limit()?),

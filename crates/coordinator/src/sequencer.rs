@@ -154,6 +154,7 @@ fn weight(command: &Command) -> usize {
             Command::GrantLeases(grants) => grants.len() * GRANT,
             Command::ReportProgress { items, .. } => items.len() * GRANT,
             Command::ReportResults { reports, .. } => reports.len() * REPORT,
+            Command::ReportGate { gate, .. } => gate.output.len(),
             _ => 0,
         }
 }

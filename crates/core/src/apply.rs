@@ -186,6 +186,12 @@ impl State {
                 away,
             } => self.set_availability(step, *node, *instance, away.as_deref()),
             Command::HandBackGrants { node, grants } => self.hand_back_grants(step, *node, grants),
+            Command::ReportGate {
+                node,
+                task,
+                fence,
+                gate,
+            } => self.report_gate(step, *node, (*task, *fence), gate),
         }
     }
 }

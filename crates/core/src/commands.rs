@@ -3,6 +3,7 @@
 pub(crate) mod agents;
 pub(crate) mod assign;
 pub(crate) mod cancel;
+pub(crate) mod gate;
 pub(crate) mod grant;
 pub(crate) mod hand_back;
 pub(crate) mod joining;

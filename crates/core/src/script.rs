@@ -6,6 +6,7 @@
 //! far, so every script is a test of these too.
 
 mod joining;
+mod reports;
 mod statements;
 
 use crate::{Applied, State};

@@ -1,7 +1,7 @@
 //! Commands: what the log orders. Imperative, complete, stamped.
 
 use crate::agent::AgentSpec;
-use crate::attempt::{AttemptReport, Fence};
+use crate::attempt::{AttemptReport, Fence, GateReport};
 use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
 use crate::join::JoinTokenRecord;
 use crate::node::NodeFacts;
@@ -236,6 +236,17 @@ pub enum Command {
         node: NodeId,
         /// Each is taken back alone, if it is still current.
         grants: Vec<HandedBack>,
+    },
+    /// A gate of a running attempt answered. What counts in the end is the evidence of the result.
+    ReportGate {
+        /// The node.
+        node: NodeId,
+        /// The task.
+        task: TaskId,
+        /// The grant.
+        fence: Fence,
+        /// What it answered; the newest answer of a gate counts.
+        gate: Box<GateReport>,
     },
 }
 

@@ -313,6 +313,17 @@ pub enum Event {
         /// Why; `None` when it is back.
         reason: Option<String>,
     },
+    /// A gate of a running attempt answered.
+    GateAnswered {
+        /// The task.
+        task: TaskId,
+        /// Its run.
+        run: Option<RunId>,
+        /// Name of the gate.
+        gate: String,
+        /// Whether it passed.
+        passed: bool,
+    },
 }
 
 impl Event {
@@ -327,6 +338,7 @@ impl Event {
             | Self::TaskProgressed { run, .. }
             | Self::AttemptEnded { run, .. }
             | Self::TaskFinished { run, .. }
+            | Self::GateAnswered { run, .. }
             | Self::IsolationWaived { run, .. } => *run,
             _ => None,
         }
@@ -343,6 +355,7 @@ impl Event {
             | Self::AttemptEnded { task, .. }
             | Self::TaskFinished { task, .. }
             | Self::AttemptRevoked { task, .. }
+            | Self::GateAnswered { task, .. }
             | Self::IsolationWaived { task, .. }
             | Self::ReportRefused { task, .. }
             | Self::GrantRefused { task, .. } => Some(*task),

@@ -1,6 +1,6 @@
 //! Tasks: what was asked for, where they stand, how they ended.
 
-use crate::attempt::{AttemptReport, FailureClass, Fence, Outcome};
+use crate::attempt::{AttemptReport, FailureClass, Fence, GateReport, Outcome};
 use crate::ids::{AgentId, InstanceId, NodeId, RunId, TaskId};
 use crate::limits;
 use crate::requirements::Requirements;
@@ -191,6 +191,8 @@ pub struct Lease {
     pub granted_at: UnixMillis,
     /// When the node said that it started.
     pub started_at: Option<UnixMillis>,
+    /// What its gates answered so far, as far as the node told, in the order of the answers.
+    pub gates: Vec<GateReport>,
 }
 
 /// One attempt that ended.

@@ -3,7 +3,6 @@
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::events::EventTexts;
-use crate::gate_board::GateBoard;
 use crate::join::JoinDesk;
 use crate::lookup;
 use crate::memory::MemoryGauge;
@@ -56,8 +55,6 @@ pub struct Services {
     pub entropy: Mutex<Box<dyn Entropy>>,
     /// Makes and checks task tokens.
     pub task_tokens: TaskTokenKey,
-    /// Gates of running attempts.
-    pub gates: GateBoard,
     /// Lets other machines in.
     pub join: JoinDesk,
     /// About this process.

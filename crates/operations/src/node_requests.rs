@@ -9,7 +9,8 @@ use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::lookup::{self, AnyTask};
 use crate::tasks::children;
-use skep_model::attempt::Fence;
+use skep_model::attempt::{Fence, GateReport};
+use skep_model::command::Command;
 use skep_model::ids::{NodeId, RunId, TaskId};
 use skep_model::limits::{FRAME_BYTES_MAX, GATE_EVIDENCE_BYTES_MAX, IDEMPOTENCY_KEY_LENGTH_MAX};
 use skep_model::task::{TaskSpec, TaskState};
@@ -54,6 +55,9 @@ pub async fn answer(
 /// The attempt that is asked about: current, and the asking node's.
 struct Attempt {
     key: AttemptKey,
+    node: NodeId,
+    /// What its gates answered so far.
+    gates: Vec<GateReport>,
     run: Option<RunId>,
     spec: Arc<TaskSpec>,
 }
@@ -67,6 +71,8 @@ impl Attempt {
         match held {
             Some((record, lease)) if lease.fence == fence && lease.node == node => Ok(Self {
                 key,
+                node,
+                gates: lease.gates.clone(),
                 run: record.run,
                 spec: Arc::clone(&record.spec),
             }),
@@ -122,7 +128,7 @@ impl Desk {
                 let complete = shards.iter().all(succeeded);
                 NodeAnswer::Merge(MergeAnswer { complete, shards })
             }
-            NodeRequest::Gate(request) => NodeAnswer::Gate(self.gate(attempt, request)?),
+            NodeRequest::Gate(request) => NodeAnswer::Gate(self.gate(attempt, request).await?),
             NodeRequest::Split(request) => {
                 NodeAnswer::Split(self.split(attempt, request, key).await?)
             }
@@ -165,8 +171,12 @@ impl Desk {
         Ok(items)
     }
 
-    fn gate(&self, attempt: &Attempt, request: GateRequest) -> Result<GateAnswer, OperationError> {
-        let AttemptKey { task, fence } = attempt.key;
+    /// How a gate stands. What is reported is in the log before it is answered.
+    async fn gate(
+        &self,
+        attempt: &Attempt,
+        request: GateRequest,
+    ) -> Result<GateAnswer, OperationError> {
         let name = match &request.gate {
             GateMessage::Report(report) => &report.name,
             GateMessage::Evaluate(name) => name,
@@ -190,12 +200,13 @@ impl Desk {
                     return Err(OperationError::new(ErrorCode::LimitExceeded, detail));
                 }
                 let passed = report.passed;
-                let view = self.services.hive.view();
-                let gates = &self.services.gates;
-                gates.report(task, fence, report, &view.state);
+                self.keep(attempt, report).await?;
                 Some(passed)
             }
-            GateMessage::Evaluate(name) => self.services.gates.passed(task, fence, &name),
+            GateMessage::Evaluate(name) => {
+                let known = attempt.gates.iter().find(|known| known.name == name);
+                known.map(|known| known.passed)
+            }
         };
         let standing = match passed {
             Some(true) => GateStanding::Passed,
@@ -203,6 +214,20 @@ impl Desk {
             None => GateStanding::Open,
         };
         Ok(GateAnswer { standing })
+    }
+
+    async fn keep(&self, attempt: &Attempt, gate: GateReport) -> Result<(), OperationError> {
+        let AttemptKey { task, fence } = attempt.key;
+        let node = attempt.node;
+        let context = Context::new(Arc::clone(&self.services), Principal::Node(node));
+        let gate = Box::new(gate);
+        let command = Command::ReportGate {
+            node,
+            task,
+            fence,
+            gate,
+        };
+        context.propose(command).await.map(drop)
     }
 
     /// The same as `tasks.add_children` by the attempt's own token.

@@ -151,7 +151,6 @@ impl Coordinator {
             clock: clock.clone(),
             entropy: Mutex::new(Box::new(FreshIds(AtomicU64::new(0)))),
             task_tokens: key,
-            gates: skep_operations::GateBoard::default(),
             join: JoinDesk {
                 reach: Some(Reach {
                     addresses: vec!["127.0.0.1:8600".to_owned()],

@@ -222,6 +222,38 @@ async fn gates_are_shown_while_the_attempt_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_gates_answered_outlasts_the_coordinator() {
+    let mut rig = Rig::at_work().await;
+    let lint = GateReport {
+        name: "lint".to_owned(),
+        passed: true,
+        exit_code: Some(0),
+        duration_ms: 3,
+        output: "fine".to_owned(),
+    };
+    let answer = rig.gate(GateMessage::Report(lint.clone())).await;
+    assert_eq!(answer, GateStanding::Passed);
+    let path = format!("/api/v2/tasks/{}", rig.join.task);
+    let Rig {
+        server,
+        mut node,
+        join,
+        ..
+    } = rig;
+    let server = server.restart().await;
+    let shown = server.coordinator.get(&path).await.ok();
+    let expected = serde_json::to_value([&lint]).unwrap();
+    assert_eq!(shown["gates"], expected, "before the node is back");
+    node.reconnect(&server).await;
+    let gate = GateMessage::Evaluate("lint".to_owned());
+    let attempt = join.key();
+    let request = NodeRequest::Gate(GateRequest { attempt, gate });
+    let standing = GateStanding::Passed;
+    let answer = NodeAnswer::Gate(GateAnswer { standing });
+    assert_eq!(ask(&mut node, request, None).await, Ok(answer));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_repeated_split_adds_nothing_and_has_the_same_answer() {
     let mut rig = Rig::at_work().await;
     let tasks = json!({

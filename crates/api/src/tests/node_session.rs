@@ -21,7 +21,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
+pub(super) type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// A node without a runner: the test says how attempts end.
 pub(super) struct Node {
@@ -47,12 +47,27 @@ pub(super) struct Server {
 }
 
 impl Server {
+    pub(super) async fn start() -> Self {
+        Self::of(Coordinator::start().await).await
+    }
+
+    /// Stops the process, as it were, and starts another on the same data.
+    pub(super) async fn restart(self) -> Self {
+        let Self {
+            coordinator,
+            serving,
+            ..
+        } = self;
+        coordinator.api.shutdown.cancel();
+        serving.await.unwrap().unwrap();
+        Self::of(coordinator.restart().await).await
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "a test owns and joins its server"
     )]
-    pub(super) async fn start() -> Self {
-        let coordinator = Coordinator::start().await;
+    async fn of(coordinator: Coordinator) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let serving = tokio::spawn(serve(
@@ -68,7 +83,7 @@ impl Server {
         }
     }
 
-    async fn connect(&self, path: &str, secret: &str) -> Result<Socket, Error> {
+    pub(super) async fn connect(&self, path: &str, secret: &str) -> Result<Socket, Error> {
         let mut request = format!("ws://{}{path}", self.address)
             .into_client_request()
             .unwrap();

@@ -82,6 +82,7 @@ impl State {
             },
             granted_at: self.now,
             started_at: None,
+            gates: Vec::new(),
         };
         let fence = lease.fence;
         let (run, attempt, resources) = self.edit_task(grant.task, |record| {

@@ -3,9 +3,7 @@
 use super::joining;
 use super::{Words, World};
 use skep_model::agent::AgentSpec;
-use skep_model::attempt::{
-    AttemptReport, FailureClass, Fence, GateReport, LogIndex, Outcome, ResourceUse,
-};
+use skep_model::attempt::{FailureClass, Fence, LogIndex};
 use skep_model::command::{Command, Grant, Idempotency, Phase, Progress};
 use skep_model::ids::{AgentId, InstanceId, NodeId, RunId, TaskId, TokenId};
 use skep_model::isolation::IsolationLevel;
@@ -14,7 +12,6 @@ use skep_model::requirements::{
     AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
 };
 use skep_model::run::RunSpec;
-use skep_model::task::HandBack;
 use skep_model::task::{Compensation, Condition, Delivery, NewTask, Priority, TaskSpec};
 use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
@@ -198,27 +195,6 @@ fn idempotency(words: &Words<'_>) -> Option<Idempotency> {
     })
 }
 
-fn outcome(word: &str) -> Outcome {
-    match word {
-        "ok" => Outcome::Completed,
-        "exit" => Outcome::Exited { code: 1 },
-        "gate" => Outcome::GateFailed {
-            gate: "lint".to_owned(),
-        },
-        "timeout" => Outcome::TimedOut,
-        "killed" => Outcome::Killed,
-        "interrupted" => Outcome::Interrupted,
-        "not-started" => Outcome::NotStarted {
-            reason: HandBack::Stopping,
-        },
-        "error" => Outcome::Error {
-            code: "workspace_failed".to_owned(),
-            message: "no space".to_owned(),
-        },
-        other => panic!("no outcome `{other}`"),
-    }
-}
-
 impl World {
     pub(super) fn command(&mut self, words: &Words<'_>) -> Command {
         let id = words
@@ -266,6 +242,7 @@ impl World {
             "start" => self.progress(words, Phase::Running),
             "verify" => self.progress(words, Phase::Verifying),
             "report" => self.report(words),
+            "gate" => self.gate(words),
             "hand-back" => self.hand_back(words),
             "fire" => Command::FireTimers,
             "token" => Command::CreateToken(Box::new(TokenRecord {
@@ -303,35 +280,6 @@ impl World {
         Command::ReportProgress {
             node,
             items: vec![Progress { task, fence, phase }],
-        }
-    }
-
-    fn report(&self, words: &Words<'_>) -> Command {
-        let (node, fence) = self.grant_of(words);
-        let gates = words.options_named("gate").map(|gate| {
-            let (name, answer) = gate.split_once(':').unwrap();
-            GateReport {
-                name: name.to_owned(),
-                passed: answer == "passed",
-                exit_code: None,
-                duration_ms: 1,
-                output: String::new(),
-            }
-        });
-        let report = AttemptReport {
-            task: TaskId::from_u128(words.id()),
-            fence,
-            outcome: outcome(words.plain[1]),
-            exit_code: None,
-            duration_ms: words.number("ms").unwrap_or(5),
-            usage: ResourceUse::default(),
-            isolation: None,
-            artifacts: Vec::new(),
-            gates: gates.collect(),
-        };
-        Command::ReportResults {
-            node,
-            reports: vec![report],
         }
     }
 }

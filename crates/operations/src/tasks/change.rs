@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::fields::check_labels;
-use crate::lookup::{self, AnyTask};
+use crate::lookup;
 use crate::views::TaskDetail;
 use serde::Deserialize;
 use skep_model::command::Command;
@@ -18,13 +18,7 @@ use std::collections::BTreeMap;
 /// The task as it is now.
 pub(super) async fn shown(context: &Context, task: TaskId) -> Result<TaskDetail, OperationError> {
     let found = lookup::known_task(&context.services, task).await?;
-    let mut detail = TaskDetail::from(&found);
-    if let AnyTask::Live(record) = &found
-        && let Some(lease) = &record.lease
-    {
-        detail.gates = context.services.gates.of(task, lease.fence);
-    }
-    Ok(detail)
+    Ok(TaskDetail::from(&found))
 }
 
 pub(super) async fn get(context: Context, path: TaskPath) -> Result<TaskDetail, OperationError> {

@@ -212,9 +212,11 @@ impl From<&AnyTask> for TaskDetail {
                 .map(AttemptView::from)
                 .collect(),
             compensates: record.compensates,
-            gates: report
-                .map(|report| report.gates.clone())
-                .unwrap_or_default(),
+            gates: match (&record.lease, report) {
+                (Some(lease), _) => lease.gates.clone(),
+                (None, Some(report)) => report.gates.clone(),
+                (None, None) => Vec::new(),
+            },
             usage: report.map(|report| report.usage),
             isolation: report.and_then(|report| report.isolation),
             artifacts: ArtifactView::of(any).collect(),
