@@ -18,6 +18,7 @@ use crate::fault::{Fault, WireError, detail};
 use crate::frame::FrameRef;
 use crate::packed::{self, Head, Part};
 use crate::payload::Meta;
+pub(crate) use body::granted_by;
 use body::read_meta;
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize};

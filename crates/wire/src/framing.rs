@@ -5,7 +5,7 @@ use crate::codec::{RequestId, encode_answer, encode_call, encode_fault};
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::packed::{self, Head, Part};
-use crate::payload::{Capabilities, Capability, Meta};
+use crate::payload::{Capabilities, Capability, Credit, Meta};
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -18,11 +18,11 @@ pub struct Framing {
     compressed: bool,
 }
 
-/// Parameters with `_meta` beside their own fields.
+/// Parameters or a result with `_meta` beside their own fields.
 #[derive(Serialize)]
 struct WithMeta<'a, P> {
     #[serde(flatten)]
-    params: &'a P,
+    fields: &'a P,
     #[serde(rename = "_meta")]
     meta: &'a Meta,
 }
@@ -73,7 +73,8 @@ impl Framing {
         params: &P,
         meta: &Meta,
     ) -> Frame {
-        self.call(id, method, &WithMeta { params, meta })
+        let fields = params;
+        self.call(id, method, &WithMeta { fields, meta })
     }
 
     /// Writes a call, with `_meta` if there is one to say.
@@ -101,6 +102,22 @@ impl Framing {
             part: Part::Result,
         };
         self.seal(&packed::content(&head, result))
+    }
+
+    /// Writes an answer with a grant in its `_meta`, if there is one to say.
+    pub(crate) fn answer_granting<R: Serialize>(
+        self,
+        id: &RequestId,
+        result: &R,
+        grant: Option<Credit>,
+    ) -> Frame {
+        match grant.map(Meta::granting) {
+            Some(meta) => {
+                let (fields, meta) = (result, &meta);
+                self.answer(id, &WithMeta { fields, meta })
+            }
+            None => self.answer(id, result),
+        }
     }
 
     /// Writes an answer that was kept as JSON.

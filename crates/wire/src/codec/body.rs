@@ -2,7 +2,7 @@
 
 use crate::fault::{WireError, detail};
 use crate::packed;
-use crate::payload::Meta;
+use crate::payload::{Credit, Meta};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
@@ -71,7 +71,13 @@ pub fn read_result<T: DeserializeOwned>(
     read_params(method, result)
 }
 
-/// Reads `_meta` of parameters, if they have one.
+/// What the `_meta` of an answer grants, if it grants anything. One that cannot be read does not:
+/// the answer itself counts all the same.
+pub(crate) fn granted_by(result: Body<'_>) -> Option<Credit> {
+    read_meta("an answer", result).ok()??.credit
+}
+
+/// Reads `_meta` of parameters or a result, if they have one.
 pub(super) fn read_meta(
     method: &'static str,
     params: Body<'_>,

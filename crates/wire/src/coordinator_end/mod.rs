@@ -13,7 +13,7 @@ pub use output::{CloseCode, CoordinatorOptions, CoordinatorOutput, FromNode, Rep
 
 use crate::answer_memory::AnswerMemory;
 use crate::bounds::{ASSIGN_ANSWER_TIMEOUT_MS, BAD_MESSAGES_MAX};
-use crate::codec::{BadFrame, Message, NodeCall, Opened, RequestId};
+use crate::codec::{BadFrame, Message, NodeCall, Opened, RequestId, granted_by};
 use crate::credit::{Granting, Spending};
 use crate::fault::{Fault, WireError};
 use crate::frame::FrameRef;
@@ -69,7 +69,6 @@ pub struct CoordinatorEnd {
     memory: AnswerMemory,
     /// The coordinator's, once the node was welcomed.
     epoch: Option<u32>,
-    is_draining: bool,
 }
 
 impl CoordinatorEnd {
@@ -94,7 +93,6 @@ impl CoordinatorEnd {
             waiting: VecDeque::new(),
             memory: AnswerMemory::default(),
             epoch: None,
-            is_draining: false,
         }
     }
 
@@ -186,7 +184,12 @@ impl CoordinatorEnd {
             Ok(Message::Call { id, call, meta }) => {
                 self.on_call(now_ms, id, call, meta, opened.cost())
             }
-            Ok(Message::Answer { id, result }) => self.on_answer(&id, result),
+            Ok(Message::Answer { id, result }) => {
+                if let Some(credit) = granted_by(result) {
+                    self.spending.grant(credit);
+                }
+                self.on_answer(&id, result)
+            }
             Ok(Message::Fault { id, fault }) => self.on_fault(id.as_ref(), &fault),
             Err(bad) => self.on_bad_frame(&bad),
         }

@@ -6,7 +6,7 @@ use crate::answer_memory::Outcome;
 use crate::codec::{RequestId, WRITES, method};
 use crate::fault::Fault;
 use crate::payload::{
-    EndCode, Meta, NodeAnswer, ResultAnswers, SessionEnd, StatusUpdate, SyncVerdicts, Welcome,
+    Credit, EndCode, NodeAnswer, ResultAnswers, SessionEnd, StatusUpdate, SyncVerdicts, Welcome,
 };
 use serde::Serialize;
 
@@ -62,21 +62,11 @@ impl CoordinatorEnd {
         let Some(taken) = self.results.remove(&reply.0) else {
             return Vec::new();
         };
-        let mut outputs = self.answer(&reply.0, answers);
         let grant = self.granting.as_mut().and_then(|granting| {
             granting.finish(taken.items, taken.bytes);
             granting.next_grant()
         });
-        if let Some(credit) = grant {
-            let draining = self.is_draining;
-            outputs.push(CoordinatorOutput::Send(self.framing.call_with(
-                None,
-                method::STATUS_UPDATE,
-                &StatusUpdate { draining },
-                &Meta::granting(credit),
-            )));
-        }
-        outputs
+        self.answer_granting(&reply.0, answers, grant)
     }
 
     /// Answers a request about an attempt. A second reply does nothing.
@@ -112,7 +102,18 @@ impl CoordinatorEnd {
         id: &RequestId,
         result: &R,
     ) -> Vec<CoordinatorOutput> {
-        let mut outputs = vec![CoordinatorOutput::Send(self.framing.answer(id, result))];
+        self.answer_granting(id, result, None)
+    }
+
+    /// The same with a grant, if there is one.
+    fn answer_granting<R: Serialize>(
+        &mut self,
+        id: &RequestId,
+        result: &R,
+        grant: Option<Credit>,
+    ) -> Vec<CoordinatorOutput> {
+        let frame = self.framing.answer_granting(id, result, grant);
+        let mut outputs = vec![CoordinatorOutput::Send(frame)];
         if self.memory.wants(id) {
             let raw = serde_json::value::to_raw_value(result).expect(WRITES);
             for other in self.memory.settle(id, Outcome::Answer(raw.clone())) {
@@ -124,8 +125,7 @@ impl CoordinatorEnd {
     }
 
     /// Tells the node whether it gets new work.
-    pub fn tell_status(&mut self, status: StatusUpdate) -> Vec<CoordinatorOutput> {
-        self.is_draining = status.draining;
+    pub fn tell_status(&self, status: StatusUpdate) -> Vec<CoordinatorOutput> {
         if !self.is_live() {
             return Vec::new();
         }

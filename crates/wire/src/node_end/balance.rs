@@ -3,8 +3,11 @@
 use super::NodeEnd;
 use super::link::Link;
 use crate::codec::{RequestId, method};
+use crate::credit::Granting;
 use crate::fault::WireError;
-use crate::payload::{BalanceAnswer, BalanceRequest, Capability, LoadNotice, Meta, ProgressBatch};
+use crate::payload::{
+    BalanceAnswer, BalanceRequest, Capability, Credit, LoadNotice, Meta, ProgressBatch,
+};
 
 impl NodeEnd {
     /// Whether assignments that came in were granted.
@@ -18,25 +21,23 @@ impl NodeEnd {
         }
     }
 
-    /// Assignments were answered: there is room for others.
-    pub(super) fn has_dealt_with(&mut self, items: u64, cost: u64) {
-        if let Link::Up(connection) = &mut self.link
-            && let Some(granting) = &mut connection.granting
-        {
-            granting.finish(items, cost);
-        }
-        self.grant();
+    /// Assignments were dealt with: there is room for others, which is to be told.
+    pub(super) fn has_dealt_with(&mut self, items: u64, cost: u64) -> Option<Credit> {
+        let granting = self.granting()?;
+        granting.finish(items, cost);
+        granting.next_grant()
     }
 
-    fn grant(&mut self) {
-        let Link::Up(connection) = &mut self.link else {
-            return;
-        };
-        let grant = connection
-            .granting
-            .as_mut()
-            .and_then(crate::credit::Granting::next_grant);
-        if let Some(credit) = grant {
+    const fn granting(&mut self) -> Option<&mut Granting> {
+        match &mut self.link {
+            Link::Up(connection) => connection.granting.as_mut(),
+            _ => None,
+        }
+    }
+
+    /// Tells of a grant that no answer carries.
+    pub(super) fn tell_grant(&mut self, grant: Option<Credit>) {
+        if let (Link::Up(connection), Some(credit)) = (&mut self.link, grant) {
             let frame = connection.framing.call_with(
                 None,
                 method::STATUS_UPDATE,
@@ -75,7 +76,8 @@ impl NodeEnd {
             self.send(frame);
         }
         if is_live {
-            self.grant();
+            let grant = self.granting().and_then(Granting::next_grant);
+            self.tell_grant(grant);
         }
     }
 

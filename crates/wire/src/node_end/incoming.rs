@@ -7,14 +7,15 @@ use super::{ExitCode, KillReason, LinkOptions, NodeEnd, NodeOutput};
 use crate::answer_memory::{Outcome, Recall};
 use crate::bounds::{HEARTBEAT_JITTER_PERCENT, SYNC_ITEMS_MAX};
 use crate::codec::{
-    BadFrame, Body, Calls, CoordinatorCall, Message, Opened, RequestId, WRITES, method, read_result,
+    BadFrame, Body, Calls, CoordinatorCall, Message, Opened, RequestId, WRITES, granted_by, method,
+    read_result,
 };
 use crate::fault::{Fault, FaultCode, WireError, echo};
 use crate::frame::FrameRef;
 use crate::payload::{
     AssignAnswer, AssignAnswers, AssignBatch, AssignRefusal, Assigned, Assignment, Capability,
-    EndCode, Heartbeat, Meta, Negotiation, ResultAnswers, SessionEnd, StatusUpdate, SyncReport,
-    SyncVerdicts, Verdict, Welcome,
+    Credit, EndCode, Heartbeat, Meta, Negotiation, ResultAnswers, SessionEnd, StatusUpdate,
+    SyncReport, SyncVerdicts, Verdict, Welcome,
 };
 use serde::Serialize;
 use skep_model::time::UnixMillis;
@@ -50,11 +51,16 @@ impl NodeEnd {
                     Err(error) => self.refuse(now, id, error),
                 }
             }
-            Ok(Message::Answer { id, result }) => match connection.take(&id) {
-                Some(request) => self.on_answer(now, request, result),
-                // An answer to nothing that was asked.
-                None => self.count_bad(now),
-            },
+            Ok(Message::Answer { id, result }) => {
+                if let Some(credit) = granted_by(result) {
+                    connection.spending.grant(credit);
+                }
+                match connection.take(&id) {
+                    Some(request) => self.on_answer(now, request, result),
+                    // An answer to nothing that was asked.
+                    None => self.count_bad(now),
+                }
+            }
             Ok(Message::Fault { id, fault }) => {
                 let request = id.and_then(|id| connection.take(&id));
                 self.on_fault(now, request, &fault);
@@ -139,12 +145,17 @@ impl NodeEnd {
 
     /// Answers a request of the coordinator, and those that came again meanwhile.
     pub(super) fn answer<R: Serialize>(&mut self, id: &RequestId, result: &R) {
+        self.answer_granting(id, result, None);
+    }
+
+    /// The same with a grant, if there is one.
+    fn answer_granting<R: Serialize>(&mut self, id: &RequestId, result: &R, grant: Option<Credit>) {
         let Link::Up(connection) = &mut self.link else {
             return;
         };
         let framing = connection.framing;
-        self.outputs
-            .push(NodeOutput::Send(framing.answer(id, result)));
+        let frame = framing.answer_granting(id, result, grant);
+        self.outputs.push(NodeOutput::Send(frame));
         if connection.memory.wants(id) {
             let raw = serde_json::value::to_raw_value(result).expect(WRITES);
             for other in connection.memory.settle(id, Outcome::Answer(raw.clone())) {
@@ -184,10 +195,11 @@ impl NodeEnd {
                 Assigned::new(key, self.admit(now, assignment))
             })
             .collect();
-        if let Some(id) = id {
-            self.answer(&id, &AssignAnswers { items });
+        let grant = self.has_dealt_with(count, cost);
+        match id {
+            Some(id) => self.answer_granting(&id, &AssignAnswers { items }, grant),
+            None => self.tell_grant(grant),
         }
-        self.has_dealt_with(count, cost);
     }
 
     fn admit(&mut self, now: u64, assignment: Assignment) -> AssignAnswer {

@@ -204,14 +204,20 @@ fn assignments_are_granted_as_they_are_answered_but_not_in_overload() {
         .with(Capability::LoadBalance);
     let mut rig = live_with(4, offers, WINDOW);
     rig.assign(&[key(1, 1), key(2, 2)]);
-    let grant = rig.sent("mcpx.status.update");
-    assert_eq!(grant["params"]["_meta"]["credit"]["items"], 4);
+    let [NodeOutput::Send(answer), ..] = &rig.last[..] else {
+        panic!("{:?}", rig.last)
+    };
+    let granted = &json_of(answer)["result"]["_meta"]["credit"];
+    assert_eq!(granted["items"], 4);
     assert_eq!(
         rig.input(NodeInput::Overloaded(true)),
         ["send mcpx.distribute.load.balance"]
     );
     rig.assign(&[key(3, 3)]);
-    assert!(!words(&rig.last).contains(&"send mcpx.status.update".to_owned()));
+    let [NodeOutput::Send(answer), ..] = &rig.last[..] else {
+        panic!("{:?}", rig.last)
+    };
+    assert_eq!(json_of(answer)["result"].get("_meta"), None);
     let seen = rig.input(NodeInput::Overloaded(false));
     assert_eq!(
         seen,
@@ -240,6 +246,17 @@ fn assignments_beyond_the_grant_are_refused() {
     assert_eq!(seen, ["error credit_exceeded"]);
 }
 
+/// A grant that no answer carries.
+fn more(items: u64) -> String {
+    let frame = Framing::TEXT.call_with(
+        None,
+        method::STATUS_UPDATE,
+        &StatusUpdate { draining: false },
+        &Meta::granting(Credit { items, ..WINDOW }),
+    );
+    frame.text().unwrap().to_owned()
+}
+
 #[test]
 fn results_wait_for_credit() {
     let one = Credit { items: 1, ..WINDOW };
@@ -258,19 +275,28 @@ fn results_wait_for_credit() {
         rig.input(NodeInput::Spooled { batch }).is_empty(),
         "no credit is left"
     );
-    let frame = Framing::TEXT.call_with(
-        None,
-        method::STATUS_UPDATE,
-        &StatusUpdate { draining: false },
-        &Meta::granting(Credit { items: 2, ..WINDOW }),
-    );
-    let text = frame.text().unwrap().to_owned();
-    let seen = rig.input(NodeInput::Text(text));
+    let seen = rig.input(NodeInput::Text(more(2)));
     assert_eq!(
         seen,
         ["send mcpx.orchestrate.task.complete"],
         "and nothing about draining"
     );
+}
+
+#[test]
+fn an_answer_that_grants_makes_room_for_the_next_results() {
+    let one = Credit { items: 1, ..WINDOW };
+    let mut rig = live_with(2, Capabilities::NONE.with(Capability::Credits), one);
+    rig.run(key(1, 1));
+    let id = rig.sent("mcpx.orchestrate.task.complete")["id"].clone();
+    rig.run(key(2, 2));
+    assert_eq!(words(&rig.last), Vec::<String>::new(), "no credit is left");
+    let items = answers(&[(key(1, 1), ResultVerdict::Committed)]).items;
+    let credit = Credit { items: 2, ..WINDOW };
+    let result = serde_json::json!({"items": items, "_meta": {"credit": credit}});
+    let answer = serde_json::json!({"jsonrpc": "2.0", "id": id, "result": result});
+    let seen = rig.input(NodeInput::Text(answer.to_string()));
+    assert_eq!(seen, ["unspool 1@1", "send mcpx.orchestrate.task.complete"]);
 }
 
 #[test]
