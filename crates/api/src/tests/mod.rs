@@ -16,4 +16,5 @@ mod refusals;
 mod registry;
 mod resources;
 mod stalled;
+mod thirteen_commands;
 mod work;
