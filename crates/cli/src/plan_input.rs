@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Bytes of a plan file; a larger one is hardly written by anyone.
-const PLAN_BYTES_MAX: u64 = 4 << 20;
+pub(crate) const PLAN_BYTES_MAX: u64 = 4 << 20;
 
 /// A plan that is known to be good, and what it is submitted with.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ fn error_document(error: &PlanError) -> Value {
     })
 }
 
-fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
+pub(crate) fn read_text(path: &Path, what: &str) -> Result<String, Failure> {
     let unreadable = |error: &std::io::Error| {
         let exit = match error.kind() {
             std::io::ErrorKind::NotFound => Exit::NotFound,

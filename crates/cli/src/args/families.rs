@@ -76,6 +76,17 @@ pub(crate) enum TaskCommand {
         #[arg(long, value_name = "REGEX")]
         grep: Option<String>,
     },
+    /// Add tasks to the run of a task; a running attempt does so for its own
+    Split {
+        /// File with a `tasks:` map as in a plan; `-` reads it from stdin
+        file: PathBuf,
+        /// Task id; in an attempt its own
+        #[arg(long, env = "SKEP_TASK_ID", value_name = "TASK")]
+        task: String,
+        /// Key under which a repeated call adds nothing; made anew unless given
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
+    },
     /// Cancel a task
     Cancel {
         /// Task id

@@ -21,6 +21,7 @@ pub(crate) mod runs;
 pub(crate) mod service;
 pub(crate) mod submit;
 pub(crate) mod task;
+mod task_split;
 pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod wait;

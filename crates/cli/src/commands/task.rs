@@ -37,6 +37,11 @@ pub(crate) async fn run(session: &Session, command: TaskCommand) -> Outcome {
                 None => print_log(session.output, &api, &log).await,
             }
         }
+        TaskCommand::Split {
+            file,
+            task,
+            idempotency_key,
+        } => super::task_split::run(session, &file, &task, idempotency_key).await,
         TaskCommand::Cancel { task } => {
             let answer = session.api()?.delete(&path(&["tasks", &task])).await?;
             session.output.document(&answer, state_line)?;

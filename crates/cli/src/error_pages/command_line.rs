@@ -314,13 +314,19 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "strategy_unknown",
         Exit::Invalid,
         "There is no such scheduling strategy",
-        "Use capability-weighted or round-robin.",
+        "Use capability-weighted, round-robin, geographic-affinity, optimal or power-of-two.",
     ),
     (
         "swarm_stalled",
         Exit::TimedOut,
         "The swarm did not finish the measurement",
         "`skep node ls` shows whether nodes take work.",
+    ),
+    (
+        "tasks_malformed",
+        Exit::Invalid,
+        "The tasks to add cannot be read",
+        "The file should hold a map under `tasks:`, in the form of a plan: `tasks: {name: {run: ...}}`.",
     ),
     (
         "token_not_stored",

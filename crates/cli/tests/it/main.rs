@@ -17,5 +17,6 @@ mod member;
 mod merge;
 mod operating;
 mod round_trip;
+mod split;
 mod terminal;
 mod trust;
