@@ -10,7 +10,7 @@ pub(crate) use families::{
 
 pub(crate) use nodes::{
     DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeProfileArgs, NodeSetArgs,
-    NodeStartArgs,
+    NodeStartArgs, NodesArgs,
 };
 
 pub(crate) use operating::{BackupCommand, DebugCommand, ServiceArgs, ServiceCommand};

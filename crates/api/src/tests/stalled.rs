@@ -215,7 +215,7 @@ async fn pieces_are_bounded(coordinator: &Coordinator, all: &[String]) {
     let mut seen = Vec::new();
     while seen.len() < all.len() {
         let piece = feed.next_texts().await.unwrap();
-        let mut bytes = piece.iter().map(|event| event.json.len());
+        let mut bytes = piece.iter().map(|event| event.json().len());
         let last = bytes.next_back().unwrap();
         let before = bytes.sum::<usize>();
         assert!(before < PIECE_BYTES_MAX, "{before} bytes and {last} more");

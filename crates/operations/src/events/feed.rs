@@ -193,7 +193,7 @@ impl EventFeed {
                 }
                 self.cursor = text.cursor;
                 if self.filter.admits(text) {
-                    bytes += text.json.len();
+                    bytes += text.json().len();
                     events.push(Arc::clone(text));
                 }
             }
