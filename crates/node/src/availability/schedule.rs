@@ -52,11 +52,10 @@ impl Schedule {
             return None;
         }
         self.next_look = now.saturating_add(AVAILABILITY_CHECK_MS);
-        let time = Zoned::now();
-        let minute = i32::from(time.hour()) * 60 + i32::from(time.minute());
+        let (weekday, minute) = clock_shows(&Zoned::now());
         let facts = Facts {
-            weekday: time.weekday().to_monday_zero_offset().unsigned_abs(),
-            minute: u16::try_from(minute).unwrap_or_default(),
+            weekday,
+            minute,
             on_battery: self.wanted.on_ac_power_only && on_battery(&self.power_supplies),
             quiet_ms: self
                 .quiet_since
@@ -65,6 +64,15 @@ impl Schedule {
         let reason = self.wanted.away(&facts);
         Some(NodeInput::Away(reason.map(str::to_owned)))
     }
+}
+
+/// Days since Monday and minutes since midnight, as a clock on the wall shows them.
+fn clock_shows(time: &Zoned) -> (u8, u16) {
+    let minute = i32::from(time.hour()) * 60 + i32::from(time.minute());
+    (
+        time.weekday().to_monday_zero_offset().unsigned_abs(),
+        u16::try_from(minute).unwrap_or_default(),
+    )
 }
 
 /// Whether the machine has mains and none of them is on, or has only a battery that empties. What
@@ -155,6 +163,53 @@ mod tests {
         assert_eq!(away(&mut schedule, 80_000), None, "it works itself");
         schedule.loaded(90_000, 200, 0);
         assert!(away(&mut schedule, 90_000).is_some());
+    }
+
+    /// Hours are those that the owner sees on the wall, whatever the zone does that day.
+    #[test]
+    fn hours_are_kept_over_leap_days_changes_of_the_zone_and_2038() {
+        const BERLIN: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
+        const NEW_YORK: &str = "EST5EDT,M3.2.0,M11.1.0";
+        const KOLKATA: &str = "IST-5:30";
+        // Zone, hours, moment, and whether they hold then.
+        let rows = [
+            // Clocks go from 02:00 to 03:00, and so never show 02:30.
+            (BERLIN, "sun 01:00-02:00", "2027-03-28T00:59:59Z", true),
+            (BERLIN, "sun 01:00-02:00", "2027-03-28T01:00:00Z", false),
+            (BERLIN, "sun 02:00-03:00", "2027-03-28T00:59:59Z", false),
+            (BERLIN, "sun 02:00-03:00", "2027-03-28T01:00:00Z", false),
+            (BERLIN, "sun 03:00-04:00", "2027-03-28T01:00:00Z", true),
+            // Clocks go from 03:00 to 02:00, and so show 02:30 twice.
+            (BERLIN, "sun 02:00-03:00", "2027-10-31T00:30:00Z", true),
+            (BERLIN, "sun 02:00-03:00", "2027-10-31T01:30:00Z", true),
+            (BERLIN, "sun 02:00-03:00", "2027-10-31T02:00:00Z", false),
+            // Nights go on over the change, and end by the new time.
+            (BERLIN, "sat 22:00-06:00", "2027-03-28T03:59:59Z", true),
+            (BERLIN, "sat 22:00-06:00", "2027-03-28T04:00:00Z", false),
+            (BERLIN, "sat 22:00-06:00", "2027-10-31T04:59:59Z", true),
+            (BERLIN, "sat 22:00-06:00", "2027-10-31T05:00:00Z", false),
+            // Other zones change on other days, or never, and not by whole hours.
+            (NEW_YORK, "sun 02:00-03:00", "2027-03-14T07:00:00Z", false),
+            (NEW_YORK, "sun 03:00-04:00", "2027-03-14T07:00:00Z", true),
+            (NEW_YORK, "sun 01:00-02:00", "2027-11-07T06:30:00Z", true),
+            (KOLKATA, "mon 00:00-00:30", "2027-03-28T18:29:59Z", false),
+            (KOLKATA, "mon 00:00-00:30", "2027-03-28T18:30:00Z", true),
+            // The leap day is a Tuesday, and March begins on a Wednesday.
+            (BERLIN, "tue 00:00-24:00", "2028-02-29T11:00:00Z", true),
+            (BERLIN, "tue 22:00-06:00", "2028-03-01T04:59:59Z", true),
+            (BERLIN, "wed 00:00-24:00", "2028-02-29T23:00:00Z", true),
+            // 32 bits of seconds end on a Tuesday, 04:14:07 in Berlin.
+            (BERLIN, "tue 04:00-05:00", "2038-01-19T03:14:07Z", true),
+            (BERLIN, "tue 04:00-05:00", "2038-01-19T03:14:08Z", true),
+            (BERLIN, "tue 04:00-05:00", "2038-01-19T04:00:00Z", false),
+        ];
+        for (zone, hours, moment, expected) in rows {
+            let moment: jiff::Timestamp = moment.parse().unwrap();
+            let zone = jiff::tz::TimeZone::posix(zone).unwrap();
+            let (weekday, minute) = clock_shows(&moment.to_zoned(zone));
+            let hours: super::super::Hours = hours.parse().unwrap();
+            assert_eq!(hours.contain(weekday, minute), expected, "{hours} {moment}");
+        }
     }
 
     #[test]
