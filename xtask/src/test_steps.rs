@@ -33,6 +33,11 @@ pub(crate) const STEPS: &[Step] = &[
         },
     },
     Step {
+        name: "crowd",
+        about: "ten thousand nodes for a virtual hour, none given up that is there",
+        run: run_crowd,
+    },
+    Step {
         name: "planted-bugs",
         about: "the simulator finds each mistake that is planted",
         run: |workspace| {
@@ -84,6 +89,19 @@ fn run_tests(workspace: &Workspace) -> Result<Summary> {
     }
     note("cargo-nextest is not installed: using `cargo test`, which runs the same tests slower");
     run_and_keep_summary(workspace.cargo("test --workspace --all-targets --no-fail-fast"))
+}
+
+/// One test, too slow unless it is optimized as the simulator is.
+fn run_crowd(workspace: &Workspace) -> Result<Summary> {
+    const ONE_RAN: &str = "test result: ok. 1 passed";
+    let words =
+        "test --profile sim --package skep-coordinator --lib -- --ignored ten_thousand_nodes";
+    let summary = run_and_keep_summary(workspace.cargo(words))?;
+    ensure!(
+        summary.iter().any(|line| line.contains(ONE_RAN)),
+        "no test of ten thousand nodes ran"
+    );
+    Ok(summary)
 }
 
 /// Shows the output as it comes and returns the lines of the summary. A failure ends with them

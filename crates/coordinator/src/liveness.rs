@@ -271,6 +271,9 @@ fn transition(
 }
 
 #[cfg(test)]
+mod crowd_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -1,6 +1,7 @@
 //! The engine from outside: what is answered when, and what a fault leads to.
 
 mod admission;
+mod clocks;
 mod giving_back;
 mod nodes;
 mod standing;

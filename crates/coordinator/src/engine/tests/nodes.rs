@@ -10,6 +10,7 @@ use skep_model::isolation::IsolationLevel;
 use skep_model::node::{Hardware, NodeClass, NodeFacts, NodeState};
 use skep_model::requirements::Resources;
 use skep_model::task::TaskState;
+use skep_model::time::UnixMillis;
 use skep_wire::payload::{AttemptKey, EndCode, Hello, LoadNotice};
 use skep_wire::{
     CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, KillReason, NodeEnd, NodeInput,
@@ -64,6 +65,8 @@ pub(super) struct Swarm {
     pub(super) engine: Engine,
     pub(super) node: NodeEnd,
     pub(super) now: u64,
+    /// The wall clock, when it is another one than that of all other tests.
+    pub(super) wall: Option<fn(u64) -> UnixMillis>,
     disk_is_full: bool,
     pub(super) reachable: bool,
     /// The node's newest connection, and whether the node believes in it.
@@ -92,10 +95,16 @@ impl Swarm {
 
     /// The same with a node of this class.
     pub(super) fn of_class(class: NodeClass) -> Self {
+        Self::with_clock(class, None)
+    }
+
+    /// The same by this wall clock.
+    pub(super) fn with_clock(class: NodeClass, wall: Option<fn(u64) -> UnixMillis>) -> Self {
         let mut swarm = Self {
             engine: engine(nothing()).unwrap(),
             node: NodeEnd::new(options(class, 1), Vec::new()),
             now: 0,
+            wall,
             disk_is_full: false,
             reachable: true,
             connection: 0,
@@ -141,7 +150,9 @@ impl Swarm {
     }
 
     pub(super) fn engine(&mut self, input: Input) {
-        for output in self.engine.handle(at(self.now), input) {
+        let honest = at(self.now);
+        let wall = self.wall.map_or(honest.wall, |wall| wall(self.now));
+        for output in self.engine.handle(Now { wall, ..honest }, input) {
             match output {
                 Output::Commit(commit) => {
                     let result = if self.disk_is_full {
@@ -269,12 +280,20 @@ impl Swarm {
     }
 
     pub(super) fn finish_work(&mut self) {
-        let key = self.started[0];
+        self.end_work(self.started[0], Outcome::Completed);
+    }
+
+    /// The process of an attempt ends like this.
+    pub(super) fn end_work(&mut self, key: AttemptKey, outcome: Outcome) {
+        let exit_code = match outcome {
+            Outcome::Exited { code } => Some(code),
+            _ => Some(0),
+        };
         let report = AttemptReport {
             task: key.task,
             fence: key.fence,
-            outcome: Outcome::Completed,
-            exit_code: Some(0),
+            outcome,
+            exit_code,
             duration_ms: 5,
             usage: ResourceUse::default(),
             isolation: None,
