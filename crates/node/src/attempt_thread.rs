@@ -3,7 +3,7 @@
 use crate::attempt_env::variables;
 use crate::error::chain;
 use crate::inbox::{Inbox, Note, Question};
-use crate::input_cache::{InputCache, download};
+use crate::input_cache::InputCache;
 use crate::log_plan::Output;
 use crate::log_shipper::{LogShipper, backoff_ms};
 use crate::staging::Staging;
@@ -232,7 +232,6 @@ impl ArtifactSource for Files<'_> {
     fn fetch(&self, input: &Input, place: &mut dyn InputPlace) -> Result<(), PortError> {
         let glob = Glob::parse(&input.glob)?;
         let client = &self.workshop.client;
-        let runtime = &self.workshop.runtime;
         let listed = self.listing(input.from)?;
         for record in listed.iter().filter(|record| glob.matches(&record.path)) {
             if self.cancel.reason().is_some() {
@@ -240,7 +239,7 @@ impl ArtifactSource for Files<'_> {
             }
             let mut target = place.create(&record.path, record.executable)?;
             self.workshop.cache.copy_to(record, &mut target, |draft| {
-                download(runtime, client, record.blake3, draft)
+                self.unless_stopped(client.download_artifact(record.blake3, draft))
             })?;
         }
         Ok(())
@@ -276,8 +275,21 @@ impl Files<'_> {
             .client
             .with_token(self.assignment.token.reveal())?;
         let path = format!("/api/v2/tasks/{task}/artifacts");
-        let page: ArtifactPage = runtime.block_on(own.get(&path))?;
+        let page: ArtifactPage = self.unless_stopped(own.get(&path))?;
         Ok(page.items)
+    }
+
+    /// Waits for an answer, but no longer than the attempt is wanted.
+    fn unless_stopped<T>(
+        &self,
+        asked: impl Future<Output = Result<T, ClientError>>,
+    ) -> Result<T, PortError> {
+        self.workshop.runtime.block_on(async {
+            tokio::select! {
+                answer = asked => answer.map_err(Into::into),
+                () = self.stopped() => Err("the attempt was stopped".into()),
+            }
+        })
     }
 
     /// Asks over the session for what all inputs are taken from.

@@ -2,8 +2,8 @@
 
 use crate::INPUT_CACHE_BYTES_MAX;
 use crate::files::make_directory;
-use skep_client::{Client, ClientError};
 use skep_model::attempt::{ArtifactHash, ArtifactRecord};
+use skep_runner::PortError;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ pub(crate) enum CacheError {
     Download {
         path: String,
         #[source]
-        source: ClientError,
+        source: PortError,
     },
     #[error("copy artifact `{path}` into the workspace")]
     Copy {
@@ -68,7 +68,7 @@ impl InputCache {
         &self,
         record: &ArtifactRecord,
         target: &mut File,
-        download: impl Fn(&Path) -> Result<(), ClientError>,
+        download: impl Fn(&Path) -> Result<(), PortError>,
     ) -> Result<(), CacheError> {
         const TRIES: u32 = 2;
         let kept = self.root.join(record.blake3.to_string());
@@ -104,7 +104,7 @@ impl InputCache {
         &self,
         record: &ArtifactRecord,
         kept: &Path,
-        download: &impl Fn(&Path) -> Result<(), ClientError>,
+        download: &impl Fn(&Path) -> Result<(), PortError>,
     ) -> Result<(), CacheError> {
         let number = self.drafts.fetch_add(1, Ordering::Relaxed);
         let draft = self.root.join(format!("{DRAFT_PREFIX}{number}"));
@@ -182,16 +182,6 @@ fn copy_and_hash(source: &Path, target: &mut File) -> io::Result<ArtifactHash> {
         hasher.update(&buffer[..count]);
         target.write_all(&buffer[..count])?;
     }
-}
-
-/// Brings an artifact to a path, from a thread outside of the runtime.
-pub(crate) fn download(
-    runtime: &tokio::runtime::Handle,
-    client: &Client,
-    hash: ArtifactHash,
-    path: &Path,
-) -> Result<(), ClientError> {
-    runtime.block_on(client.download_artifact(hash, path))
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use crate::coordinator::{Coordinator, RunningNode, offer};
 use skep_model::attempt::{ArtifactHash, ArtifactRecord, Outcome};
 use skep_model::ids::TaskId;
 use skep_model::isolation::IsolationLevel;
-use skep_model::task::TaskSpec;
+use skep_model::task::{HandBack, TaskSpec};
 use skep_model::work::{ArtifactPattern, CommandWork, Gate, Input, Invocation, Work, Workspace};
 use skep_wire::payload::{AttemptKey, GateMessage, GateRequest, NodeRequest, Offer};
 use std::collections::BTreeMap;
@@ -123,6 +123,38 @@ async fn a_node_that_stops_interrupts_its_attempts_and_reports_it() {
     assert_eq!(
         coordinator.report_of(offered.task).await.outcome,
         Outcome::Interrupted
+    );
+    assert_eq!(coordinator.state.lock().goodbyes, 1);
+}
+
+#[tokio::test]
+async fn an_attempt_that_still_waits_for_its_inputs_when_the_node_stops_has_not_started() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    coordinator.change(|state| {
+        state.refuses_questions = true;
+        state.rest_is_down = true;
+    });
+    let node = RunningNode::start(coordinator.options(directory.path())).await;
+    let offered = script(1, "echo begun", |work| {
+        work.inputs.push(Input {
+            from: TaskId::from_u128(99),
+            name: "maker".to_owned(),
+            glob: "**".to_owned(),
+            into: "in".to_owned(),
+        });
+    });
+    coordinator.offer([offered.clone()]);
+    coordinator
+        .wait("a question", |state| {
+            (!state.questions.is_empty()).then_some(())
+        })
+        .await;
+    assert!(node.stop().await.is_orderly());
+    let reason = HandBack::Stopping;
+    assert_eq!(
+        coordinator.report_of(offered.task).await.outcome,
+        Outcome::NotStarted { reason }
     );
     assert_eq!(coordinator.state.lock().goodbyes, 1);
 }
