@@ -6,7 +6,6 @@ use crate::query::with_query;
 use crate::retry::backoff_ms;
 use crate::server_sent::{Record, RecordReader};
 use crate::{EVENT_SILENCE_MS, TRIES_MAX};
-use futures_util::Stream;
 use http::Method;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -96,16 +95,6 @@ impl EventStream {
                 }
             }
         }
-    }
-
-    /// The same as a stream; it ends after the first error.
-    pub fn into_stream(self) -> impl Stream<Item = Result<StreamedEvent, ClientError>> {
-        futures_util::stream::unfold(Some(self), |events| async {
-            let mut events = events?;
-            let next = events.next().await;
-            let going_on = next.is_ok().then_some(events);
-            Some((next, going_on))
-        })
     }
 
     async fn open(&mut self) -> Result<(), ClientError> {

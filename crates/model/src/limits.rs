@@ -10,8 +10,6 @@ pub const NEEDS_PER_TASK_MAX: usize = 1_000;
 pub const NAME_LENGTH_MAX: usize = 128;
 /// Bytes of one shell script.
 pub const SCRIPT_BYTES_MAX: usize = 64 * 1024;
-/// Bytes of one task's specification, encoded.
-pub const TASK_SPEC_BYTES_MAX: usize = 256 * 1024;
 /// Environment variables of one task.
 pub const ENV_VARS_MAX: usize = 256;
 /// Bytes of one environment variable's value.
@@ -93,8 +91,6 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 pub const PROPOSALS_QUEUED_MAX: usize = 8_192;
 /// Grants in one decision of the dispatcher.
 pub const GRANTS_PER_ROUND_MAX: usize = 4_096;
-/// Log entries between two state hashes.
-pub const STATE_HASH_INTERVAL: u64 = 1_000;
 /// Log entries whose events are kept in memory for subscribers that reconnect.
 pub const ENTRIES_IN_MEMORY_MAX: usize = 4_096;
 /// Subscribers to the event stream.

@@ -1,7 +1,6 @@
 //! The event stream over connections that break.
 
 use crate::http_server::{Reply, Server};
-use futures_util::StreamExt;
 use serde_json::json;
 use skep_client::Client;
 
@@ -44,18 +43,4 @@ async fn a_broken_stream_goes_on_after_the_last_event() {
         assert_eq!(request.path, "/api/v2/events?run=run_1");
         assert_eq!(request.headers["accept"], "text/event-stream");
     }
-}
-
-#[tokio::test]
-async fn as_a_stream_it_ends_after_an_error() {
-    let mut parts = [
-        stream("id: 1.0\ndata: 1\n\n"),
-        Reply::problem(401, "token_unknown", false),
-    ]
-    .into_iter();
-    let server = Server::start(move |_| parts.next().unwrap()).await;
-    let client = Client::new(&server.address, None).unwrap();
-    let events: Vec<_> = client.events(None, []).into_stream().collect().await;
-    assert_eq!(events.len(), 2);
-    assert!(events[0].is_ok() && events[1].is_err());
 }

@@ -22,14 +22,6 @@ pub struct ArtifactReference {
 }
 
 impl Archive {
-    /// What a final task handed in; empty for a task that is not final.
-    pub fn artifacts_of_task(&self, task: TaskId) -> Result<Vec<ArtifactRecord>, StoreError> {
-        let found = self.task(task)?;
-        Ok(found
-            .and_then(|task| task.report)
-            .map_or_else(Vec::new, |report| report.artifacts))
-    }
-
     /// What the final tasks of a run handed in, in the order in which they became final.
     pub fn artifacts_of_run(
         &self,

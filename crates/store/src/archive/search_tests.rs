@@ -60,21 +60,6 @@ fn search_finds_names_labels_errors_and_runs_once_they_are_indexed() {
 }
 
 #[test]
-fn a_search_that_was_emptied_is_filled_anew() {
-    let mut fixture = with_history(vec![finished(1, None, "some")], vec![]);
-    for _ in 0..2 {
-        assert_eq!(fixture.journal.index_search(10).unwrap(), 1);
-        assert_eq!(
-            fixture.archive.search("some", None, 10).unwrap().hits.len(),
-            1
-        );
-        fixture.journal.reset_search().unwrap();
-        let page = fixture.archive.search("some", None, 10).unwrap();
-        assert_eq!((page.hits.len(), page.behind), (0, 1));
-    }
-}
-
-#[test]
 fn search_goes_on_at_its_cursor() {
     let tasks = (0..5)
         .map(|number| finished(number, None, &format!("same {number}")))

@@ -14,32 +14,6 @@ pub(crate) const TASKS_INDEXED: &str = "search_tasks";
 pub(crate) const RUNS_INDEXED: &str = "search_runs";
 
 impl SqliteJournal {
-    /// Empties the search, so that [`SqliteJournal::index_search`] fills it anew. For a search that
-    /// was damaged: it is the one part of the database without checksums.
-    ///
-    /// # Errors
-    /// As for a commit: the journal refuses everything after a failure.
-    pub fn reset_search(&mut self) -> Result<(), JournalError> {
-        self.guarded(|journal| {
-            let database = || classify("empty the search");
-            let transaction = journal
-                .connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(database())?;
-            transaction
-                .execute_batch(
-                    "INSERT INTO task_search (task_search) VALUES ('delete-all');
-                     INSERT INTO run_search (run_search) VALUES ('delete-all');",
-                )
-                .and_then(|()| {
-                    let names = params![TASKS_INDEXED, RUNS_INDEXED];
-                    transaction.execute("DELETE FROM meta WHERE name IN (?1, ?2)", names)
-                })
-                .map_err(database())?;
-            transaction.commit().map_err(database())
-        })
-    }
-
     /// Adds up to `limit` tasks and as many runs to the search. Gives the number added; 0 means
     /// that the search is up to date. Kept off the path of commits because it costs several times
     /// what the history rows cost.
