@@ -148,7 +148,7 @@ fn of_ten_thousand_nodes_only_those_that_went_away_are_given_up_in_an_hour() {
     let mut crowd = Crowd::new(timers);
     let goes_at = |number: usize| {
         let place = number / (NODES_MAX / GONE);
-        let goes = number % (NODES_MAX / GONE) == 0;
+        let goes = number.is_multiple_of(NODES_MAX / GONE);
         goes.then_some((place as u64 + 1) * GOES_EVERY_MS)
     };
     // Heartbeats under way, by the step in which they arrive.

@@ -1,7 +1,7 @@
 //! Wall clocks that are wrong, jump, or pass special days: what is decided, and when, by a clock
 //! that only runs on.
 
-use super::nodes::{MINUTES, Swarm};
+use super::nodes::{MINUTES, Swarm, WallClock};
 use skep_model::attempt::Outcome;
 use skep_model::event::Event;
 use skep_model::node::NodeClass;
@@ -31,7 +31,7 @@ const SUMMER_ENDS: u64 = 1_824_944_380_000;
 type Decisions = Vec<(u64, String)>;
 
 /// A node works, is silent until it is given up, comes back, fails, tries again, and ends.
-fn play(wall: fn(u64) -> UnixMillis) -> Decisions {
+fn play(wall: WallClock) -> Decisions {
     let mut swarm = Swarm::with_clock(NodeClass::Server, Some(wall));
     let mut decisions = Vec::new();
     pass(&mut swarm, SILENT_AT_MS, &mut decisions);
@@ -106,7 +106,7 @@ fn no_wall_clock_changes_when_a_lease_ends_or_a_retry_comes() {
     ] {
         assert!(texts.contains(&wanted), "{wanted}: {model:?}");
     }
-    let clocks: [(&str, fn(u64) -> UnixMillis); 10] = [
+    let clocks: [(&str, WallClock); 10] = [
         ("an hour ahead", |now| jumps(ORDINARY, now, HOUR)),
         ("an hour back", |now| jumps(ORDINARY, now, -HOUR)),
         ("ten minutes back", |now| jumps(ORDINARY, now, -TEN_MINUTES)),
@@ -134,7 +134,7 @@ fn no_wall_clock_changes_when_a_lease_ends_or_a_retry_comes() {
 #[test]
 fn a_jump_while_a_retry_waits_never_makes_it_late() {
     const FAILS_AT_MS: u64 = 10_000;
-    let retried_at = |jump: fn(u64) -> UnixMillis| {
+    let retried_at = |jump: WallClock| {
         let mut swarm = Swarm::with_clock(NodeClass::Server, Some(jump));
         let mut decisions = Vec::new();
         pass(&mut swarm, FAILS_AT_MS, &mut decisions);

@@ -56,6 +56,9 @@ fn disk_full() -> JournalError {
     }
 }
 
+/// What a wall clock shows after so many milliseconds.
+pub(super) type WallClock = fn(u64) -> UnixMillis;
+
 /// One coordinator and one node, on a clock that the test moves.
 #[expect(
     clippy::struct_excessive_bools,
@@ -66,7 +69,7 @@ pub(super) struct Swarm {
     pub(super) node: NodeEnd,
     pub(super) now: u64,
     /// The wall clock, when it is another one than that of all other tests.
-    pub(super) wall: Option<fn(u64) -> UnixMillis>,
+    pub(super) wall: Option<WallClock>,
     disk_is_full: bool,
     pub(super) reachable: bool,
     /// The node's newest connection, and whether the node believes in it.
@@ -99,7 +102,7 @@ impl Swarm {
     }
 
     /// The same by this wall clock.
-    pub(super) fn with_clock(class: NodeClass, wall: Option<fn(u64) -> UnixMillis>) -> Self {
+    pub(super) fn with_clock(class: NodeClass, wall: Option<WallClock>) -> Self {
         let mut swarm = Self {
             engine: engine(nothing()).unwrap(),
             node: NodeEnd::new(options(class, 1), Vec::new()),
