@@ -196,6 +196,13 @@ error_codes! {
         "The coordinator's log has the cause under the request id of this answer.";
 }
 
+impl ErrorCode {
+    /// The code with this word.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|code| code.as_str() == word)
+    }
+}
+
 /// One page per code, as file name and Markdown text.
 pub fn error_pages() -> Vec<(String, String)> {
     ErrorCode::ALL
@@ -251,6 +258,7 @@ mod tests {
                     .bytes()
                     .all(|byte| byte == b'_' || byte.is_ascii_lowercase())
             );
+            assert_eq!(ErrorCode::from_word(code.as_str()), Some(*code));
         }
     }
 }
