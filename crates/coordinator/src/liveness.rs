@@ -270,7 +270,8 @@ fn transition(
     }
 }
 
-#[cfg(test)]
+// Millions of heartbeats: only optimized, as `cargo xtask test --only crowd` has it.
+#[cfg(all(test, feature = "crowd"))]
 mod crowd_tests;
 
 #[cfg(test)]

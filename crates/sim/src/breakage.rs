@@ -49,7 +49,7 @@ impl World {
             }
             7 => self.break_connection(node),
             18 => self.stop_node(node)?,
-            19 => self.go_away_or_come_back(node)?,
+            17 | 19 => self.go_away_or_come_back(node)?,
             10 if self.random.chance(VANISH_PERMILLE) => self.vanish(node),
             8 if self.faults.bring(Trouble::Pauses) => {
                 self.note("node paused");
@@ -81,10 +81,6 @@ impl World {
             14 => self.read_slowly(node, until),
             15 if self.faults.bring(Trouble::Copies) => self.copy_machine(node)?,
             16 => self.operator_acts()?,
-            17 => {
-                let is_away = self.random.chance(600);
-                self.announce(node, is_away)?;
-            }
             _ => {}
         }
         Ok(())
@@ -92,6 +88,10 @@ impl World {
 
     /// Its owner wants the machine back, or lends it again.
     fn go_away_or_come_back(&mut self, node: usize) -> Result<(), String> {
+        // A process that is stopped hears nothing of it.
+        if self.now < self.nodes[node].paused_until {
+            return Ok(());
+        }
         let reason = self.random.chance(500).then(|| "its owner".to_owned());
         self.note(if reason.is_some() {
             "node away"

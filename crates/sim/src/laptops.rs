@@ -1,11 +1,8 @@
-//! Laptops: they sleep, and their clocks go on; they say when they are away. And slow ends of
-//! connections.
+//! Laptops: they sleep, and their clocks go on. And slow ends of connections.
 
 use crate::happening::What;
 use crate::network::Direction;
 use crate::world::{FAULTY_MS, World};
-use skep_coordinator::Input;
-use skep_model::command::{Actor, Command};
 use skep_model::limits::LEASE_MS;
 
 /// How long a machine is awake before it must have stopped what its lease does not cover any
@@ -82,28 +79,5 @@ impl World {
         let every_ms = self.random.between(10, READ_EVERY_MS_MAX);
         self.network.slow(node, direction, until, every_ms);
         self.nodes[node].disturb(until);
-    }
-
-    /// The node says that it is away, or back.
-    pub(crate) fn announce(&mut self, index: usize, is_away: bool) -> Result<(), String> {
-        let id = self.nodes[index].id;
-        let Some(coordinator) = &self.coordinator else {
-            return Ok(());
-        };
-        let view = coordinator.engine.view();
-        let instance = view.read().state.node(id).map(|record| record.instance);
-        let Some(instance) = instance else {
-            return Ok(());
-        };
-        let ticket = self.ticket();
-        self.feed(Input::Propose {
-            ticket,
-            actor: Actor::Node(id),
-            command: Command::SetAvailability {
-                node: id,
-                instance,
-                away: is_away.then(|| "on battery".to_owned()),
-            },
-        })
     }
 }

@@ -5,11 +5,14 @@
     reason = "a tool for developers prints its findings"
 )]
 
+mod regressions;
+
+use regressions::Regression;
 use skep_sim::{Report, run_seed};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const USAGE: &str = "usage: skep-sim [--seeds N] [--from SEED] [--seed SEED [--trace]] [--planted]";
 
@@ -53,7 +56,27 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         };
     }
-    play(from, count, single)
+    match plan(from, count, single) {
+        Ok(plan) => play(&plan, from, count, single),
+        Err(line) => {
+            println!("`{line}` in regressions.txt is not understood");
+            ExitCode::from(64)
+        }
+    }
+}
+
+/// What is played: the regressions first, unless one seed is wanted.
+fn plan(from: u64, count: u64, single: bool) -> Result<Vec<Regression>, String> {
+    let mut plan = if single {
+        Vec::new()
+    } else {
+        regressions::all()?
+    };
+    plan.extend((from..from + count).map(|seed| Regression {
+        seed,
+        reaches: Vec::new(),
+    }));
+    Ok(plan)
 }
 
 /// What many seeds led through together.
@@ -61,25 +84,24 @@ fn main() -> ExitCode {
 struct Totals {
     steps: u64,
     virtual_ms: u64,
-    seen: BTreeMap<&'static str, u64>,
+    /// How often each thing happened, and the first seed in which it did.
+    seen: BTreeMap<&'static str, (u64, u64)>,
+    /// Regressions in which something does not happen any more.
+    outdated: Vec<(u64, &'static str)>,
     failures: Vec<(u64, String)>,
 }
 
-fn play(from: u64, count: u64, single: bool) -> ExitCode {
+fn play(plan: &[Regression], from: u64, count: u64, single: bool) -> ExitCode {
     let totals = Mutex::new(Totals::default());
-    let next = AtomicU64::new(from);
+    let next = AtomicUsize::new(0);
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= from + count {
-                        return;
-                    }
-                    let result = play_one(seed);
+                while let Some(case) = plan.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = play_one(case.seed);
                     if let Ok(mut totals) = totals.lock() {
-                        totals.add(seed, result);
+                        totals.add(case, result);
                     }
                 }
             });
@@ -104,13 +126,21 @@ fn play_one(seed: u64) -> Result<Report, String> {
 }
 
 impl Totals {
-    fn add(&mut self, seed: u64, result: Result<Report, String>) {
+    fn add(&mut self, case: &Regression, result: Result<Report, String>) {
+        let seed = case.seed;
         match result {
             Ok(report) => {
+                for name in &case.reaches {
+                    if !report.seen.contains_key(name) {
+                        self.outdated.push((seed, name));
+                    }
+                }
                 self.steps += report.steps;
                 self.virtual_ms += report.virtual_ms;
                 for (name, times) in report.seen {
-                    *self.seen.entry(name).or_default() += times;
+                    let (total, first) = self.seen.entry(name).or_insert((0, seed));
+                    *total += times;
+                    *first = seed.min(*first);
                 }
             }
             Err(violation) => self.failures.push((seed, violation)),
@@ -123,8 +153,12 @@ impl Totals {
             println!("seed {seed}: {violation}");
             println!("  replay: cargo run --profile sim -p skep-sim -- --seed {seed}");
         }
-        for (name, times) in &self.seen {
-            println!("{times:>10}  {name}");
+        for (name, (times, first)) in &self.seen {
+            println!("{times:>10}  {name} (seed {first})");
+        }
+        self.outdated.sort_unstable();
+        for (seed, name) in &self.outdated {
+            println!("outdated: in seed {seed} of regressions.txt there is no `{name}` any more");
         }
         let hours = self.virtual_ms / 3_600_000;
         println!("{} steps in {hours} virtual hours", self.steps);

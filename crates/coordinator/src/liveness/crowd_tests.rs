@@ -135,7 +135,6 @@ fn stalled_until(now: u64) -> Option<u64> {
 }
 
 #[test]
-#[ignore = "millions of heartbeats: `cargo xtask test` runs it optimized, as the step `crowd`"]
 fn of_ten_thousand_nodes_only_those_that_went_away_are_given_up_in_an_hour() {
     let timers = LeaseTimers::default();
     let ClassTimers {
