@@ -4,6 +4,7 @@ use crate::error::ClientError;
 use http::Uri;
 use http::uri::Scheme;
 use std::fmt;
+use std::net::IpAddr;
 
 /// Where a coordinator listens: `http://HOST[:PORT][/PREFIX]`, or `https://`. `ws://` and `wss://`
 /// name the same places.
@@ -70,6 +71,13 @@ impl BaseUrl {
     /// Whether connections are encrypted.
     pub const fn is_secure(&self) -> bool {
         self.is_secure
+    }
+
+    /// Whether what is sent there never leaves this machine.
+    pub fn is_loopback(&self) -> bool {
+        let address = self.host.parse::<IpAddr>();
+        self.host.eq_ignore_ascii_case("localhost")
+            || address.is_ok_and(|address| address.to_canonical().is_loopback())
     }
 
     /// Port; 80, or 443 when it is encrypted, when the address names none.

@@ -41,7 +41,7 @@ impl Client {
             });
         }
         let transport = Arc::new(Transport::new(dial));
-        let authorization = token.map(|token| bearer(&token)).transpose()?;
+        let authorization = token.map(|token| bearer(&transport, &token)).transpose()?;
         Ok(Self {
             transport,
             authorization: Arc::new(RwLock::new(authorization)),
@@ -52,7 +52,7 @@ impl Client {
     pub fn with_token(&self, token: &str) -> Result<Self, ClientError> {
         Ok(Self {
             transport: Arc::clone(&self.transport),
-            authorization: Arc::new(RwLock::new(Some(bearer(token)?))),
+            authorization: Arc::new(RwLock::new(Some(bearer(&self.transport, token)?))),
         })
     }
 
@@ -67,7 +67,7 @@ impl Client {
 
     /// Shows another token from now on, as all clones of this client do.
     pub fn show_token(&self, token: &str) -> Result<(), ClientError> {
-        *self.authorization.write() = Some(bearer(token)?);
+        *self.authorization.write() = Some(bearer(&self.transport, token)?);
         Ok(())
     }
 
@@ -121,9 +121,40 @@ impl Client {
     }
 }
 
-fn bearer(token: &str) -> Result<HeaderValue, ClientError> {
+/// The header that shows a token, if it may be shown there.
+fn bearer(transport: &Transport, token: &str) -> Result<HeaderValue, ClientError> {
+    transport.check_token()?;
     let mut value = HeaderValue::from_str(&format!("Bearer {token}"))
         .map_err(|_| ClientError::TokenMalformed)?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_token_is_not_sent_in_the_clear_to_another_machine() {
+        for (address, is_sent) in [
+            ("http://127.0.0.1:8600", true),
+            ("http://127.8.8.8:8600", true),
+            ("http://[::1]:8600", true),
+            ("http://[::ffff:127.0.0.1]:8600", true),
+            ("ws://LocalHost", true),
+            ("http://10.0.0.1:8600", false),
+            ("ws://hive.example", false),
+            ("http://127.0.0.1.example", false),
+            ("http://localhost.example", false),
+        ] {
+            let with = Client::new(address, Some("swu1_0".to_owned()));
+            assert_eq!(with.is_ok(), is_sent, "{address}");
+            let open = Client::new(address, None).unwrap();
+            assert_eq!(open.with_token("swu1_0").is_ok(), is_sent, "{address}");
+            assert_eq!(open.show_token("swu1_0").is_ok(), is_sent, "{address}");
+            if let Err(error) = with {
+                assert!(matches!(error, ClientError::TokenExposed { .. }), "{error}");
+            }
+        }
+    }
 }

@@ -72,6 +72,12 @@ impl Dial {
         self.tls.is_none() && self.bases.iter().any(BaseUrl::is_secure)
     }
 
+    /// An address to which a token would go in the clear.
+    pub(crate) fn exposed(&self) -> Option<&BaseUrl> {
+        let mut bases = self.bases.iter();
+        bases.find(|base| !base.is_secure() && !base.is_loopback())
+    }
+
     /// Opens a connection; each address gets `patience`.
     ///
     /// # Errors

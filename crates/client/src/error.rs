@@ -36,6 +36,15 @@ pub enum ClientError {
         /// Why.
         failure: TlsFailure,
     },
+    /// A token would be sent in the clear.
+    #[error(
+        "`{address}` is neither encrypted nor on this machine: everybody on the way could read the \
+         token; join the swarm with `skep join`, or use a tunnel that begins on this machine"
+    )]
+    TokenExposed {
+        /// Where it would go.
+        address: String,
+    },
     /// The token holds characters that no header may hold.
     #[error("the token holds characters that a token never has: copy it again")]
     TokenMalformed,

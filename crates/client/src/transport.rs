@@ -60,6 +60,16 @@ impl Transport {
         }
     }
 
+    /// Whether tokens may be sent.
+    pub(crate) fn check_token(&self) -> Result<(), ClientError> {
+        match self.connector.dial.exposed() {
+            None => Ok(()),
+            Some(base) => Err(ClientError::TokenExposed {
+                address: base.to_string(),
+            }),
+        }
+    }
+
     /// Opens a connection outside the pool.
     pub(crate) async fn connect(&self) -> Result<Stream, ClientError> {
         let Connector { dial, patience } = &self.connector;

@@ -199,9 +199,8 @@ fn announce(
     })?;
     if !admission.approved {
         note(&format!(
-            "waiting for approval: compare the pairing code {} with `skep node ls --pending` on \
-             the coordinator, then `skep node approve {name}` there",
-            code
+            "waiting for approval: compare the pairing code {code} with `skep node ls --pending` \
+             on the coordinator, then `skep node approve {name}` there"
         ));
     }
     note(&format!(

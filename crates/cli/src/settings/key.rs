@@ -136,8 +136,7 @@ impl Key {
                     )
                 })?;
                 // Whoever can change a repository must not learn the tokens of those who use it.
-                let stays = matches!(url.host(), "localhost" | "127.0.0.1" | "::1");
-                if of_project && !stays {
+                if of_project && !url.is_loopback() {
                     let message = format!("a project may not send commands to `{}`", url.host());
                     let fix = "name a coordinator on this machine, or set the url in your own file";
                     return Err((message, fix.to_owned()));

@@ -104,11 +104,10 @@ impl State {
         if self.enrolments.contains_key(&node) || self.nodes.contains_key(&node) {
             return Err(Refusal::NameTaken(node.to_string()));
         }
-        let mut others = self.enrolments.values();
-        if others.any(|other| other.name == name) {
-            return Err(Refusal::NameTaken(name.to_owned()));
+        // A second node of one key has the name of the first.
+        if !planted(PlantedBug::KeyGetsSecondNode) {
+            self.check_free_name(name, node)?;
         }
-        self.check_node_name(name, node, None)?;
         within(LimitName::NodesMax, NODES_MAX, self.enrolments.len() + 1)?;
         let record = EnrolmentRecord {
             node,
@@ -129,6 +128,15 @@ impl State {
             self.changes.join_token(token);
         }
         Ok(())
+    }
+
+    /// Two machines of one name could not both connect.
+    fn check_free_name(&self, name: &str, node: NodeId) -> Result<(), Refusal> {
+        let mut others = self.enrolments.values();
+        if others.any(|other| other.name == name) {
+            return Err(Refusal::NameTaken(name.to_owned()));
+        }
+        self.check_node_name(name, node, None)
     }
 
     pub(crate) fn approve_node(&mut self, step: &mut Step, node: NodeId) -> Result<(), Refusal> {
