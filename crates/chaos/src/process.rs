@@ -61,6 +61,7 @@ impl Process {
             .current_dir(&self.directory)
             .env("SKEP_HOME", &self.home)
             .env_remove("SKEP_URL")
+            .env_remove("SKEP_AUTHORITY")
             .env_remove("SKEP_TOKEN")
             .stdin(Stdio::null())
             .stdout(output)

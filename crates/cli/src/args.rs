@@ -44,6 +44,15 @@ pub(crate) struct Global {
     /// Coordinator to talk to, e.g. http://127.0.0.1:8600
     #[arg(long, global = true, env = "SKEP_URL", value_name = "URL")]
     pub(crate) url: Option<String>,
+    /// Fingerprint of the certificate authority to trust at an https address, 64 hexadecimal
+    /// digits; `skep doctor` on the coordinator's machine shows it
+    #[arg(
+        long,
+        global = true,
+        env = "SKEP_AUTHORITY",
+        value_name = "FINGERPRINT"
+    )]
+    pub(crate) authority: Option<String>,
     /// API token; found by itself for a coordinator of this user
     #[arg(
         long,

@@ -1,9 +1,11 @@
-//! Finds the coordinator and its token: flag or environment first, then the user's own.
+//! Finds the coordinator, its token and whom to trust there: flag or environment first, then the
+//! user's own.
 
 use crate::args::Global;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, chain};
 use crate::places::{Places, read_token};
-use skep_client::Client;
+use skep_client::{BaseUrl, Client, ClientError, Dial};
+use skep_identity::{Fingerprint, parse_fingerprint, pinned_client_config};
 
 /// Where `skep up` listens unless told otherwise.
 pub(crate) const DEFAULT_URL: &str = "http://127.0.0.1:8600";
@@ -56,15 +58,48 @@ pub(crate) fn target(global: &Global, places: &Places) -> Result<Target, Failure
 /// A client for the coordinator that the flags, the environment or its note name.
 pub(crate) fn client(global: &Global, places: &Places) -> Result<Client, Failure> {
     let target = target(global, places)?;
-    connect(&target.url, target.token)
+    let authority = global.authority.as_deref().map(fingerprint).transpose()?;
+    dial(&target.url, target.token, authority)
 }
 
-/// A client for this address and token.
+/// A client for this plain address and token.
 pub(crate) fn connect(url: &str, token: Option<String>) -> Result<Client, Failure> {
-    Client::new(url, token).map_err(|error| {
-        Failure::new(Exit::Invalid, "url_invalid", crate::exit::chain(&error))
-            .hint("a coordinator's URL looks like http://127.0.0.1:8600")
+    dial(url, token, None)
+}
+
+/// A client for this address and token. An encrypted address needs an authority that vouches for
+/// whoever answers there; a plain one makes no use of it.
+fn dial(
+    url: &str,
+    token: Option<String>,
+    authority: Option<Fingerprint>,
+) -> Result<Client, Failure> {
+    let dialling = BaseUrl::parse(url).and_then(|base| {
+        let dial = Dial::new(base, authority.map(pinned_client_config));
+        Client::dialling(dial, token)
+    });
+    dialling.map_err(|error| match error {
+        ClientError::TrustMissing { .. } => authority_missing(url),
+        other => Failure::new(Exit::Invalid, "url_invalid", chain(&other))
+            .hint("a coordinator's URL looks like http://127.0.0.1:8600 or https://HOST:8600"),
     })
+}
+
+/// The fingerprint that a person, an attempt's node or a file gave.
+fn fingerprint(text: &str) -> Result<Fingerprint, Failure> {
+    parse_fingerprint(text).map_err(|error| {
+        let message = format!("`{text}` is no fingerprint of a certificate authority: {error}");
+        Failure::new(Exit::Invalid, "authority_malformed", message)
+            .hint("copy what `skep doctor` shows on the coordinator's machine")
+    })
+}
+
+fn authority_missing(url: &str) -> Failure {
+    let message = format!("`{url}` is encrypted, and nothing says whom to trust there");
+    Failure::new(Exit::Invalid, "authority_missing", message).hint(
+        "give the fingerprint that `skep doctor` shows on the coordinator's machine, by \
+         --authority or SKEP_AUTHORITY",
+    )
 }
 
 /// `ws://host` and `http://host` are one server.
@@ -78,7 +113,43 @@ fn same_server(left: &str, right: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::same_server;
+    use super::*;
+
+    const PIN: &str = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
+
+    #[test]
+    fn an_encrypted_address_needs_an_authority_and_a_plain_one_does_not() {
+        let pin = fingerprint(PIN).unwrap();
+        for (url, authority, code) in [
+            ("https://10.0.0.1:8600", None, Some("authority_missing")),
+            ("wss://10.0.0.1:8600", None, Some("authority_missing")),
+            ("https://10.0.0.1:8600", Some(pin), None),
+            ("http://10.0.0.1:8600", None, None),
+            ("http://10.0.0.1:8600", Some(pin), None),
+            ("ftp://10.0.0.1", Some(pin), Some("url_invalid")),
+        ] {
+            let refused = dial(url, None, authority).err();
+            let refused = refused.map(|failure| failure.code);
+            assert_eq!(refused.as_deref(), code, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_fingerprint_has_all_its_digits_and_nothing_else() {
+        assert_eq!(fingerprint(PIN).unwrap()[..3], [0x00, 0x11, 0x22]);
+        let (short, wrong) = (&PIN[..16], PIN.replace('F', "G"));
+        for text in [
+            "",
+            short,
+            &wrong,
+            &format!("{PIN} "),
+            &format!("sha256:{PIN}"),
+        ] {
+            let failure = fingerprint(text).unwrap_err();
+            assert_eq!(failure.code, "authority_malformed", "{text}");
+            assert!(failure.message.contains("64 hexadecimal digits"), "{text}");
+        }
+    }
 
     #[test]
     fn a_scheme_and_a_slash_do_not_make_another_server() {

@@ -134,6 +134,7 @@ fn start_one(
         .arg(places.node_token())
         .env_remove("SKEP_TOKEN")
         .env_remove("SKEP_URL")
+        .env_remove("SKEP_AUTHORITY")
         // Open as long as this process lives: when it dies, however that comes, the node does too.
         // A node that stayed would hold its directory, and look for us at a port that is gone.
         .arg("--end-with-stdin")

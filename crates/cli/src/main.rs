@@ -83,7 +83,7 @@ fn ended(outcome: Outcome, output: Output) -> ExitCode {
 /// The command line. An empty variable counts as one that is not set.
 fn command_line() -> clap::Command {
     let mut command = Cli::command();
-    for name in ["url", "token", "home"] {
+    for name in ["url", "authority", "token", "home"] {
         command = command.mut_arg(name, |argument| {
             let value = argument.get_env().and_then(std::env::var_os);
             if value.is_some_and(|value| value.is_empty()) {
@@ -200,6 +200,9 @@ fn session(cli: &Cli, matches: &ArgMatches, output: Output) -> Result<Session, F
     if let Some(url) = settings.given(Key::Url) {
         global.url = Some(url.value.clone());
         global.url_origin.clone_from(&url.origin);
+    }
+    if let Some(authority) = settings.given(Key::Authority) {
+        global.authority = Some(authority.value.clone());
     }
     global.progress = settings.progress();
     Ok(Session {

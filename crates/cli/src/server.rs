@@ -16,7 +16,7 @@ use skep_coordinator::{
     Parts, TaskTokenKey,
 };
 use skep_discovery::InterfaceFilter;
-use skep_identity::ChallengeKey;
+use skep_identity::{ChallengeKey, Fingerprint};
 use skep_model::command::{Actor, Command};
 use skep_model::ids::{ClusterId, TokenId};
 use skep_model::time::UnixMillis;
@@ -54,8 +54,8 @@ pub(crate) struct ServerOptions<'a> {
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) note: CoordinatorNote,
-    /// Whether other machines can join.
-    pub(crate) is_public: bool,
+    /// The authority that vouches for it to other machines; `None` when none can join.
+    pub(crate) authority: Option<Fingerprint>,
     pub(crate) hive: Hive,
     threads: HiveThreads,
     file_upkeep: FileUpkeep,
@@ -87,6 +87,7 @@ impl Server {
         let addresses = reach
             .as_ref()
             .map_or_else(Vec::new, |reach: &Reach| reach.addresses.clone());
+        let authority = reach.as_ref().map(|reach| reach.fingerprint);
         let join = join_desk(reach, &opened.data)?;
         let (engine, policy) = engine(
             recovered,
@@ -109,13 +110,12 @@ impl Server {
             token_file: places.admin_token(),
             addresses,
         };
-        let is_public = listeners.public.is_some();
         let serving = serve(listeners.all, tls, state, stop.clone());
         places.leave_note(&note)?;
         let announcing = announced.map(Announcing::start).transpose()?;
         Ok(Self {
             note,
-            is_public,
+            authority,
             hive,
             threads,
             file_upkeep,

@@ -125,11 +125,17 @@ impl Settings {
 
     /// Takes in what was given on the command line or in the environment; it counts more.
     pub(crate) fn take_arguments(&mut self, matches: &ArgMatches) {
-        let url = matches.get_one::<String>("url").cloned();
+        let text = |key: Key| matches.get_one::<String>(key.as_str()).cloned();
+        let (url, authority) = (text(Key::Url), text(Key::Authority));
         let progress = matches.get_one::<Progress>("progress");
         let progress = progress.and_then(Progress::to_possible_value);
         let progress = progress.map(|value| value.get_name().to_owned());
-        for (key, value) in [(Key::Url, url), (Key::Progress, progress)] {
+        let given = [
+            (Key::Url, url),
+            (Key::Authority, authority),
+            (Key::Progress, progress),
+        ];
+        for (key, value) in given {
             let origin = match matches.value_source(key.as_str()) {
                 Some(ValueSource::CommandLine) => format!("flag --{}", key.as_str()),
                 Some(ValueSource::EnvVariable) => {

@@ -86,6 +86,12 @@ impl Client {
         &self.transport.base
     }
 
+    /// The address of the coordinator that answered last, or the first one: the one to give to
+    /// another program on this machine.
+    pub fn answering_url(&self) -> BaseUrl {
+        self.transport.answering_url()
+    }
+
     /// A request of any kind to a path such as `/api/v2/tasks?limit=10`.
     pub fn request(&self, method: Method, path: impl Into<String>) -> Request<'_> {
         Request::new(self, method, path.into())

@@ -39,7 +39,7 @@ pub enum ClientError {
     /// A token would be sent in the clear.
     #[error(
         "`{address}` is neither encrypted nor on this machine: everybody on the way could read the \
-         token; join the swarm with `skep join`, or use a tunnel that begins on this machine"
+         token; use its `https` address, or a tunnel that begins on this machine"
     )]
     TokenExposed {
         /// Where it would go.

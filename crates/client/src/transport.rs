@@ -70,6 +70,11 @@ impl Transport {
         }
     }
 
+    /// The address that answered last, or the first one.
+    pub(crate) fn answering_url(&self) -> BaseUrl {
+        self.connector.dial.base().clone()
+    }
+
     /// Opens a connection outside the pool.
     pub(crate) async fn connect(&self) -> Result<Stream, ClientError> {
         let Connector { dial, patience } = &self.connector;

@@ -120,9 +120,10 @@ impl ServerCertVerifier for PinnedAuthority {
 pub enum TlsFailure {
     /// Somebody else's authority.
     #[error(
-        "its certificate authority is not the one the join token names: it is another swarm's \
-         coordinator, its authority was made anew, or somebody listens in between; join anew with a \
-         fresh token"
+        "its certificate authority is not the pinned one: it is another swarm's coordinator, its \
+         authority was made anew, or somebody listens in between; a node joins anew with a fresh \
+         token, a command is given the fingerprint that `skep doctor` shows on the coordinator's \
+         machine"
     )]
     AuthorityChanged,
     /// The certificate's time is over, or has not come.

@@ -1,26 +1,41 @@
-//! The variables that tell an attempt who it is, where the coordinator listens, and where `skep`
-//! lies.
+//! The variables that tell an attempt who it is, where the coordinator listens, whom to trust
+//! there, and where `skep` lies.
 
+use skep_client::BaseUrl;
 use skep_wire::payload::Assignment;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 const SPAN_ID_BYTES: usize = 8;
 
+/// By what an attempt reaches the coordinator.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    /// Where the coordinator listens.
+    pub(crate) coordinator: &'a BaseUrl,
+    /// Fingerprint of the authority that the node pinned, hexadecimal; `None` for a node that
+    /// joined nothing.
+    pub(crate) authority: Option<&'a str>,
+    /// The node's own binary.
+    pub(crate) program: &'a Path,
+}
+
 /// The variables of one attempt. A program whose path is not UTF-8 is not named: half a path would
 /// be worse.
 pub(crate) fn variables(
     assignment: &Assignment,
-    coordinator: &str,
-    program: &Path,
+    surroundings: Surroundings<'_>,
 ) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     let mut set = |name: &str, value: String| {
         variables.insert(name.to_owned(), value);
     };
-    set("SKEP_URL", coordinator.to_owned());
+    set("SKEP_URL", surroundings.coordinator.to_string());
+    if let Some(authority) = surroundings.authority {
+        set("SKEP_AUTHORITY", authority.to_owned());
+    }
     set("SKEP_TOKEN", assignment.token.reveal().to_owned());
-    if let Some(program) = program.to_str() {
+    if let Some(program) = surroundings.program.to_str() {
         set("SKEP_BIN", program.to_owned());
     }
     set("SKEP_TASK_ID", assignment.task.to_string());

@@ -1,6 +1,6 @@
 //! One attempt on its thread: the runner, its ports, and the end of the output.
 
-use crate::attempt_env::variables;
+use crate::attempt_env::{Surroundings, variables};
 use crate::error::chain;
 use crate::inbox::{Inbox, Note, Question};
 use crate::input_cache::InputCache;
@@ -39,6 +39,8 @@ pub(crate) struct Workshop {
     pub(crate) runner: Arc<Runner>,
     /// Shows the node's own token.
     pub(crate) client: Client,
+    /// Fingerprint of the authority that the node pinned, hexadecimal; attempts are told.
+    pub(crate) authority: Option<String>,
     pub(crate) cache: InputCache,
     pub(crate) staging: Staging,
     pub(crate) inbox: Arc<Inbox>,
@@ -147,16 +149,17 @@ impl AttemptJob {
             listings: OnceCell::new(),
         };
         let memory_bytes = assignment.resources.memory_bytes;
+        let surroundings = Surroundings {
+            coordinator: &workshop.client.answering_url(),
+            authority: workshop.authority.as_deref(),
+            program: workshop.runner.program(),
+        };
         let spec = AttemptSpec {
             task: assignment.task,
             attempt: assignment.attempt,
             fence: assignment.fence,
             work: *work,
-            env: variables(
-                &assignment,
-                &workshop.client.base_url().to_string(),
-                workshop.runner.program(),
-            ),
+            env: variables(&assignment, surroundings),
             isolation: assignment.isolation,
             memory_bytes: (memory_bytes > 0).then_some(memory_bytes),
         };

@@ -129,6 +129,17 @@ pub enum Access {
     },
 }
 
+impl Access {
+    /// Fingerprint of the authority that is trusted alone, hexadecimal; `None` where the address
+    /// is plain.
+    pub(crate) const fn authority(&self) -> Option<&str> {
+        match self {
+            Self::Token { .. } => None,
+            Self::Key { membership, .. } => Some(membership.fingerprint.as_str()),
+        }
+    }
+}
+
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -200,6 +200,7 @@ impl Node {
         let workshop = Arc::new(Workshop {
             runner: self.runner,
             client: self.credentials.client().clone(),
+            authority: self.options.access.authority().map(str::to_owned),
             cache: self.cache,
             staging: self.staging,
             inbox: Arc::clone(&inbox),

@@ -170,15 +170,15 @@ fn access(session: &Session, args: &NodeStartArgs, state_dir: &Path) -> Result<A
             return member(membership, given.as_ref(), state_dir);
         }
     }
-    if given.as_ref().is_some_and(BaseUrl::is_secure) {
-        let message = "this machine has not joined the swarm of that coordinator";
-        return Err(Failure::new(Exit::Denied, "not_joined", message)
-            .hint("on the coordinator run `skep token join`, then here `skep join TOKEN`"));
-    }
     let coordinator = match given {
         Some(url) => url,
         None => parse_url(&crate::connection::target(&session.global, &session.places)?.url)?,
     };
+    if coordinator.is_secure() {
+        let message = "this machine has not joined the swarm of that coordinator";
+        return Err(Failure::new(Exit::Denied, "not_joined", message)
+            .hint("on the coordinator run `skep token join`, then here `skep join TOKEN`"));
+    }
     let token = match (&args.token_file, &session.global.token) {
         (Some(file), _) => crate::places::read_token(file)?,
         (None, Some(token)) => token.clone(),

@@ -13,6 +13,7 @@ use crate::signals::shutdown_on_signals;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::json;
 use skep_discovery::InterfaceFilter;
+use skep_identity::fingerprint_text;
 
 pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
     let strategy = args
@@ -34,15 +35,18 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
     };
     let server = Server::start(options).await?;
     let mut nodes = LocalNodes::start(&session.places, &server.note, args.nodes, false)?;
-    let join = if server.is_public {
-        Some(join_token(&server.note).await?)
-    } else {
-        None
+    let (join, authority) = match &server.authority {
+        Some(authority) => {
+            let token = join_token(&server.note).await?;
+            (Some(token), Some(fingerprint_text(authority)))
+        }
+        None => (None, None),
     };
     let ready = json!({
         "url": server.note.url,
         "token_file": server.note.token_file,
         "join": join,
+        "authority": authority,
     });
     if let Some(file) = &args.ready_file {
         write_json(file, &ready)?;
@@ -50,11 +54,14 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
     session.output.document(&ready, |_| {
         format!(
             "coordinator  {}\ntoken file   {}\ndata         {}\nnodes        {}\n\
-             {}next         skep submit PLAN, skep watch, skep node ls",
+             {}{}next         skep submit PLAN, skep watch, skep node ls",
             server.note.url,
             server.note.token_file.display(),
             session.places.coordinator().display(),
             args.nodes,
+            authority
+                .as_ref()
+                .map_or_else(String::new, |pin| format!("authority    {pin}\n")),
             join.as_ref().map_or_else(String::new, |token| format!(
                 "add machines skep join {token}      (1 h, 5 uses; skep token ls)\n"
             )),

@@ -44,7 +44,7 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "coordinator_untrusted",
         Exit::Denied,
         "Whoever answers at the coordinator's address is not trusted",
-        "The message says why. If the certificate authority is not the one that the join token named, compare the address with the coordinator's; if its data was made anew, join with a fresh token from `skep token join`. If the certificate is not valid at this time, compare the clocks of both machines; if they agree, restart the coordinator, which makes a new certificate.",
+        "The message says why. If the certificate authority is not the one that the join token or `--authority` named, compare the address with the coordinator's; if its data was made anew, join with a fresh token from `skep token join`, or give the fingerprint that `skep doctor` shows on the coordinator's machine. If the certificate is not valid at this time, compare the clocks of both machines; if they agree, restart the coordinator, which makes a new certificate.",
     ),
     (
         "data_dir_in_use",

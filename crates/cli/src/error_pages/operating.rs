@@ -5,6 +5,18 @@ use crate::exit::Exit;
 /// Code, exit code, title, what to do.
 pub(super) const OPERATING: &[(&str, Exit, &str, &str)] = &[
     (
+        "authority_malformed",
+        Exit::Invalid,
+        "This is not the fingerprint of a certificate authority",
+        "A fingerprint has 64 hexadecimal digits. `skep up --listen ADDRESS` prints it, and `skep doctor` on the coordinator's machine shows it.",
+    ),
+    (
+        "authority_missing",
+        Exit::Invalid,
+        "Nothing says whom to trust at an encrypted address",
+        "Give the fingerprint of the swarm's certificate authority by `--authority`, `SKEP_AUTHORITY`, or the key `authority` of your configuration. `skep doctor` on the coordinator's machine shows it.",
+    ),
+    (
         "authority_unusable",
         Exit::Storage,
         "The certificate authority of the swarm cannot be used",

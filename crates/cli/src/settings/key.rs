@@ -4,6 +4,7 @@ use crate::args::Progress;
 use crate::connection::DEFAULT_URL;
 use clap::ValueEnum;
 use skep_discovery::{InterfaceFilter, InterfaceRule};
+use skep_identity::parse_fingerprint;
 use std::net::SocketAddr;
 use toml::de::DeValue;
 
@@ -23,6 +24,8 @@ const NAMES: (&str, &str) = ("a list of texts", "write it as [\"eth0\"]");
 pub(crate) enum Key {
     /// The coordinator that commands talk to.
     Url,
+    /// The certificate authority that is trusted where the coordinator's address is encrypted.
+    Authority,
     /// How progress is shown.
     Progress,
     /// Strategy of the scheduler that `skep up` starts.
@@ -40,8 +43,9 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Url,
+        Self::Authority,
         Self::Progress,
         Self::Strategy,
         Self::Listen,
@@ -54,6 +58,7 @@ impl Key {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Url => "url",
+            Self::Authority => "authority",
             Self::Progress => "progress",
             Self::Strategy => "strategy",
             Self::Listen => "listen",
@@ -71,8 +76,8 @@ impl Key {
             Self::Strategy => skep_scheduler::STRATEGIES[0],
             Self::Listen => "127.0.0.1:8600",
             Self::Announce => "false",
-            // As discovery chooses: all but loopback and virtual ones.
-            Self::Interfaces => "",
+            // Nobody is trusted; or, for interfaces, all but loopback and virtual ones.
+            Self::Authority | Self::Interfaces => "",
             Self::HistoryDays => HISTORY_DAYS_DEFAULT,
             Self::EventsDays => EVENTS_DAYS_DEFAULT,
         }
@@ -106,6 +111,8 @@ impl Key {
     /// What is wrong with a value and what to write instead.
     pub(super) fn check(self, value: &str, of_project: bool) -> Result<(), (String, String)> {
         let of_the_user = [
+            // Whoever can change a repository must not say who learns the tokens of its users.
+            Self::Authority,
             Self::Announce,
             Self::Interfaces,
             Self::HistoryDays,
@@ -117,6 +124,11 @@ impl Key {
         }
         match self {
             Self::Announce => Ok(()),
+            Self::Authority => parse_fingerprint(value).map(drop).map_err(|error| {
+                let message = format!("`{value}` is no fingerprint of an authority: {error}");
+                let fix = "copy what `skep doctor` shows on the coordinator's machine";
+                (message, fix.to_owned())
+            }),
             Self::Interfaces => interfaces(value).map(drop).map_err(|message| {
                 let fix = "write e.g. interfaces = [\"eth0\", \"192.168.1.0/24\"]";
                 (message, fix.to_owned())

@@ -126,6 +126,8 @@ fn only_the_user_says_what_is_removed_and_announced() {
         ("events_days = -1\n", "", "use 1 to 36500"),
         ("events_days = \"7\"\n", "", "a whole number"),
         ("announce = \"yes\"\n", "", "true or false"),
+        ("authority = \"ab12\"\n", "", "64 hexadecimal digits"),
+        ("authority = \"\"\n", "", "64 hexadecimal digits"),
         (
             "",
             "history_days = 1\n",
@@ -137,6 +139,11 @@ fn only_the_user_says_what_is_removed_and_announced() {
             "a project may not set `events_days`",
         ),
         ("", "announce = true\n", "a project may not set `announce`"),
+        (
+            "",
+            "authority = \"ab12\"\n",
+            "a project may not set `authority`",
+        ),
     ] {
         let settings = Files::new(Some(user), Some(project)).load("");
         let [problem] = settings.problems.as_slice() else {

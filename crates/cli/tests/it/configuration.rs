@@ -62,7 +62,7 @@ fn each_value_is_shown_with_where_it_comes_from() {
 fn an_empty_variable_counts_as_one_that_is_not_set() {
     let directory = with_files("", "");
     let mut asked = command(directory.path(), &["--json", "config", "show"]);
-    for variable in ["SKEP_HOME", "SKEP_URL", "SKEP_TOKEN"] {
+    for variable in ["SKEP_HOME", "SKEP_URL", "SKEP_AUTHORITY", "SKEP_TOKEN"] {
         asked.env(variable, "");
     }
     for variable in ["XDG_STATE_HOME", "XDG_CONFIG_HOME"] {

@@ -33,6 +33,8 @@ const TABLE: &str = "
 6   hash_malformed           artifact get ff
 6   id_malformed             token revoke x
 6   url_invalid              SKEP_URL=nonsense run ls
+6   authority_missing        SKEP_URL=https://127.0.0.1:1 run ls
+6   authority_malformed      SKEP_AUTHORITY=ab12 run ls
 7   run_not_found            run show run_00000000000000000000000000
 7   task_not_found           task show task_00000000000000000000000000
 7   node_not_found           node show nobody

@@ -93,6 +93,7 @@ pub(crate) fn command(directory: &Path, arguments: &[&str]) -> Command {
         .current_dir(directory)
         .env("SKEP_HOME", directory.join("home"))
         .env_remove("SKEP_URL")
+        .env_remove("SKEP_AUTHORITY")
         .env_remove("SKEP_TOKEN")
         .env_remove("RUST_LOG")
         .stdin(Stdio::null());

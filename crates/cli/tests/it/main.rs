@@ -16,6 +16,7 @@ mod interruption;
 mod member;
 mod merge;
 mod operating;
+mod pinned;
 mod round_trip;
 mod split;
 mod terminal;

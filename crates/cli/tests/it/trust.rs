@@ -75,7 +75,7 @@ fn a_coordinator_with_an_expired_certificate_is_refused_with_what_to_do() {
         let sentence = "its certificate is not valid at this time: compare the clocks";
         assert!(said.contains(sentence), "{said}");
         assert!(
-            !said.contains("join anew"),
+            !said.contains("joins anew"),
             "a fresh token is no help: {said}"
         );
     }
@@ -86,8 +86,8 @@ fn a_coordinator_of_another_authority_is_refused_with_what_to_do() {
     let directory = tempfile::tempdir().unwrap();
     let (_, address) = swarm(&directory.path().join("theirs"), SystemTime::now());
     for said in refusals(directory.path(), [7; 32], &address) {
-        let sentence = "its certificate authority is not the one the join token names";
+        let sentence = "its certificate authority is not the pinned one";
         assert!(said.contains(sentence), "{said}");
-        assert!(said.contains("join anew with a fresh token"), "{said}");
+        assert!(said.contains("joins anew with a fresh token"), "{said}");
     }
 }

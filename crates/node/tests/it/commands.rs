@@ -80,6 +80,7 @@ async fn a_command_knows_who_it_is_and_its_output_arrives_before_its_result() {
     ] {
         assert!(log.contains(line), "`{line}` is missing in:\n{log}");
     }
+    assert!(!log.contains("SKEP_AUTHORITY"), "nothing is pinned:\n{log}");
     assert!(node.stop().await.is_orderly());
     assert_eq!(
         attempts_left(directory.path()),

@@ -30,6 +30,10 @@ pub(super) async fn checks(session: &Session, full: bool) -> Vec<Check> {
         Err(failure) if failure.exit == Exit::Unreachable => {
             return vec![unreachable(session, &url, &failure)];
         }
+        // Whoever answers there is somebody else, or cannot be asked.
+        Err(failure) if failure.code == "coordinator_untrusted" => {
+            return vec![failed("coordinator", &failure)];
+        }
         Err(failure) => Check::fail(
             "coordinator",
             format!(

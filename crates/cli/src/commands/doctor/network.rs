@@ -4,8 +4,7 @@
 use super::{Check, Session};
 use crate::exit::chain;
 use skep_client::{BaseUrl, Client, Dial, Method};
-use skep_discovery::FingerprintPrefix;
-use skep_identity::{Authority, AuthorityError, pinned_client_config};
+use skep_identity::{Authority, AuthorityError, fingerprint_text, pinned_client_config};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -29,7 +28,7 @@ pub(super) async fn checks(session: &Session) -> Vec<Check> {
         }
     };
     let fingerprint = authority.fingerprint();
-    let pin = FingerprintPrefix::of(&fingerprint).to_string();
+    let pin = fingerprint_text(&fingerprint);
     let detail = format!("{pin}, valid; its key is readable by this user only");
     let mut checks = vec![Check::ok("authority", detail)];
     let addresses = session.places.note().map(|note| note.addresses);
