@@ -8,11 +8,26 @@ use skep_core::State;
 use skep_model::attempt::Outcome;
 use skep_model::event::{EntryEvents, Event};
 use skep_model::ids::{NodeId, TaskId};
-use skep_model::node::NodeState;
+use skep_model::node::{NodeClass, NodeState};
 use skep_model::task::{AttemptEnd, AttemptSummary, FinalCause, FinishedTask, HandBack, TaskState};
 use skep_model::time::UnixMillis;
-use skep_scheduler::{AttemptEnd as Verdict, Breaker, BreakerView};
+use skep_scheduler::{AttemptEnd as Verdict, Breaker, BreakerView, EndedAttempt};
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Where and when attempts end.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    state: &'a State,
+    now: UnixMillis,
+}
+
+impl Scene<'_> {
+    /// A node that was removed meanwhile counts as a server.
+    fn class_of(self, node: NodeId) -> NodeClass {
+        let record = self.state.node(node);
+        record.map(|record| record.facts.class).unwrap_or_default()
+    }
+}
 
 /// The breakers of all nodes. Closed ones without a failure take no room.
 #[derive(Debug, Default)]
@@ -37,6 +52,7 @@ impl Breakers {
     /// Takes in what an entry led to.
     pub(crate) fn observe(&mut self, state: &State, recent: &Recent, entry: &EntryEvents) {
         let now = entry.at;
+        let scene = Scene { state, now };
         // A node that is lost fails once, however much it ran.
         let mut lost: BTreeMap<NodeId, UnixMillis> = BTreeMap::new();
         for event in &entry.events {
@@ -49,12 +65,12 @@ impl Breakers {
                 Event::AttemptEnded { task, attempt, .. } => {
                     let ended = ended_attempt(state, recent, *task, *attempt);
                     if let Some(ended) = ended {
-                        self.attempt_ended(&ended, now, &mut lost);
+                        self.attempt_ended(&ended, scene, &mut lost);
                     }
                 }
                 Event::TaskFinished { task, .. } => {
                     if let Some(finished) = recent.task(*task) {
-                        self.task_finished(&finished, now, &mut lost);
+                        self.task_finished(&finished, scene, &mut lost);
                     }
                 }
                 Event::NodeChanged {
@@ -71,14 +87,14 @@ impl Breakers {
             }
         }
         for (node, granted_at) in lost {
-            self.ended(node, Verdict::NodeFault, granted_at, now);
+            self.ended(node, Verdict::NodeFault, granted_at, scene);
         }
     }
 
     fn attempt_ended(
         &mut self,
         attempt: &AttemptSummary,
-        now: UnixMillis,
+        scene: Scene<'_>,
         lost: &mut BTreeMap<NodeId, UnixMillis>,
     ) {
         let verdict = match &attempt.ended {
@@ -93,20 +109,20 @@ impl Breakers {
             }
             AttemptEnd::NeverStarted(_) => Verdict::NodeFault,
         };
-        self.ended(attempt.node, verdict, attempt.granted_at, now);
+        self.ended(attempt.node, verdict, attempt.granted_at, scene);
     }
 
     fn task_finished(
         &mut self,
         finished: &FinishedTask,
-        now: UnixMillis,
+        scene: Scene<'_>,
         lost: &mut BTreeMap<NodeId, UnixMillis>,
     ) {
         let Some((last, earlier)) = finished.record.ended_attempts.split_last() else {
             return;
         };
         if ended_with_attempt(&finished.cause) || last.ended == AttemptEnd::Revoked {
-            self.attempt_ended(last, now, lost);
+            self.attempt_ended(last, scene, lost);
         }
         if finished.record.state != TaskState::Succeeded {
             return;
@@ -116,17 +132,22 @@ impl Breakers {
         for attempt in earlier {
             let elsewhere = attempt.node != last.node;
             if elsewhere && is_blamed_later(&attempt.ended) && blamed.insert(attempt.node) {
-                self.ended(attempt.node, Verdict::NodeFault, attempt.granted_at, now);
+                self.ended(attempt.node, Verdict::NodeFault, attempt.granted_at, scene);
             }
         }
     }
 
-    fn ended(&mut self, node: NodeId, verdict: Verdict, granted_at: UnixMillis, now: UnixMillis) {
+    fn ended(&mut self, node: NodeId, verdict: Verdict, granted_at: UnixMillis, scene: Scene<'_>) {
         if verdict != Verdict::NodeFault && !self.by_node.contains_key(&node) {
             return;
         }
         let breaker = self.by_node.entry(node).or_default();
-        breaker.ended(verdict, granted_at, now);
+        let attempt = EndedAttempt {
+            end: verdict,
+            granted_at,
+            class: scene.class_of(node),
+        };
+        breaker.ended(attempt, scene.now);
         if *breaker == Breaker::default() {
             self.by_node.remove(&node);
         }

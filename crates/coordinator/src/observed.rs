@@ -24,6 +24,7 @@ pub(crate) struct Observed {
     index: u64,
     /// Time of the next entry, milliseconds.
     pub(crate) at: u64,
+    class: NodeClass,
 }
 
 pub(crate) const fn node(number: u128) -> NodeId {
@@ -36,6 +37,10 @@ pub(crate) const fn task(number: u128) -> TaskId {
 
 impl Observed {
     pub(crate) fn with_nodes(count: u128) -> Self {
+        Self::with_nodes_of(NodeClass::Server, count)
+    }
+
+    pub(crate) fn with_nodes_of(class: NodeClass, count: u128) -> Self {
         let recovered = Recovered {
             checkpoint_index: LogIndex(0),
             checkpoint_digest: [0; 32],
@@ -48,6 +53,7 @@ impl Observed {
             applier,
             index: 0,
             at: 1_000,
+            class,
         };
         (1..=count).for_each(|number| observed.node_starts(number));
         observed
@@ -80,7 +86,7 @@ impl Observed {
             capabilities: BTreeMap::new(),
             isolation: IsolationLevel::S1,
             probes: Vec::new(),
-            class: NodeClass::Server,
+            class: self.class,
             region: None,
             hardware: Hardware::default(),
             models: Vec::new(),

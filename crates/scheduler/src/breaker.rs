@@ -1,8 +1,9 @@
 //! Keeps work away from a node that fails one attempt after another.
 //!
-//! Closed: the node is given work. After [`FAILURES_MAX`] failures in a row the breaker opens and
-//! the node is given nothing for [`OPEN_MS`]. Then it is half open: one attempt at a time tries
-//! the node out. [`TRIALS_WANTED`] successes close the breaker, a failure opens it again.
+//! Closed: the node is given work. After [`FAILURES_MAX`] failures in a row, on a consumer machine
+//! after [`CONSUMER_FAILURES_MAX`], the breaker opens and the node is given nothing for
+//! [`OPEN_MS`]. Then it is half open: one attempt at a time tries the node out. [`TRIALS_WANTED`]
+//! successes close the breaker, a failure opens it again.
 //!
 //! What counts is decided by [`AttemptEnd::of`]: only what speaks against the node and not against
 //! the task. A task that fails by itself fails everywhere, and would open one breaker after
@@ -10,10 +11,13 @@
 //! node's after all: report it then, as [`AttemptEnd::NodeFault`].
 
 use skep_model::attempt::Outcome;
+use skep_model::node::NodeClass;
 use skep_model::time::UnixMillis;
 
-/// Failures in a row that open the breaker.
+/// Failures in a row that open the breaker of a server.
 pub const FAILURES_MAX: u32 = 5;
+/// Failures in a row that open the breaker of a consumer machine: it is trusted less far.
+pub const CONSUMER_FAILURES_MAX: u32 = 3;
 /// How long an open breaker keeps work away.
 pub const OPEN_MS: u64 = 60_000;
 /// Trials that have to succeed before the node counts as sound.
@@ -29,6 +33,14 @@ const NODE_FAULTS: [&str; 5] = [
     "supervisor_failed",
     "artifact_failed",
 ];
+
+/// Failures in a row that open the breaker of a node of this class.
+pub const fn failures_max(class: NodeClass) -> u32 {
+    match class {
+        NodeClass::Server => FAILURES_MAX,
+        NodeClass::Consumer => CONSUMER_FAILURES_MAX,
+    }
+}
 
 /// The breaker of one node. Not part of the state: whoever leads keeps it in memory, and starts
 /// with closed ones.
@@ -92,6 +104,17 @@ impl AttemptEnd {
     }
 }
 
+/// An attempt that ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EndedAttempt {
+    /// What its end says about its node.
+    pub end: AttemptEnd,
+    /// When it was granted.
+    pub granted_at: UnixMillis,
+    /// Class of the node.
+    pub class: NodeClass,
+}
+
 /// What a breaker allows now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum BreakerView {
@@ -153,12 +176,17 @@ impl Breaker {
         }
     }
 
-    /// An attempt that was granted at `granted_at` ended.
-    pub fn ended(&mut self, end: AttemptEnd, granted_at: UnixMillis, now: UnixMillis) {
+    /// An attempt on the node ended.
+    pub fn ended(&mut self, attempt: EndedAttempt, now: UnixMillis) {
+        let EndedAttempt {
+            end,
+            granted_at,
+            class,
+        } = attempt;
         match &mut self.phase {
             Phase::Closed { failures } => match end {
                 AttemptEnd::Succeeded => *failures = 0,
-                AttemptEnd::NodeFault if *failures + 1 >= FAILURES_MAX => {
+                AttemptEnd::NodeFault if *failures + 1 >= failures_max(class) => {
                     self.phase = Phase::open(*failures + 1, now);
                 }
                 AttemptEnd::NodeFault => *failures += 1,
@@ -214,11 +242,19 @@ mod tests {
         UnixMillis(second * 1_000)
     }
 
+    const fn attempt(end: AttemptEnd, granted_at: UnixMillis) -> EndedAttempt {
+        EndedAttempt {
+            end,
+            granted_at,
+            class: NodeClass::Server,
+        }
+    }
+
     /// Attempts that start and end within the second.
     fn after(ends: &[AttemptEnd], second: u64, breaker: &mut Breaker) -> BreakerView {
         for end in ends {
             breaker.granted(at(second));
-            breaker.ended(*end, at(second), at(second));
+            breaker.ended(attempt(*end, at(second)), at(second));
         }
         breaker.view(at(second))
     }
@@ -257,6 +293,27 @@ mod tests {
     }
 
     #[test]
+    fn a_consumer_machine_is_left_alone_after_three_faults_and_closes_after_five_successes() {
+        let mut breaker = Breaker::default();
+        let mut ends = |end, second| {
+            breaker.granted(at(second));
+            let ended = EndedAttempt {
+                class: NodeClass::Consumer,
+                ..attempt(end, at(second))
+            };
+            breaker.ended(ended, at(second));
+            breaker.view(at(second))
+        };
+        assert_eq!(ends(NodeFault, 0), CLOSED);
+        assert_eq!(ends(NodeFault, 1), CLOSED);
+        assert_eq!(ends(NodeFault, 2), open(3, 60_000));
+        for second in 62..66 {
+            assert_eq!(ends(Succeeded, second), TRIAL, "at {second} s");
+        }
+        assert_eq!(ends(Succeeded, 66), CLOSED);
+    }
+
+    #[test]
     fn five_trials_one_at_a_time_close_it_and_one_fault_opens_it_again() {
         let mut breaker = Breaker::default();
         after(&[NodeFault; 5], 0, &mut breaker);
@@ -265,7 +322,7 @@ mod tests {
         assert_eq!(breaker.view(at(60)), TRIAL);
         breaker.granted(at(61));
         assert_eq!(breaker.view(at(61)), BUSY);
-        breaker.ended(Succeeded, at(61), at(62));
+        breaker.ended(attempt(Succeeded, at(61)), at(62));
         assert_eq!(
             after(&[Succeeded, SaysNothing, Succeeded], 62, &mut breaker),
             TRIAL
@@ -280,11 +337,11 @@ mod tests {
     fn what_was_granted_before_it_opened_does_not_count_as_a_trial() {
         let mut breaker = Breaker::default();
         after(&[NodeFault; 5], 10, &mut breaker);
-        breaker.ended(Succeeded, at(9), at(11));
-        breaker.ended(NodeFault, at(9), at(12));
+        breaker.ended(attempt(Succeeded, at(9)), at(11));
+        breaker.ended(attempt(NodeFault, at(9)), at(12));
         assert_eq!(breaker.view(at(12)), open(5, 58_000));
         breaker.granted(at(70));
-        breaker.ended(NodeFault, at(9), at(71));
+        breaker.ended(attempt(NodeFault, at(9)), at(71));
         assert_eq!(breaker.view(at(71)), BUSY);
     }
 

@@ -30,7 +30,10 @@ mod score;
 mod snapshot;
 mod strategy;
 
-pub use breaker::{AttemptEnd, Breaker, BreakerView, FAILURES_MAX, OPEN_MS, TRIALS_WANTED};
+pub use breaker::{
+    AttemptEnd, Breaker, BreakerView, CONSUMER_FAILURES_MAX, EndedAttempt, FAILURES_MAX, OPEN_MS,
+    TRIALS_WANTED, failures_max,
+};
 pub use explain::{AgentExplanation, Explanation, Question, Verdict, explain};
 pub use fit::{Rejection, ResourceKind};
 pub use optimal::{OPTIMAL_SLOTS_MAX, OPTIMAL_TASKS_MAX};

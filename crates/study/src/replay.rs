@@ -5,13 +5,13 @@ use crate::swarm::{Task, Workload};
 use skep_model::command::Grant;
 use skep_model::ids::{AgentId, NodeId, TaskId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::node::NodeState;
+use skep_model::node::{NodeClass, NodeState};
 use skep_model::requirements::Resources;
 use skep_model::task::ReadyKey;
 use skep_model::time::UnixMillis;
 use skep_scheduler::{
-    AgentView, AttemptEnd, Breaker, HeldInput, NodeView, Policy, QueueView, Snapshot, Strategy,
-    TaskInputs, mean_ms,
+    AgentView, AttemptEnd, Breaker, EndedAttempt, HeldInput, NodeView, Policy, QueueView, Snapshot,
+    Strategy, TaskInputs, mean_ms,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -179,9 +179,12 @@ impl<'w> Replay<'w> {
             agent.succeeded += 1;
             AttemptEnd::Succeeded
         };
-        agent
-            .breaker
-            .ended(end, UnixMillis(granted_ms), UnixMillis(self.now_ms));
+        let attempt = EndedAttempt {
+            end,
+            granted_at: UnixMillis(granted_ms),
+            class: NodeClass::Server,
+        };
+        agent.breaker.ended(attempt, UnixMillis(self.now_ms));
         if let Some(retry_at) = agent.breaker.retry_at() {
             self.schedule(retry_at.0.max(self.now_ms), Event::Look);
         }

@@ -5,7 +5,7 @@ use crate::observed::{Observed, node, task};
 use skep_model::command::{Command, HandedBack};
 use skep_model::ids::InstanceId;
 use skep_model::task::TaskSpec;
-use skep_scheduler::{FAILURES_MAX, OPEN_MS};
+use skep_scheduler::{FAILURES_MAX, OPEN_MS, failures_max};
 
 const FIRST: u128 = 1;
 const SECOND: u128 = 2;
@@ -72,6 +72,20 @@ fn faults_of_a_node_in_a_row_open_its_breaker_and_no_other() {
     swarm.submit(201, patient(), &[]);
     swarm.grant(201, FIRST);
     assert_eq!(swarm.breaker(FIRST), BreakerView::HalfOpen { room: 0 });
+}
+
+#[test]
+fn a_consumer_machine_is_left_alone_sooner_than_a_server() {
+    for class in [NodeClass::Server, NodeClass::Consumer] {
+        let mut swarm = Observed::with_nodes_of(class, 1);
+        for number in 0..u128::from(failures_max(class)) {
+            assert_eq!(swarm.breaker(FIRST), BreakerView::Closed, "{class:?}");
+            swarm.attempt(100 + number, FIRST, error("supervisor_failed"));
+        }
+        let due = swarm.view.breakers.next_retry(UnixMillis(0));
+        assert_eq!(due, Some(UnixMillis(swarm.at + OPEN_MS)), "{class:?}");
+    }
+    assert_eq!(failures_max(NodeClass::Consumer), 3);
 }
 
 #[test]
