@@ -13,6 +13,8 @@ pub(crate) use nodes::{
     NodeStartArgs, NodesArgs,
 };
 
+#[cfg(test)]
+pub(crate) use nodes::OnDisconnectArg;
 pub(crate) use operating::{BackupCommand, DebugCommand, ServiceArgs, ServiceCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};

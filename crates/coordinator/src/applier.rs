@@ -21,6 +21,12 @@ pub(crate) struct Reaction<'a> {
 }
 
 impl Reaction<'_> {
+    /// Whether it may have changed how long nodes hold their work.
+    pub(crate) fn changes_holds(&self) -> bool {
+        let changes = |event: &Event| matches!(event, Event::NodeUpdated { .. });
+        self.events.events.iter().any(changes)
+    }
+
     /// Nodes that need not be listened for any more.
     pub(crate) fn removed_nodes(&self) -> Vec<NodeId> {
         let gone = |event: &Event| match event {

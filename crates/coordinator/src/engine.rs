@@ -215,6 +215,13 @@ impl Engine {
         }
         let proposals = match message {
             FromNode::Assigned(answers) => self.links.assigned(connection, answers, out),
+            FromNode::Heartbeat {
+                terms: Some(terms), ..
+            } => {
+                let view = self.view.read();
+                let agreed = self.links.acts_by(connection, terms, &view.state);
+                agreed.into_iter().collect()
+            }
             FromNode::GaveBack { given_back } => self.links.gave_back(connection, &given_back, out),
             other => {
                 let view = self.view.read();
@@ -316,6 +323,9 @@ impl Engine {
                 Origin::Timers => self.timers_in_flight = false,
                 Origin::Transition(node) => self.liveness.settled(node),
                 Origin::Nobody => {}
+            }
+            if reaction.changes_holds() {
+                self.liveness.look_again(now.elapsed_ms);
             }
             let removed = reaction.removed_nodes();
             for node in removed {

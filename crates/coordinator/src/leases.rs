@@ -17,11 +17,9 @@ impl Leases {
         ends_at.map(|at| at.saturating_sub(elapsed_ms))
     }
 
-    /// The node was heard: its lease lasts at least until then.
-    pub(crate) fn extend(&self, node: NodeId, until: u64) {
-        let mut ends = self.0.lock();
-        let end = ends.entry(node).or_insert(until);
-        *end = until.max(*end);
+    /// The node was heard: it holds its work until then.
+    pub(crate) fn set(&self, node: NodeId, until: u64) {
+        self.0.lock().insert(node, until);
     }
 
     /// Nobody was heard for this long, by no fault of the nodes.

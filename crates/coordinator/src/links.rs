@@ -7,6 +7,7 @@
 mod agreement;
 mod hand_back;
 mod handshake;
+mod hold;
 mod offer;
 mod reaction;
 mod results;
@@ -53,6 +54,8 @@ struct Link {
     phase: Phase,
     caller: Caller,
     node: Option<(NodeId, InstanceId)>,
+    /// The newest terms that were sent over it.
+    told_terms: Option<u64>,
 }
 
 /// All node connections.
@@ -90,6 +93,7 @@ impl Links {
                 phase: Phase::Opened,
                 caller,
                 node: None,
+                told_terms: None,
             },
         );
     }
@@ -232,8 +236,7 @@ impl Links {
                 );
                 None
             }
-            // Those two have their own way in: they may lead to two proposals. Questions are
-            // answered where the services are, in front of the hive.
+            // Those have their own way in. Questions are answered where the services are, in front of the hive.
             FromNode::Assigned(_)
             | FromNode::GaveBack { .. }
             | FromNode::Heartbeat { .. }

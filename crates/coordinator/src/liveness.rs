@@ -3,8 +3,10 @@
 use crate::leases::Leases;
 use skep_core::State;
 use skep_model::command::Command;
+use skep_model::hold::OnDisconnect;
 use skep_model::ids::NodeId;
-use skep_model::node::{NodeClass, NodeState};
+use skep_model::limits::HOLD_MS_MAX;
+use skep_model::node::{NodeClass, NodeRecord, NodeState};
 use skep_model::planted::{PlantedBug, planted};
 use std::collections::BTreeMap;
 
@@ -15,6 +17,8 @@ pub struct LeaseTimers {
     pub server: ClassTimers,
     /// For laptops and workstations.
     pub consumer: ClassTimers,
+    /// How long the attempts of a node with the policy `wait` wait for it, milliseconds.
+    pub disconnect_wait_ms: u64,
 }
 
 /// Timers of the lease protocol, in milliseconds of [`crate::ports::Clock::elapsed_ms`].
@@ -24,9 +28,9 @@ pub struct ClassTimers {
     pub heartbeat_ms: u64,
     /// Silence after which a node gets no new work.
     pub suspect_after_ms: u64,
-    /// How long a node may hold its work without an answer.
+    /// How long a node may hold its work without an answer, unless it is waited for.
     pub lease_ms: u64,
-    /// Added to the lease before its work is given to others.
+    /// Added to the hold before its work is given to others.
     pub grace_ms: u64,
 }
 
@@ -46,6 +50,7 @@ impl Default for LeaseTimers {
                 lease_ms: limits::CONSUMER_LEASE_MS,
                 grace_ms: limits::CONSUMER_LEASE_GRACE_MS,
             },
+            disconnect_wait_ms: limits::DISCONNECT_WAIT_MS,
         }
     }
 }
@@ -57,6 +62,25 @@ impl LeaseTimers {
             NodeClass::Server => &self.server,
             NodeClass::Consumer => &self.consumer,
         }
+    }
+
+    /// How long a node of this class holds its work without an answer under a policy, milliseconds.
+    pub fn hold_ms(&self, class: NodeClass, policy: OnDisconnect) -> u64 {
+        let lease_ms = self.of(class).lease_ms;
+        match policy {
+            OnDisconnect::Replace => lease_ms,
+            OnDisconnect::Wait => self.disconnect_wait_ms.max(lease_ms),
+            OnDisconnect::Keep => HOLD_MS_MAX,
+        }
+    }
+
+    /// How long the node may still act as if its work was its own. One that is not known yet holds
+    /// nothing.
+    fn hold_of(&self, state: &State, node: NodeId) -> u64 {
+        let record = state.node(node);
+        record.map_or(0, |record| {
+            self.hold_ms(record.facts.class, record.hold.bound)
+        })
     }
 
     /// Those of a node, by what it said about itself; a node that is not known yet counts as a
@@ -91,19 +115,20 @@ pub(crate) struct Liveness {
 }
 
 impl Liveness {
-    /// At start every node that could hold work counts as heard just now: its lease is extended
-    /// by one lease of its class, because nobody knows how long the coordinator was away.
+    /// At start every node that could hold work counts as heard just now: its work is its own for
+    /// one whole hold more, because nobody knows how long the coordinator was away.
     pub(crate) fn start(timers: LeaseTimers, state: &State, now: u64) -> Self {
         let leases = Leases::default();
         let mut heard = BTreeMap::new();
         for node in state.nodes().filter(|node| can_be_lost(node.state)) {
             let class = timers.of(node.facts.class);
+            let hold_ms = timers.hold_ms(node.facts.class, node.hold.bound);
             let at = if planted(PlantedBug::LeasesNotExtended) {
-                now.saturating_sub(class.lease_ms + class.grace_ms)
+                now.saturating_sub(hold_ms + class.grace_ms)
             } else {
                 now
             };
-            leases.extend(node.id, at + class.lease_ms);
+            leases.set(node.id, at + hold_ms);
             heard.insert(
                 node.id,
                 Heard {
@@ -134,7 +159,8 @@ impl Liveness {
         });
         entry.at = entry.at.max(now);
         let timers = self.timers.of_node(state, node);
-        self.leases.extend(node, now + timers.lease_ms);
+        self.leases
+            .set(node, entry.at + self.timers.hold_of(state, node));
         let suspect = state
             .node(node)
             .is_some_and(|record| record.state == NodeState::Suspect);
@@ -160,6 +186,11 @@ impl Liveness {
     /// The disk is full. Once it is not any more, every node has a whole lease to come back.
     pub(crate) fn log_was_full(&mut self, now: u64) {
         self.full_at = now;
+    }
+
+    /// How long nodes hold their work changed.
+    pub(crate) fn look_again(&mut self, now: u64) {
+        self.check_by(now);
     }
 
     pub(crate) fn forget(&mut self, node: NodeId) {
@@ -192,16 +223,16 @@ impl Liveness {
             if entry.transition_pending {
                 continue;
             }
-            let timers = all_timers.of(record.facts.class);
-            let lease_from = entry.at.max(self.full_at);
+            let hold_from = entry.at.max(self.full_at);
+            let patience = Patience::with(&all_timers, record);
             let silence = Silence {
                 heard_ms: now.saturating_sub(entry.at),
-                lease_ms: now.saturating_sub(lease_from),
+                hold_ms: now.saturating_sub(hold_from),
             };
-            if let Some(command) = transition(node, record.state, silence, timers) {
+            if let Some(command) = transition(node, record.state, silence, patience) {
                 entry.transition_pending = true;
                 due.push((node, command));
-            } else if let Some(at) = next_look(record.state, entry.at, lease_from, timers) {
+            } else if let Some(at) = next_look(record.state, entry.at, hold_from, patience) {
                 check_at = Some(check_at.map_or(at, |earlier: u64| earlier.min(at)));
             }
         }
@@ -224,22 +255,37 @@ impl Liveness {
 struct Silence {
     /// Since it was heard.
     heard_ms: u64,
-    /// As far as it counts against its lease.
-    lease_ms: u64,
+    /// As far as it counts against its hold.
+    hold_ms: u64,
+}
+
+/// How much silence of a node is borne, milliseconds.
+#[derive(Debug, Clone, Copy)]
+struct Patience {
+    suspect_after: u64,
+    given_up_after: u64,
+}
+
+impl Patience {
+    fn with(timers: &LeaseTimers, record: &NodeRecord) -> Self {
+        let class = timers.of(record.facts.class);
+        let hold_ms = timers.hold_ms(record.facts.class, record.hold.bound);
+        Self {
+            suspect_after: class.suspect_after_ms,
+            given_up_after: if planted(PlantedBug::LeaseGivenUpEarly) {
+                class.suspect_after_ms
+            } else {
+                hold_ms + class.grace_ms
+            },
+        }
+    }
 }
 
 /// When a node in this state is next looked at.
-fn next_look(
-    state: NodeState,
-    heard_at: u64,
-    lease_from: u64,
-    timers: &ClassTimers,
-) -> Option<u64> {
+fn next_look(state: NodeState, heard_at: u64, hold_from: u64, patience: Patience) -> Option<u64> {
     match state {
-        NodeState::Ready => Some(heard_at + timers.suspect_after_ms),
-        NodeState::Joining | NodeState::Draining | NodeState::Suspect => {
-            Some(lease_from + timers.lease_ms + timers.grace_ms)
-        }
+        NodeState::Ready | NodeState::Draining => Some(heard_at + patience.suspect_after),
+        NodeState::Joining | NodeState::Suspect => Some(hold_from + patience.given_up_after),
         NodeState::Lost | NodeState::Left => None,
     }
 }
@@ -253,18 +299,14 @@ fn transition(
     node: NodeId,
     state: NodeState,
     silence: Silence,
-    timers: &ClassTimers,
+    patience: Patience,
 ) -> Option<Command> {
-    let mut given_up_after_ms = timers.lease_ms + timers.grace_ms;
-    if planted(PlantedBug::LeaseGivenUpEarly) {
-        given_up_after_ms = timers.suspect_after_ms;
-    }
-    if can_be_lost(state) && silence.lease_ms >= given_up_after_ms {
+    if can_be_lost(state) && silence.hold_ms >= patience.given_up_after {
         return Some(Command::LoseNode(node));
     }
-    let is_silent = silence.heard_ms >= timers.suspect_after_ms;
+    let is_silent = silence.heard_ms >= patience.suspect_after;
     match state {
-        NodeState::Ready if is_silent => Some(Command::SuspectNode(node)),
+        NodeState::Ready | NodeState::Draining if is_silent => Some(Command::SuspectNode(node)),
         NodeState::Suspect if !is_silent => Some(Command::TrustNode(node)),
         _ => None,
     }

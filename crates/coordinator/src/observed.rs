@@ -90,6 +90,7 @@ impl Observed {
             region: None,
             hardware: Hardware::default(),
             models: Vec::new(),
+            on_disconnect: None,
         };
         let instance = InstanceId::from_u128(number);
         self.apply(Command::RegisterNode {

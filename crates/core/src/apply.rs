@@ -2,6 +2,7 @@
 
 use crate::commands::agents::AgentChange;
 use crate::commands::register::Process;
+use crate::commands::set_node::Said;
 use crate::commands::submit::Submission;
 use crate::state::State;
 use skep_model::attempt::LogIndex;
@@ -179,7 +180,20 @@ impl State {
                 node,
                 labels,
                 region,
-            } => self.set_node(step, *node, labels.as_ref(), region.as_deref()),
+                on_disconnect,
+            } => {
+                let said = Said {
+                    labels: labels.as_ref(),
+                    region: region.as_deref(),
+                    on_disconnect: *on_disconnect,
+                };
+                self.set_node(step, *node, &said)
+            }
+            Command::ConfirmHold {
+                node,
+                instance,
+                since,
+            } => self.confirm_hold(step, *node, *instance, *since),
             Command::SetAvailability {
                 node,
                 instance,

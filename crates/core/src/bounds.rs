@@ -74,6 +74,7 @@ mod tests {
                 region: None,
                 hardware: Hardware::default(),
                 models: Vec::new(),
+                on_disconnect: None,
             }),
         }
     }

@@ -14,7 +14,7 @@ use expect_test::Expect;
 use skep_model::attempt::LogIndex;
 use skep_model::command::{Actor, Command, LogEntry};
 use skep_model::event::Event;
-use skep_model::ids::{RunId, TaskId};
+use skep_model::ids::{NodeId, RunId, TaskId};
 use skep_model::row::{Row, RowChange, RowKey};
 use skep_model::task::NewTask;
 use skep_model::time::UnixMillis;
@@ -139,6 +139,7 @@ impl World {
             "run-counts" => return self.show_run(RunId::from_u128(words.id())),
             "queues" => return self.show_queues(),
             "agents" => return self.show_agents(),
+            "hold" => return self.show_hold(NodeId::from_u128(words.id())),
             "timer" => return format!("{:?}\n", self.state.next_timer()),
             _ => {
                 let command = self.command(&words);
@@ -180,6 +181,13 @@ impl World {
             writeln!(text, "{:?} {} {tasks:?}", queue.run, queue.priority).unwrap();
         }
         text
+    }
+
+    fn show_hold(&self, node: NodeId) -> String {
+        let record = self.state.node(node).unwrap();
+        let (wanted, hold) = (record.on_disconnect(), record.hold);
+        let (bound, since) = (hold.bound, hold.since);
+        format!("{node} should {wanted}, may {bound}, since entry {since}\n")
     }
 
     fn show_agents(&self) -> String {

@@ -212,5 +212,6 @@ fn facts(number: usize, slots: u32) -> NodeFacts {
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),
+        on_disconnect: None,
     }
 }

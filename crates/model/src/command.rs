@@ -1,7 +1,8 @@
 //! Commands: what the log orders. Imperative, complete, stamped.
 
 use crate::agent::AgentSpec;
-use crate::attempt::{AttemptReport, Fence, GateReport};
+use crate::attempt::{AttemptReport, Fence, GateReport, LogIndex};
+use crate::hold::DisconnectSetting;
 use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
 use crate::join::JoinTokenRecord;
 use crate::node::NodeFacts;
@@ -212,7 +213,7 @@ pub enum Command {
     },
     /// Let a machine connect that waits for approval.
     ApproveNode(NodeId),
-    /// Give a node labels and a region that win over its own.
+    /// Give a node labels, a region and a policy that win over its own.
     SetNode {
         /// The node.
         node: NodeId,
@@ -220,6 +221,8 @@ pub enum Command {
         labels: Option<BTreeMap<String, String>>,
         /// Its region; an empty one means its own again.
         region: Option<String>,
+        /// What becomes of its attempts while it is not heard.
+        on_disconnect: Option<DisconnectSetting>,
     },
     /// A node takes no new work for a while, by its own schedule, or takes work again.
     SetAvailability {
@@ -247,6 +250,15 @@ pub enum Command {
         fence: Fence,
         /// What it answered; the newest answer of a gate counts.
         gate: Box<GateReport>,
+    },
+    /// A node acts by these terms now: what held before does not bind any more.
+    ConfirmHold {
+        /// The node.
+        node: NodeId,
+        /// The process.
+        instance: InstanceId,
+        /// The terms, see [`crate::hold::Hold::since`].
+        since: LogIndex,
     },
 }
 

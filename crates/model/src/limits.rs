@@ -83,6 +83,12 @@ pub const CONSUMER_LEASE_MS: u64 = 90_000;
 /// Work of a consumer machine is given to another node this long after its lease ended.
 pub const CONSUMER_LEASE_GRACE_MS: u64 = 15_000;
 
+/// How long the attempts of a node with the policy `wait` wait for it: ten minutes.
+pub const DISCONNECT_WAIT_MS: u64 = 600_000;
+/// Longest time for which attempts wait for a node that is not heard, which is what the policy
+/// `keep` means: a hundred years.
+pub const HOLD_MS_MAX: u64 = 100 * 365 * 24 * 3_600_000;
+
 /// Commands in one group commit.
 pub const BATCH_COMMANDS_MAX: usize = 1_000;
 /// Encoded bytes in one group commit.

@@ -1,7 +1,10 @@
 //! Nodes: machines that joined and can run work.
 
+use crate::attempt::LogIndex;
+use crate::hold::{Hold, OnDisconnect};
 use crate::ids::{InstanceId, NodeId};
 use crate::isolation::{IsolationLevel, ProbeResult};
+use crate::planted::{PlantedBug, planted};
 use crate::requirements::{Proficiency, Resources};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -121,6 +124,8 @@ pub struct NodeAssignment {
     pub labels: BTreeMap<String, String>,
     /// Region.
     pub region: Option<String>,
+    /// What becomes of its attempts while it is not heard.
+    pub on_disconnect: Option<OnDisconnect>,
 }
 
 /// What a node says about itself when it joins, measured where it can be.
@@ -156,6 +161,9 @@ pub struct NodeFacts {
     /// Models that its owner says it could serve.
     #[serde(default)]
     pub models: Vec<String>,
+    /// What its owner wants for its attempts while it is not heard.
+    #[serde(default)]
+    pub on_disconnect: Option<OnDisconnect>,
 }
 
 /// A node, in full.
@@ -181,6 +189,8 @@ pub struct NodeRecord {
     pub assigned: NodeAssignment,
     /// Why it takes no new work by its own schedule.
     pub away: Option<String>,
+    /// How long its attempts are its own while it is not heard.
+    pub hold: Hold,
 }
 
 impl NodeRecord {
@@ -188,5 +198,32 @@ impl NodeRecord {
     pub fn region(&self) -> Option<&str> {
         let said = self.assigned.region.as_deref();
         said.or(self.facts.region.as_deref())
+    }
+
+    /// What becomes of its attempts while it is not heard: as an operator said, or as it says
+    /// itself, or as is usual for its class. What holds right now is [`Hold::bound`].
+    pub fn on_disconnect(&self) -> OnDisconnect {
+        let said = self.assigned.on_disconnect.or(self.facts.on_disconnect);
+        said.unwrap_or_else(|| OnDisconnect::of_class(self.facts.class))
+    }
+
+    /// Whether it holds what it has although nobody hears it, and nothing will ever end that.
+    pub fn is_waited_for_in_vain(&self) -> bool {
+        let is_silent = matches!(self.state, NodeState::Suspect | NodeState::Joining);
+        is_silent && self.hold.bound == OnDisconnect::Keep
+    }
+
+    /// What was said about it changed in this entry: if its policy did, there are new terms.
+    pub fn renew_hold(&mut self, before: OnDisconnect, at: LogIndex) {
+        let wanted = self.on_disconnect();
+        if wanted != before {
+            self.hold = Hold {
+                bound: self.hold.bound.max(wanted),
+                since: at,
+            };
+        }
+        if planted(PlantedBug::HoldShortenedUnheard) {
+            self.hold.bound = wanted;
+        }
     }
 }

@@ -62,11 +62,15 @@ pub enum PlantedBug {
     DuplicateMessageRepeatsEffect,
     /// A node that is away goes on getting work.
     AwayNodeGetsWork,
+    /// A less patient policy holds before the node knows it.
+    HoldShortenedUnheard,
+    /// A node says that it knows new terms, and goes on by the old ones.
+    OldTermsFollowed,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 29] = [
+    pub const ALL: [Self; 31] = [
         Self::FenceNotChecked,
         Self::AtMostOnceRetried,
         Self::LostNodeKeepsLeases,
@@ -96,6 +100,8 @@ impl PlantedBug {
         Self::SleepCountedAsFresh,
         Self::DuplicateMessageRepeatsEffect,
         Self::AwayNodeGetsWork,
+        Self::HoldShortenedUnheard,
+        Self::OldTermsFollowed,
     ];
 }
 

@@ -35,6 +35,7 @@ pub(crate) fn facts(
         region: options.region.clone(),
         hardware,
         models: options.models.clone(),
+        on_disconnect: options.on_disconnect,
     })
 }
 

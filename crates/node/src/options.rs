@@ -3,6 +3,7 @@
 use crate::availability::Availability;
 use crate::membership::Access;
 use skep_client::BaseUrl;
+use skep_model::hold::OnDisconnect;
 use skep_model::node::NodeClass;
 use skep_model::requirements::{Proficiency, Resources};
 use std::collections::BTreeMap;
@@ -21,6 +22,8 @@ pub struct NodeOptions {
     pub name: String,
     /// How patient the coordinator is to be with it.
     pub class: NodeClass,
+    /// What is to become of its attempts while it is not heard; usual for its class if nothing.
+    pub on_disconnect: Option<OnDisconnect>,
     /// Where the machine stands, in its owner's words.
     pub region: Option<String>,
     /// Models that it could serve.
@@ -68,6 +71,7 @@ impl NodeOptions {
         Self {
             access,
             class: NodeClass::default(),
+            on_disconnect: None,
             region: None,
             models: Vec::new(),
             name: default_name(),

@@ -11,6 +11,7 @@ use crate::paging::page_limit;
 use crate::views::{Moment, NodeView, Page};
 use serde::{Deserialize, Serialize};
 use skep_model::command::Command;
+use skep_model::hold::{DisconnectSetting, OnDisconnect};
 use skep_model::ids::NodeId;
 use skep_model::limits;
 use skep_model::node::NodeState;
@@ -38,14 +39,14 @@ pub(crate) fn operations() -> Vec<Operation> {
             "nodes.set",
             "/nodes/{id}",
             ADMIN,
-            "Gives a node labels and a region that win over its own.",
+            "Gives a node labels, a region and a policy that win over its own.",
         )
         .takes(set),
         end(
             "nodes.remove",
             "/nodes/{id}",
             ADMIN,
-            "Forgets a node that holds nothing.",
+            "Forgets a node that holds nothing, or that is silent and whose attempts wait for it for ever.",
         )
         .answers(remove),
     ]
@@ -119,6 +120,33 @@ struct NodeChange {
     labels: Option<BTreeMap<String, String>>,
     /// Where it stands; an empty text means as it says itself.
     region: Option<String>,
+    /// What becomes of its attempts while it is not heard.
+    on_disconnect: Option<DisconnectWord>,
+}
+
+/// What becomes of a node's attempts while it is not heard.
+#[derive(Debug, Clone, Copy, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum DisconnectWord {
+    /// As the node says itself, or as is usual for its class.
+    Own,
+    /// They are given to others when its lease is over.
+    Replace,
+    /// They wait ten minutes for it, and are given to others then.
+    Wait,
+    /// They wait for it until they are cancelled, their deadline passes, or it is removed.
+    Keep,
+}
+
+impl From<DisconnectWord> for DisconnectSetting {
+    fn from(word: DisconnectWord) -> Self {
+        match word {
+            DisconnectWord::Own => Self::Own,
+            DisconnectWord::Replace => Self::Fixed(OnDisconnect::Replace),
+            DisconnectWord::Wait => Self::Fixed(OnDisconnect::Wait),
+            DisconnectWord::Keep => Self::Fixed(OnDisconnect::Keep),
+        }
+    }
 }
 
 async fn set(
@@ -138,6 +166,7 @@ async fn set(
             node,
             labels: change.labels,
             region: change.region,
+            on_disconnect: change.on_disconnect.map(Into::into),
         })
         .await?;
     shown(&context, node)

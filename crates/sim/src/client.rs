@@ -147,6 +147,8 @@ impl World {
                 away: None,
             }));
         }
+        let gone = self.never_to_come_back().into_iter();
+        commands.extend(gone.map(Command::RemoveNode));
         for command in commands {
             let ticket = self.ticket();
             self.propose(ticket, command)?;

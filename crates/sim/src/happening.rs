@@ -68,6 +68,10 @@ pub(crate) enum What {
         node: usize,
         until: u64,
     },
+    /// A machine is cut off for a while.
+    CutOff {
+        node: usize,
+    },
     /// The lid of a machine is closed.
     FallsAsleep {
         node: usize,
@@ -146,6 +150,10 @@ impl World {
             What::OperatorRemoves { node } => self.operator_removes(node),
             What::Flap { node, until } => {
                 self.flap(node, until);
+                Ok(())
+            }
+            What::CutOff { node } => {
+                self.cut_off(node);
                 Ok(())
             }
             What::FallsAsleep { node } => {

@@ -2,11 +2,12 @@
 
 use crate::happening::What;
 use crate::members::Promise;
-use crate::node::Standing;
+use crate::node::{Node, Standing};
 use crate::world::World;
 use skep_coordinator::{ProposeError, Ticket};
 use skep_model::command::Command;
 use skep_model::event::{EntryEvents, Event};
+use skep_model::hold::OnDisconnect;
 use skep_model::ids::{JoinTokenId, NodeId};
 use skep_model::join::{JoinKind, JoinTokenRecord, NodePreset};
 use std::collections::BTreeMap;
@@ -174,6 +175,12 @@ impl World {
     }
 
     pub(crate) fn operator_removes(&mut self, node: NodeId) -> Result<(), String> {
+        // Whoever removes a machine for which work waits says that it does not come back.
+        let may_be_waited_for =
+            |one: &&mut Node| one.id == node && one.patience_max == OnDisconnect::Keep;
+        for one in self.nodes.iter_mut().filter(may_be_waited_for) {
+            one.may_overlap = true;
+        }
         let ticket = self.ticket();
         self.propose(ticket, Command::RemoveNode(node))
     }

@@ -9,7 +9,7 @@ use skep_model::limits::LEASE_MS;
 /// more, milliseconds.
 const AWAKE_MS: u64 = 1_000;
 /// Longest sleep, milliseconds.
-const SLEEP_MS_MAX: u64 = 600_000;
+const SLEEP_MS_MAX: u64 = 900_000;
 /// Longest time between two frames that a slow end reads, milliseconds.
 const READ_EVERY_MS_MAX: u64 = 2_000;
 
@@ -44,7 +44,8 @@ impl World {
         );
     }
 
-    /// I23: a machine that slept for longer than its lease has stopped what it did before.
+    /// I23: a machine that slept for longer than its work was its own has stopped what it did
+    /// before.
     pub(crate) fn is_awake_and_knows(
         &mut self,
         index: usize,
@@ -55,7 +56,7 @@ impl World {
         let slept_ms = self.now.saturating_sub(slept_at + AWAKE_MS);
         let woke_as_planned = self.now == node.paused_until + AWAKE_MS;
         let is_it = node.generation == generation && woke_as_planned;
-        if !is_it || slept_ms < node.lease_ms() {
+        if !is_it || slept_ms < node.hold_ms_max() {
             return Ok(());
         }
         let goes_on = node

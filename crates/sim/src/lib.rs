@@ -23,6 +23,7 @@ mod network;
 mod node;
 mod oracle;
 mod plans;
+mod policies;
 mod random;
 mod traffic;
 mod twins;

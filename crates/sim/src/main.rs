@@ -187,12 +187,13 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 41] = [
+const SOMETIMES: [&str; 42] = [
     "node vanished",
     "attempt retried",
     "attempt revoked",
     "clock jumped",
     "connection broken",
+    "disconnect policy set",
     "coordinator crashed",
     "disk full",
     "disk full for minutes",

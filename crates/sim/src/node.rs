@@ -5,9 +5,10 @@ use crate::members::Process;
 use crate::network::Direction;
 use crate::world::World;
 use skep_model::attempt::{AttemptReport, Outcome};
+use skep_model::hold::OnDisconnect;
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::limits::{CONSUMER_LEASE_MS, LEASE_MS};
+use skep_model::limits::{CONSUMER_LEASE_MS, DISCONNECT_WAIT_MS, HOLD_MS_MAX, LEASE_MS};
 use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
 use skep_wire::payload::AttemptKey;
@@ -45,6 +46,10 @@ pub(crate) struct Node {
     pub(crate) machine: usize,
     slots: u32,
     class: NodeClass,
+    /// What it says is to become of its work while it is not heard.
+    pub(crate) on_disconnect: Option<OnDisconnect>,
+    /// The most patient policy that anybody ever wanted for it.
+    pub(crate) patience_max: OnDisconnect,
     /// How often it was started, as its state directory counts.
     pub(crate) starts: u64,
     /// The running process, if it runs.
@@ -74,6 +79,8 @@ impl Node {
             machine,
             slots,
             class,
+            on_disconnect: None,
+            patience_max: OnDisconnect::of_class(class),
             starts: 0,
             end: None,
             generation: 0,
@@ -97,11 +104,28 @@ impl Node {
         }
     }
 
+    /// The machine says that this is to become of its work while it is not heard.
+    pub(crate) fn says(&mut self, policy: Option<OnDisconnect>) {
+        self.on_disconnect = policy;
+        self.patience_max = self.patience_max.max(policy.unwrap_or(self.patience_max));
+    }
+
+    /// The longest time for which it may hold its work without an answer, milliseconds.
+    pub(crate) const fn hold_ms_max(&self) -> u64 {
+        match self.patience_max {
+            OnDisconnect::Replace => self.lease_ms(),
+            OnDisconnect::Wait => DISCONNECT_WAIT_MS,
+            OnDisconnect::Keep => HOLD_MS_MAX,
+        }
+    }
+
     /// A machine that was started from a copy of this one's state directory, with this count.
     pub(crate) fn copy(&self, starts: u64) -> Self {
         Self {
             standing: self.standing,
             starts,
+            on_disconnect: self.on_disconnect,
+            patience_max: self.patience_max,
             spool: self.spool.clone(),
             may_overlap: true,
             disturbed_until: u64::MAX,
@@ -154,7 +178,7 @@ impl World {
             node: node.id,
             instance: InstanceId::from_u128(instance),
             starts: node.starts,
-            facts: facts(node.machine, node.slots, node.class),
+            facts: facts(node),
             slots: node.slots,
             jitter_seed,
         };
@@ -340,23 +364,24 @@ impl World {
     }
 }
 
-fn facts(index: usize, slots: u32, class: NodeClass) -> NodeFacts {
+fn facts(node: &Node) -> NodeFacts {
     NodeFacts {
-        name: format!("n{index}"),
+        name: format!("n{}", node.machine),
         version: "simulated".to_owned(),
         system: "simulated".to_owned(),
         resources: Resources {
             cpu_millis: 2_000,
             ..Resources::NONE
         },
-        slots,
+        slots: node.slots,
         labels: BTreeMap::new(),
         capabilities: BTreeMap::new(),
         isolation: IsolationLevel::S1,
         probes: Vec::new(),
-        class,
+        class: node.class,
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),
+        on_disconnect: node.on_disconnect,
     }
 }

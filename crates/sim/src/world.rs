@@ -9,6 +9,7 @@ use crate::joining::Joining;
 use crate::network::Network;
 use crate::node::{Node, Standing};
 use crate::oracle::Oracle;
+use crate::policies;
 use crate::random::Random;
 use skep_model::ids::NodeId;
 use skep_model::node::NodeClass;
@@ -101,6 +102,7 @@ impl World {
             let slots = random.between(1, 4) as u32;
             let class = *random.pick(&[NodeClass::Server, NodeClass::Server, NodeClass::Consumer]);
             let mut node = Node::new(id, index as usize, slots, class);
+            node.says(policies::draw(&mut random));
             if joining.is_some() {
                 node.standing = Standing::Outside;
             }

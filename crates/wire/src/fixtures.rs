@@ -35,6 +35,7 @@ pub(crate) fn facts(slots: u32) -> NodeFacts {
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),
+        on_disconnect: None,
     }
 }
 
@@ -58,6 +59,7 @@ pub(crate) fn welcome() -> Welcome {
         session: "s1".to_owned(),
         heartbeat_ms: 1_000,
         lease_ms: 10_000,
+        hold: None,
         server_version: "0.1.0".to_owned(),
         epoch: 1,
     }

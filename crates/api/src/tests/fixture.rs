@@ -422,6 +422,7 @@ pub(super) fn facts(name: &str, slots: u32) -> NodeFacts {
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),
+        on_disconnect: None,
     }
 }
 

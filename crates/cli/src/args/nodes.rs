@@ -1,6 +1,7 @@
 //! Verbs about nodes and joining.
 
 use clap::{Args, Subcommand, ValueEnum};
+use skep_model::hold::OnDisconnect;
 use skep_model::limits::SLOTS_MAX;
 use skep_model::node::NodeClass;
 use std::path::PathBuf;
@@ -26,7 +27,7 @@ pub(crate) enum NodeCommand {
         /// Node id or name
         node: String,
     },
-    /// Give a node labels or a region that win over its own
+    /// Give a node labels, a region or a policy that win over its own
     Set(NodeSetArgs),
     /// Let a machine connect that joined and waits for approval
     Approve {
@@ -37,7 +38,8 @@ pub(crate) enum NodeCommand {
     Drain(NodesArgs),
     /// Give drained nodes work again
     Resume(NodesArgs),
-    /// Forget a node that holds no work; a machine that joined has to join anew
+    /// Forget a node that holds no work, or whose work would wait for it for ever; a machine that
+    /// joined has to join anew
     Rm {
         /// Node id or name
         node: String,
@@ -62,6 +64,52 @@ impl From<ClassArg> for NodeClass {
     }
 }
 
+/// What becomes of the attempts of a node that is not heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDisconnectArg {
+    /// They are given to others when its lease is over
+    Replace,
+    /// They wait ten minutes for it, and are given to others then
+    Wait,
+    /// They wait for it until they are cancelled, their deadline passes, or it is removed
+    Keep,
+}
+
+impl From<OnDisconnectArg> for OnDisconnect {
+    fn from(policy: OnDisconnectArg) -> Self {
+        match policy {
+            OnDisconnectArg::Replace => Self::Replace,
+            OnDisconnectArg::Wait => Self::Wait,
+            OnDisconnectArg::Keep => Self::Keep,
+        }
+    }
+}
+
+/// The same, as an operator sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnDisconnectSettingArg {
+    /// As the node says itself, or as is usual for its class
+    Own,
+    /// They are given to others when its lease is over
+    Replace,
+    /// They wait ten minutes for it, and are given to others then
+    Wait,
+    /// They wait for it until they are cancelled, their deadline passes, or it is removed
+    Keep,
+}
+
+impl OnDisconnectSettingArg {
+    /// The word of the API.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Replace => OnDisconnect::Replace.as_str(),
+            Self::Wait => OnDisconnect::Wait.as_str(),
+            Self::Keep => OnDisconnect::Keep.as_str(),
+        }
+    }
+}
+
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct NodeProfileArgs {
     /// Name for people; the host's name unless given
@@ -74,6 +122,10 @@ pub(crate) struct NodeProfileArgs {
     /// How patient the coordinator is to be with this machine
     #[arg(long, value_enum)]
     pub(crate) class: Option<ClassArg>,
+    /// What becomes of its attempts while it is not heard; replace for servers and wait for
+    /// consumer machines unless given
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) on_disconnect: Option<OnDisconnectArg>,
     /// Where the machine stands, e.g. office or eu-west
     #[arg(long, value_name = "NAME")]
     pub(crate) region: Option<String>,
@@ -185,6 +237,9 @@ pub(crate) struct NodeSetArgs {
     /// Region; an empty one means as the node says itself
     #[arg(long, value_name = "NAME")]
     pub(crate) region: Option<String>,
+    /// What becomes of its attempts while it is not heard
+    #[arg(long, value_enum, value_name = "POLICY")]
+    pub(crate) on_disconnect: Option<OnDisconnectSettingArg>,
 }
 
 #[derive(Debug, Args)]

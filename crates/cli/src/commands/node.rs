@@ -108,10 +108,13 @@ async fn set(session: &Session, args: &NodeSetArgs) -> Outcome {
     if let Some(region) = &args.region {
         change.insert("region".to_owned(), json!(region));
     }
+    if let Some(policy) = args.on_disconnect {
+        change.insert("on_disconnect".to_owned(), json!(policy.as_str()));
+    }
     if change.is_empty() {
         let message = "nothing to set";
         return Err(Failure::new(Exit::Usage, "usage", message)
-            .hint("name --label KEY=VALUE, --no-labels or --region NAME"));
+            .hint("name --label KEY=VALUE, --no-labels, --region NAME or --on-disconnect POLICY"));
     }
     let at = path(&["nodes", &args.node]);
     let answer = session.api()?.put(&at, &Value::Object(change)).await?;
@@ -167,13 +170,15 @@ fn node_text(node: &Value) -> String {
         "joined_at",
         "instance",
     ]
-    .map(|field| format!("{field:13} {}", text(node, &format!("/{field}"))));
+    .map(|field| format!("{field:17} {}", text(node, &format!("/{field}"))));
     let facts = [
         "version",
         "system",
         "slots",
         "isolation",
         "class",
+        "on_disconnect",
+        "on_disconnect_now",
         "region",
         "joined_as",
         "away",
@@ -186,7 +191,7 @@ fn node_text(node: &Value) -> String {
         "capabilities",
         "resources",
     ]
-    .map(|field| format!("{field:13} {}", text(node, &format!("/{field}"))));
+    .map(|field| format!("{field:17} {}", text(node, &format!("/{field}"))));
     let probes = node.pointer("/probes").and_then(Value::as_array);
     let probes = probes.into_iter().flatten().map(|probe| {
         let blocked = probe.pointer("/blocked").and_then(Value::as_bool) == Some(true);

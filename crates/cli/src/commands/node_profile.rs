@@ -5,6 +5,7 @@ use crate::commands::node::pairs;
 use crate::exit::{Exit, Failure};
 use crate::places::write_private;
 use serde::{Deserialize, Serialize};
+use skep_model::hold::OnDisconnect;
 use skep_model::limits::{NAME_LENGTH_MAX, NODE_FACT_ITEMS_MAX};
 use skep_model::node::NodeClass;
 use skep_model::requirements::Proficiency;
@@ -25,6 +26,9 @@ pub(crate) struct NodeProfile {
     /// How patient the coordinator is to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) class: Option<NodeClass>,
+    /// What is to become of its attempts while it is not heard.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) on_disconnect: Option<OnDisconnect>,
     /// Where the machine stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) region: Option<String>,
@@ -64,6 +68,7 @@ impl NodeProfile {
     pub(crate) fn with(mut self, flags: &NodeProfileArgs) -> Result<Self, Failure> {
         self.slots = flags.slots.or(self.slots);
         self.class = flags.class.map(Into::into).or(self.class);
+        self.on_disconnect = flags.on_disconnect.map(Into::into).or(self.on_disconnect);
         if let Some(region) = &flags.region {
             self.region = (!region.is_empty()).then(|| region.clone());
         }
@@ -90,6 +95,7 @@ impl NodeProfile {
     pub(crate) fn apply(self, options: &mut NodeOptions) {
         options.slots = self.slots.unwrap_or(options.slots);
         options.class = self.class.unwrap_or(options.class);
+        options.on_disconnect = self.on_disconnect;
         options.region = self.region;
         options.models = self.models;
         options.labels = self.labels;
@@ -152,6 +158,7 @@ fn capabilities(texts: &[String]) -> Result<BTreeMap<String, Proficiency>, Failu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::args::OnDisconnectArg;
 
     #[test]
     fn what_was_said_is_kept_and_a_flag_replaces_it() {
@@ -161,6 +168,7 @@ mod tests {
             labels: vec!["zone=a".to_owned(), "disk=fast".to_owned()],
             capabilities: vec!["rust=expert".to_owned()],
             region: Some("office".to_owned()),
+            on_disconnect: Some(OnDisconnectArg::Keep),
             ..NodeProfileArgs::default()
         };
         let first = NodeProfile::load(directory.path())
@@ -177,6 +185,7 @@ mod tests {
         };
         let changed = kept.with(&change).unwrap();
         assert_eq!((changed.slots, changed.region), (Some(3), None));
+        assert_eq!(changed.on_disconnect, Some(OnDisconnect::Keep));
         assert_eq!(
             changed.labels,
             BTreeMap::from([("zone".to_owned(), "b".to_owned())])

@@ -5,6 +5,9 @@ use serde_json::Value;
 
 const MILLIS_PER_CPU: u64 = 1_000;
 
+/// What is longer is no time any more: the work waits for the node.
+const SHOWN_LEASE_MS_MAX: u64 = 365 * 24 * 3_600_000;
+
 /// Columns that are left out when they are empty for all nodes.
 const SOMETIMES: [&str; 2] = ["labels", "remarks"];
 
@@ -68,7 +71,11 @@ fn unknown() -> String {
 
 /// How long the node holds its work if it is not heard any more, in whole seconds.
 fn lease(node: &Value) -> String {
-    number(node, "/lease_ms_left").map_or_else(unknown, |ms| format!("{} s", ms / 1_000))
+    let left_ms = number(node, "/lease_ms_left");
+    if left_ms.is_some_and(|ms| ms > SHOWN_LEASE_MS_MAX) {
+        return "kept".to_owned();
+    }
+    left_ms.map_or_else(unknown, |ms| format!("{} s", ms / 1_000))
 }
 
 fn link(node: &Value) -> String {
@@ -162,12 +169,15 @@ mod tests {
         odd["breaker"] = json!({"state": "open", "failures": 5, "retry_in_ms": 41_200});
         odd["link"] = json!({"connected": false, "rtt_ms": null});
         odd["lease_ms_left"] = Value::Null;
-        let shown = node_table(&json!({ "items": [node("desk"), odd] }));
+        let mut kept = node("loft");
+        kept["lease_ms_left"] = json!(skep_model::limits::HOLD_MS_MAX);
+        let shown = node_table(&json!({ "items": [node("desk"), odd, kept] }));
         let lines = cells(&shown);
         assert!(lines[0].ends_with("| LABELS | REMARKS"), "{shown}");
         let expected = "attic | ready | 1/4 | 4 cpu, 1.0 GiB | 12 % | - | down | s1 | zone=a | \
                         away: on battery; breaker: open (tried again in 42 s)";
         assert_eq!(lines[2], expected);
+        assert!(lines[3].contains("| kept |"), "{shown}");
     }
 
     #[test]

@@ -187,6 +187,7 @@ fn facts() -> NodeFacts {
         isolation: IsolationLevel::S1,
         probes: Vec::new(),
         class: NodeClass::Server,
+        on_disconnect: None,
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),

@@ -3,6 +3,7 @@
 mod admission;
 mod clocks;
 mod giving_back;
+mod holds;
 mod nodes;
 mod standing;
 

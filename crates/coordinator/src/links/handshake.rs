@@ -1,6 +1,7 @@
 //! How a node's process is let in: hello, registration, synchronisation.
 
 use super::agreement::{names, verdicts};
+use super::hold::terms;
 use super::offer::offer;
 use super::{ConnectionId, Links, Phase, Proposal, ToNode};
 use crate::admission::may_speak_for;
@@ -178,11 +179,17 @@ impl Links {
         link.phase = Phase::AwaitsSync;
         self.replace(connection, node, instance, out);
         let timers = self.timers.of_node(reaction.state, node);
+        let record = reaction.state.node(node);
+        let hold = record.map(|record| terms(&self.timers, record));
+        if let Some(link) = self.by_connection.get_mut(&connection) {
+            link.told_terms = hold.map(|hold| hold.number);
+        }
         let welcome = Welcome {
             node,
             session: format!("{}.{}", connection.0, reaction.events.index),
             heartbeat_ms: timers.heartbeat_ms,
             lease_ms: timers.lease_ms,
+            hold,
             server_version: self.server_version.clone(),
             epoch: EPOCH,
         };
@@ -218,6 +225,7 @@ impl Links {
             connection,
             ToNode::Verdicts { request, verdicts },
         ));
+        self.tell_hold(node, state, out);
         let missing = state
             .held_by_node(node)
             .filter(|record| !names(&report, record));

@@ -2,7 +2,7 @@
 
 use skep_wire::coordinator_end::ReplyId;
 use skep_wire::payload::{
-    AttemptKey, BalanceRequest, EndCode, Offer, ResultAnswers, StatusUpdate, SyncVerdicts, Welcome,
+    AttemptKey, BalanceRequest, EndCode, HoldTerms, Offer, ResultAnswers, SyncVerdicts, Welcome,
 };
 use skep_wire::{CoordinatorEnd, CoordinatorOutput};
 
@@ -31,6 +31,8 @@ pub enum ToNode {
     Revoke(Vec<AttemptKey>),
     /// Whether it gets new work.
     Draining(bool),
+    /// How long it holds its work while it is not heard.
+    Hold(HoldTerms),
     /// Give back all that was not started.
     GiveBack,
     /// The session is over; the connection closes after this.
@@ -51,7 +53,8 @@ impl ToNode {
             Self::Answers { request, answers } => end.reply_results(&request, &answers),
             Self::Assign(offers) => end.assign(&offers),
             Self::Revoke(attempts) => end.revoke(&attempts),
-            Self::Draining(draining) => end.tell_status(StatusUpdate { draining }),
+            Self::Draining(draining) => end.tell_draining(draining),
+            Self::Hold(terms) => end.tell_hold(terms),
             Self::GiveBack => {
                 let everything = BalanceRequest {
                     attempts: Vec::new(),

@@ -62,6 +62,7 @@ impl Swarm {
             region: None,
             hardware: Hardware::default(),
             models: Vec::new(),
+            on_disconnect: None,
         };
         self.apply(Command::RegisterNode {
             node,

@@ -77,6 +77,7 @@ fn labels_that_an_operator_gave_are_what_tasks_are_placed_by() {
         node: node(2),
         labels: Some([("zone".to_owned(), "b".to_owned())].into()),
         region: None,
+        on_disconnect: None,
     });
     let mut spec = TaskSpec::noop("t");
     spec.requirements.affinity = vec![AffinityRule {

@@ -74,7 +74,8 @@ impl State {
     }
 
     /// Its agents and its key go with it. A machine that joined and never connected has only a
-    /// key.
+    /// key. Attempts that would wait for it for ever are given up: whoever removes it says that it
+    /// does not come back.
     pub(crate) fn remove_node(&mut self, step: &mut Step, node: NodeId) -> Result<(), Refusal> {
         if !self.nodes.contains_key(&node) && self.drop_enrolment(node) {
             step.emit(Event::NodeRemoved { node });
@@ -83,7 +84,10 @@ impl State {
         self.known_node(node)?;
         let attempts = self.node_use(node).attempts;
         if attempts > 0 {
-            return Err(Refusal::NodeBusy { node, attempts });
+            if !self.known_node(node)?.is_waited_for_in_vain() {
+                return Err(Refusal::NodeBusy { node, attempts });
+            }
+            self.lose_all_attempts(step, node);
         }
         self.forget_node(step, node);
         Ok(())
@@ -311,6 +315,27 @@ mod tests {
                 NodeRemoved { node: node_1 }
                 > remove 1
                 Refused { reason: NodeUnknown(node_1) }
+            "#]],
+        );
+    }
+
+    #[test]
+    fn attempts_of_a_silent_node_that_are_kept_for_it_are_given_up_when_it_is_removed() {
+        check(
+            "node 1; confirm 1; set 1 disconnect=keep; task 1; task 2 once; submit; \
+             grant 1:1 2:1 | remove 1; suspect 1; remove 1; show 1",
+            &expect![[r#"
+                > remove 1
+                Refused { reason: NodeBusy { node: node_1, attempts: 2 } }
+                > suspect 1
+                NodeChanged { node: node_1, state: Suspect }
+                > remove 1
+                AttemptEnded { task: task_1, attempt: 1, node: node_1, ended: Lost, retry_at: None }
+                TaskFinished { task: task_2, state: Unknown, cause: OutcomeNotLearned, attempts: 1 }
+                AgentRemoved { agent: agent_1 }
+                NodeRemoved { node: node_1 }
+                > show 1
+                task_1 is ready, attempts 1, waits for [], not before None, failed on [node_1], ended [Lost]
             "#]],
         );
     }

@@ -10,6 +10,7 @@ use crate::state::{AgentSlot, NodeSlot, State};
 use skep_model::agent::{AgentRecord, AgentSpec};
 use skep_model::attempt::Fence;
 use skep_model::event::Event;
+use skep_model::hold::{Hold, OnDisconnect};
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
 use skep_model::limits::{AGENTS_MAX, NODES_MAX};
 use skep_model::node::{NodeAssignment, NodeFacts, NodeRecord, NodeState};
@@ -137,11 +138,11 @@ impl State {
             labels.extend(pool.map(|(name, pool)| (name.to_owned(), pool)));
             NodeAssignment {
                 labels,
-                region: None,
+                ..NodeAssignment::default()
             }
         });
         let instance = process.instance;
-        let record = NodeRecord {
+        let mut record = NodeRecord {
             id: node,
             instance,
             state: NodeState::Joining,
@@ -152,7 +153,12 @@ impl State {
             starts: process.starts,
             assigned: assigned.unwrap_or_default(),
             away: None,
+            hold: Hold {
+                bound: OnDisconnect::Replace,
+                since: step.index,
+            },
         };
+        record.hold.bound = record.on_disconnect();
         self.nodes.insert(node, NodeSlot::new(record));
         self.node_names.insert(facts.name.clone(), node);
         self.changes.node(node);
@@ -205,10 +211,12 @@ impl State {
         let now = self.now;
         let slot = self.nodes.get_mut(&node).expect("callers name known nodes");
         let record = &mut slot.record;
+        let policy = record.on_disconnect();
         record.instance = instance;
         record.starts = process.starts;
         record.away = None;
         record.facts = facts.clone();
+        record.renew_hold(policy, step.index);
         if record.state != NodeState::Joining {
             record.state = NodeState::Joining;
             record.state_since = now;

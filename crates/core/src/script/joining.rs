@@ -3,9 +3,12 @@
 
 use super::statements::{instance, labels};
 use super::{Words, World};
+use skep_model::attempt::LogIndex;
 use skep_model::command::{Command, HandedBack};
+use skep_model::hold::{DisconnectSetting, OnDisconnect};
 use skep_model::ids::{JoinTokenId, NodeId, TaskId};
 use skep_model::join::{JoinKind, JoinTokenRecord, NodePreset};
+use skep_model::node::NodeClass;
 use skep_model::task::HandBack;
 use skep_model::time::UnixMillis;
 
@@ -42,6 +45,15 @@ pub(super) fn command(words: &Words<'_>, node: NodeId) -> Command {
             node,
             labels: words.option("label").map(|_| labels(words)),
             region: words.option("region").map(str::to_owned),
+            on_disconnect: words.option("disconnect").map(|word| match policy(word) {
+                Some(policy) => DisconnectSetting::Fixed(policy),
+                None => DisconnectSetting::Own,
+            }),
+        },
+        "agree" => Command::ConfirmHold {
+            node,
+            instance: instance(words),
+            since: LogIndex(words.number("to").unwrap()),
         },
         "away" | "back" => Command::SetAvailability {
             node,
@@ -49,6 +61,25 @@ pub(super) fn command(words: &Words<'_>, node: NodeId) -> Command {
             away: words.option("because").map(str::to_owned),
         },
         other => panic!("no statement `{other}`"),
+    }
+}
+
+pub(super) fn class(words: &Words<'_>) -> NodeClass {
+    if words.has("consumer") {
+        NodeClass::Consumer
+    } else {
+        NodeClass::Server
+    }
+}
+
+/// The policy of this name; none for `own`.
+pub(super) fn policy(word: &str) -> Option<OnDisconnect> {
+    match word {
+        "own" => None,
+        "replace" => Some(OnDisconnect::Replace),
+        "wait" => Some(OnDisconnect::Wait),
+        "keep" => Some(OnDisconnect::Keep),
+        other => panic!("no policy `{other}`"),
     }
 }
 

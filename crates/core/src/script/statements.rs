@@ -7,7 +7,7 @@ use skep_model::attempt::{FailureClass, Fence, LogIndex};
 use skep_model::command::{Command, Grant, Idempotency, Phase, Progress};
 use skep_model::ids::{AgentId, InstanceId, NodeId, RunId, TaskId, TokenId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::node::{Hardware, NodeClass, NodeFacts};
+use skep_model::node::{Hardware, NodeFacts};
 use skep_model::requirements::{
     AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
 };
@@ -177,10 +177,11 @@ fn facts(words: &Words<'_>) -> Box<NodeFacts> {
         capabilities: capabilities(words),
         isolation: words.option("isolation").map_or(IsolationLevel::S1, level),
         probes: Vec::new(),
-        class: NodeClass::Server,
+        class: joining::class(words),
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),
+        on_disconnect: words.option("disconnect").and_then(joining::policy),
     })
 }
 

@@ -388,6 +388,7 @@ fn on_event(
                 session: "s".to_owned(),
                 heartbeat_ms: 5_000,
                 lease_ms: 30_000,
+                hold: None,
                 server_version: "0".to_owned(),
                 epoch: 1,
             };

@@ -4,6 +4,7 @@ use crate::context::Services;
 use crate::rfc3339::Timestamp;
 use serde::Serialize;
 use skep_coordinator::View;
+use skep_model::hold::OnDisconnect;
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
 use skep_model::isolation::{IsolationLevel, ProbeResult};
 use skep_model::join::JoinKind;
@@ -44,6 +45,10 @@ pub struct NodeView {
     pub region: Option<String>,
     /// How patient the swarm is with it.
     pub class: NodeClass,
+    /// What becomes of its attempts while it is not heard.
+    pub on_disconnect: OnDisconnect,
+    /// The policy that holds now: a less patient one only when the node has said that it knows it.
+    pub on_disconnect_now: OnDisconnect,
     /// The machine.
     pub hardware: Hardware,
     /// Models that its owner says it could serve.
@@ -168,6 +173,8 @@ impl NodeView {
             labels: state.node_labels(record.id).cloned().unwrap_or_default(),
             region: record.region().map(str::to_owned),
             class: facts.class,
+            on_disconnect: record.on_disconnect(),
+            on_disconnect_now: record.hold.bound,
             hardware: facts.hardware.clone(),
             models: facts.models.clone(),
             joined_as: state.enrolment(record.id).map(|enrolment| enrolment.kind),

@@ -162,8 +162,8 @@ impl CoordinatorEnd {
             ));
         }
         let mut outputs = self.answer(id, &heartbeat);
-        let sequence = heartbeat.sequence;
-        outputs.push(event(FromNode::Heartbeat { sequence }));
+        let Heartbeat { sequence, terms } = heartbeat;
+        outputs.push(event(FromNode::Heartbeat { sequence, terms }));
         Ok(outputs)
     }
 

@@ -69,6 +69,8 @@ pub struct CoordinatorEnd {
     memory: AnswerMemory,
     /// The coordinator's, once the node was welcomed.
     epoch: Option<u32>,
+    /// What the node was told last.
+    is_draining: bool,
 }
 
 impl CoordinatorEnd {
@@ -93,6 +95,7 @@ impl CoordinatorEnd {
             waiting: VecDeque::new(),
             memory: AnswerMemory::default(),
             epoch: None,
+            is_draining: false,
         }
     }
 

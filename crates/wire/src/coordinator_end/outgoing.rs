@@ -6,7 +6,8 @@ use crate::answer_memory::Outcome;
 use crate::codec::{RequestId, WRITES, method};
 use crate::fault::Fault;
 use crate::payload::{
-    Credit, EndCode, NodeAnswer, ResultAnswers, SessionEnd, StatusUpdate, SyncVerdicts, Welcome,
+    Credit, EndCode, HoldTerms, NodeAnswer, ResultAnswers, SessionEnd, StatusUpdate, SyncVerdicts,
+    Welcome,
 };
 use serde::Serialize;
 
@@ -125,7 +126,22 @@ impl CoordinatorEnd {
     }
 
     /// Tells the node whether it gets new work.
-    pub fn tell_status(&self, status: StatusUpdate) -> Vec<CoordinatorOutput> {
+    pub fn tell_draining(&mut self, draining: bool) -> Vec<CoordinatorOutput> {
+        self.is_draining = draining;
+        self.tell_status(None)
+    }
+
+    /// Tells the node how long its work is its own while it is not heard. It is bound by it when a
+    /// heartbeat repeats the number.
+    pub fn tell_hold(&mut self, terms: HoldTerms) -> Vec<CoordinatorOutput> {
+        self.tell_status(Some(terms))
+    }
+
+    fn tell_status(&self, hold: Option<HoldTerms>) -> Vec<CoordinatorOutput> {
+        let status = StatusUpdate {
+            draining: self.is_draining,
+            hold,
+        };
         if !self.is_live() {
             return Vec::new();
         }

@@ -89,6 +89,8 @@ pub enum FromNode {
     Heartbeat {
         /// Rises with each.
         sequence: u64,
+        /// The terms by which it holds its work, if it was told some.
+        terms: Option<u64>,
     },
     /// Attempts ended; answer with `reply_results` once that is durable.
     Results {

@@ -86,7 +86,10 @@ type Words = &'static [&'static str];
 /// comparing, live.
 fn admissions() -> Vec<(NodeCall, [Words; 5])> {
     let sync = NodeCall::Sync(SyncReport::default());
-    let beat = NodeCall::Heartbeat(Heartbeat { sequence: 1 });
+    let beat = NodeCall::Heartbeat(Heartbeat {
+        sequence: 1,
+        terms: None,
+    });
     let out_of_order: Words = &["error out_of_order to 7"];
     let beaten: Words = &["answer 7", "event Heartbeat"];
     vec![
@@ -228,7 +231,10 @@ fn bad_messages_are_answered_until_there_are_too_many() {
             ["error parse_error to null"]
         );
     }
-    let beat = NodeCall::Heartbeat(Heartbeat { sequence: 3 });
+    let beat = NodeCall::Heartbeat(Heartbeat {
+        sequence: 3,
+        terms: None,
+    });
     assert_eq!(
         words(&say(&mut end, 5, &beat)),
         ["answer 5", "event Heartbeat"]
@@ -310,7 +316,10 @@ fn a_goodbye_is_answered_told_and_closes() {
 fn an_assignment_that_a_living_node_does_not_answer_ends_the_connection() {
     let mut end = live();
     end.assign(&[offer(key(1, 1))]);
-    let heartbeat = NodeCall::Heartbeat(Heartbeat { sequence: 1 });
+    let heartbeat = NodeCall::Heartbeat(Heartbeat {
+        sequence: 1,
+        terms: None,
+    });
     end.on_text(4_000, &heartbeat.encode(Some(&RequestId::Number(3))));
     assert_eq!(
         words(&end.on_tick(4_000 + ASSIGN_ANSWER_TIMEOUT_MS - 1)),
@@ -326,7 +335,10 @@ fn an_assignment_that_a_living_node_does_not_answer_ends_the_connection() {
 fn an_answered_assignment_is_not_waited_for() {
     let mut end = live();
     end.assign(&[offer(key(1, 1))]);
-    let heartbeat = NodeCall::Heartbeat(Heartbeat { sequence: 1 });
+    let heartbeat = NodeCall::Heartbeat(Heartbeat {
+        sequence: 1,
+        terms: None,
+    });
     end.on_text(4_000, &heartbeat.encode(Some(&RequestId::Number(3))));
     let answer = r#"{"jsonrpc":"2.0","id":1,"result":{"items":[]}}"#;
     end.on_text(5_000, answer);

@@ -10,7 +10,7 @@ use crate::fixtures::{key, offer, welcome};
 use crate::payload::{
     AttemptKey, BalanceRequest, Capability, EndCode, GateAnswer, GateStanding, MergeAnswer,
     NodeAnswer, NodeRequest, Offer, ResolveAnswer, ResultAnswer, ResultAnswers, ResultVerdict,
-    SplitAnswer, StatusUpdate, SyncVerdicts,
+    SplitAnswer, SyncVerdicts,
 };
 use std::collections::{BTreeSet, VecDeque};
 
@@ -84,7 +84,7 @@ impl World {
                 let revoked: Vec<AttemptKey> = self.assigned.iter().copied().take(2).collect();
                 self.end.revoke(&revoked)
             }
-            b'd' => self.end.tell_status(StatusUpdate { draining: true }),
+            b'd' => self.end.tell_draining(true),
             b'b' => {
                 let request = BalanceRequest {
                     attempts: Vec::new(),

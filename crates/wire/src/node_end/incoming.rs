@@ -121,8 +121,12 @@ impl NodeEnd {
     }
 
     fn on_status(&mut self, status: StatusUpdate, meta: &Meta) {
-        // With a grant it repeats what the node knows, unless it changed.
-        if meta.credit.is_none() || status.draining != self.is_draining {
+        if let (Some(terms), Some(lease)) = (status.hold, &mut self.lease) {
+            lease.agree(terms);
+        }
+        // With a grant or terms it repeats what the node knows, unless it changed.
+        let says_more = meta.credit.is_some() || status.hold.is_some();
+        if !says_more || status.draining != self.is_draining {
             self.outputs.push(NodeOutput::Draining(status.draining));
         }
         self.is_draining = status.draining;

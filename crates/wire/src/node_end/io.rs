@@ -149,7 +149,7 @@ impl From<Frame> for NodeInput {
 pub enum KillReason {
     /// The coordinator said so, or it granted the task anew, or the node is out of the swarm.
     Revoked,
-    /// No heartbeat was answered for `SELF_FENCE_PERCENT` of the lease.
+    /// No heartbeat was answered for so long that the work is about to be given to others.
     SelfFenced,
     /// The node's process stops.
     Shutdown,

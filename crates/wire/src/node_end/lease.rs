@@ -1,25 +1,55 @@
 //! How long the node's work is its own.
 
 use crate::bounds::{SILENCE_PERCENT, TIMER_MS_MAX, TIMER_MS_MIN};
-use crate::payload::Welcome;
-use skep_model::limits::SELF_FENCE_PERCENT;
+use crate::payload::{HoldTerms, Welcome};
+use skep_model::limits::{HOLD_MS_MAX, SELF_FENCE_PERCENT};
+use skep_model::planted::{PlantedBug, planted};
 
 /// The lease as the last welcome set it, counted on the node's own clock.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lease {
     pub(super) heartbeat_ms: u64,
     length_ms: u64,
+    /// How long the work is the node's own; at least the lease.
+    hold_ms: u64,
+    /// The terms that say so.
+    terms: Option<u64>,
     /// When the last message was *sent* that renewed the lease by being answered.
     renewed_at: u64,
 }
 
 impl Lease {
     pub(super) fn new(welcome: &Welcome, hello_sent_at: u64) -> Self {
-        Self {
+        let length_ms = welcome.lease_ms.clamp(TIMER_MS_MIN, TIMER_MS_MAX);
+        let mut lease = Self {
             heartbeat_ms: welcome.heartbeat_ms.clamp(TIMER_MS_MIN, TIMER_MS_MAX),
-            length_ms: welcome.lease_ms.clamp(TIMER_MS_MIN, TIMER_MS_MAX),
+            length_ms,
+            hold_ms: length_ms,
+            terms: None,
             renewed_at: hello_sent_at,
+        };
+        if let Some(terms) = welcome.hold {
+            lease.hold_ms = lease.at_least_the_lease(terms);
+            lease.terms = Some(terms.number);
         }
+        lease
+    }
+
+    /// The node acts by these terms from now on.
+    pub(super) fn agree(&mut self, terms: HoldTerms) {
+        if !planted(PlantedBug::OldTermsFollowed) {
+            self.hold_ms = self.at_least_the_lease(terms);
+        }
+        self.terms = Some(terms.number);
+    }
+
+    fn at_least_the_lease(&self, terms: HoldTerms) -> u64 {
+        terms.hold_ms.clamp(self.length_ms, HOLD_MS_MAX)
+    }
+
+    /// The terms by which the node acts.
+    pub(super) const fn terms(&self) -> Option<u64> {
+        self.terms
     }
 
     /// A heartbeat sent at this time was answered.
@@ -27,10 +57,11 @@ impl Lease {
         self.renewed_at = self.renewed_at.max(sent_at);
     }
 
-    /// When the node must have stopped its work.
+    /// When the node must have stopped its work: before the hold ends, by as much as the self-fence
+    /// comes before the end of the lease.
     pub(super) const fn fenced_at(&self) -> u64 {
-        self.renewed_at
-            .saturating_add(self.length_ms * SELF_FENCE_PERCENT / 100)
+        let ahead_ms = self.length_ms - self.length_ms * SELF_FENCE_PERCENT / 100;
+        self.renewed_at.saturating_add(self.hold_ms - ahead_ms)
     }
 
     /// How long a connection may be silent.

@@ -3,9 +3,10 @@
 //! It decides what to connect, say, start, stop, write to disk and delete; the shell around it
 //! only does so. Its rules:
 //!
-//! * The lease counts from when a heartbeat was *sent* that was answered. At
-//!   `SELF_FENCE_PERCENT` of it without an answer all attempts are stopped and the connection is
-//!   closed. Until the last process of an attempt is gone the node goes on saying that it holds
+//! * Lease and hold count from when a heartbeat was *sent* that was answered. The hold is how long
+//!   the node's work is its own: the lease, or longer if the coordinator says so. The node stops
+//!   all attempts and closes the connection before it ends, by the share of the lease that
+//!   `SELF_FENCE_PERCENT` leaves. Until the last process of an attempt is gone the node goes on saying that it holds
 //!   it: nobody else may start it while it is only *told* to stop.
 //! * A hello that is refused as `storage_full` counts like an answered heartbeat: the coordinator
 //!   has heard the node, and counts its silence from there, too.

@@ -27,7 +27,10 @@ const SEND_STATUS: &str = "send mcpx.status.update";
 
 /// The coordinator says that nothing more comes.
 fn draining() -> CoordinatorCall {
-    CoordinatorCall::Status(StatusUpdate { draining: true })
+    CoordinatorCall::Status(StatusUpdate {
+        draining: true,
+        hold: None,
+    })
 }
 
 /// A node with the last things it said, on a clock that the script moves.
@@ -177,7 +180,13 @@ impl Rig {
             if beats && heartbeats_answered {
                 let sequence = self.sent("mcpx.health.check")["params"]["sequence"].as_u64();
                 let sequence = sequence.unwrap();
-                seen.extend(self.answer("mcpx.health.check", &Heartbeat { sequence }));
+                seen.extend(self.answer(
+                    "mcpx.health.check",
+                    &Heartbeat {
+                        sequence,
+                        terms: None,
+                    },
+                ));
             }
             assert!(seen.len() < 10_000, "the timers do not move on: {seen:?}");
         }

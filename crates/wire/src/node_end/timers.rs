@@ -96,7 +96,7 @@ impl NodeEnd {
         if matches!(self.link, Link::Up(_)) {
             self.close(
                 now,
-                "no heartbeat was answered for SELF_FENCE_PERCENT of the lease",
+                "no heartbeat was answered for too long: the work is not this node's any more",
             );
         }
     }
@@ -109,7 +109,10 @@ impl NodeEnd {
         let frame = connection.request(
             now,
             method::HEALTH_CHECK,
-            &Heartbeat { sequence },
+            &Heartbeat {
+                sequence,
+                terms: lease.terms(),
+            },
             Asked::Heartbeat { sequence },
         );
         let delay = self

@@ -26,7 +26,8 @@ pub use result::{
     AwayNotice, ProgressBatch, ResultAnswer, ResultAnswers, ResultBatch, ResultVerdict,
 };
 pub use session::{
-    EndCode, Ended, Goodbye, Heartbeat, Hello, NodeMetrics, SessionEnd, StatusUpdate, Welcome,
+    EndCode, Ended, Goodbye, Heartbeat, Hello, HoldTerms, NodeMetrics, SessionEnd, StatusUpdate,
+    Welcome,
 };
 pub use sync::{HeldAttempt, HeldPhase, SyncReport, SyncVerdicts, Verdict, VerdictItem};
 

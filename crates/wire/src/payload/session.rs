@@ -36,12 +36,25 @@ pub struct Welcome {
     pub session: String,
     /// How often the node sends a heartbeat.
     pub heartbeat_ms: u64,
-    /// How long the node's work is its own after the last heartbeat that was answered.
+    /// How long the node gets new work after the last heartbeat that was answered.
     pub lease_ms: u64,
+    /// How long the node's work is its own after that heartbeat; the lease, when nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldTerms>,
     /// Version of Skep the coordinator runs.
     pub server_version: String,
     /// Epoch of the coordinator.
     pub epoch: u32,
+}
+
+/// How long a node keeps its work while it cannot reach the coordinator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HoldTerms {
+    /// Names these terms. The node repeats it in each heartbeat once it acts by them.
+    pub number: u64,
+    /// From the sending of the last heartbeat that was answered, milliseconds; not shorter than
+    /// the lease.
+    pub hold_ms: u64,
 }
 
 /// `mcpx.health.check`: the node is there; and the answer: it was heard.
@@ -49,6 +62,9 @@ pub struct Welcome {
 pub struct Heartbeat {
     /// Rises with each heartbeat of a connection; the answer repeats it.
     pub sequence: u64,
+    /// The terms by which the sender acts, see [`HoldTerms::number`]; only nodes say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terms: Option<u64>,
 }
 
 /// `mcpx.metrics.report`: a sample of the node's load. Never enters the log.
@@ -84,6 +100,9 @@ pub struct Ended {}
 pub struct StatusUpdate {
     /// Whether the node gets no new work.
     pub draining: bool,
+    /// New terms, if they changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<HoldTerms>,
 }
 
 /// Why a coordinator ends a session.

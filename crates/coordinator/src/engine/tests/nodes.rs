@@ -20,7 +20,7 @@ use skep_wire::{
 pub(super) const NODE: NodeId = NodeId::from_u128(9);
 pub(super) const MINUTES: u64 = 60_000;
 
-fn facts(class: NodeClass) -> NodeFacts {
+pub(super) fn facts(class: NodeClass) -> NodeFacts {
     NodeFacts {
         name: "bench".to_owned(),
         version: "test".to_owned(),
@@ -35,6 +35,7 @@ fn facts(class: NodeClass) -> NodeFacts {
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),
+        on_disconnect: None,
     }
 }
 
@@ -103,9 +104,22 @@ impl Swarm {
 
     /// The same by this wall clock.
     pub(super) fn with_clock(class: NodeClass, wall: Option<WallClock>) -> Self {
+        Self::with(facts(class), wall)
+    }
+
+    /// The same with a node that says this about itself.
+    pub(super) fn of(facts: NodeFacts) -> Self {
+        Self::with(facts, None)
+    }
+
+    fn with(facts: NodeFacts, wall: Option<WallClock>) -> Self {
+        let options = NodeOptions {
+            facts,
+            ..options(NodeClass::Server, 1)
+        };
         let mut swarm = Self {
             engine: engine(nothing()).unwrap(),
-            node: NodeEnd::new(options(class, 1), Vec::new()),
+            node: NodeEnd::new(options, Vec::new()),
             now: 0,
             wall,
             disk_is_full: false,

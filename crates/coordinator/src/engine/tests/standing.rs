@@ -3,6 +3,7 @@
 use super::nodes::{MINUTES, NODE, Swarm};
 use super::*;
 use skep_model::event::Event;
+use skep_model::hold::OnDisconnect;
 use skep_model::limits::{
     CONSUMER_LEASE_GRACE_MS, CONSUMER_LEASE_MS, CONSUMER_SUSPECT_AFTER_MS, SUSPECT_AFTER_MS,
 };
@@ -148,7 +149,7 @@ fn the_swarm_is_as_patient_with_a_node_as_its_class_says() {
 
 #[test]
 fn a_consumer_machine_stops_its_work_before_it_is_given_up_and_both_late() {
-    let mut swarm = Swarm::of_class(NodeClass::Consumer);
+    let mut swarm = Swarm::under(NodeClass::Consumer, Some(OnDisconnect::Replace));
     swarm.pass(2 * MINUTES);
     swarm.reachable = false;
     let lost = swarm.lose_connection();
@@ -164,7 +165,7 @@ fn a_consumer_machine_stops_its_work_before_it_is_given_up_and_both_late() {
 
 #[test]
 fn a_lease_is_shown_as_long_as_it_lasts() {
-    let mut swarm = Swarm::of_class(NodeClass::Consumer);
+    let mut swarm = Swarm::under(NodeClass::Consumer, Some(OnDisconnect::Replace));
     swarm.pass(MINUTES);
     let leases = swarm.engine.view().read().leases.clone();
     let left = leases.left_ms(NODE, swarm.now).unwrap();

@@ -79,7 +79,10 @@ fn errors_are_written_as_promised() {
 fn a_binary_frame_is_written_as_promised() {
     let packed = Capabilities::NONE.with(Capability::MessagePack);
     let framing = Framing::agreed(packed);
-    let call = NodeCall::Heartbeat(Heartbeat { sequence: 7 });
+    let call = NodeCall::Heartbeat(Heartbeat {
+        sequence: 7,
+        terms: None,
+    });
     let frame = call.frame(framing, Some(&RequestId::Number(1)));
     let expected =
         b"\x01\x83\xa2id\x01\xa6method\xb1mcpx.health.check\xa4part\xa6params\x81\xa8sequence\x07";

@@ -7,9 +7,10 @@ use crate::payload::Credit;
 use crate::payload::groups::{AffinityKind, AffinityRule, CoordinationMetadata, DistributionInfo};
 use crate::payload::{
     AssignBatch, Assignment, AttemptKey, AwayNotice, BalanceRequest, Capabilities, Capability,
-    GateMessage, GateRequest, Goodbye, Heartbeat, HeldAttempt, HeldPhase, Hello, LoadNotice,
-    MergeRequest, Meta, Negotiation, NodeMetrics, NodeRequest, ProgressBatch, ResolveRequest,
-    ResultBatch, SplitRequest, StatusUpdate, SyncReport, SyncVerdicts, Verdict, VerdictItem,
+    GateMessage, GateRequest, Goodbye, Heartbeat, HeldAttempt, HeldPhase, Hello, HoldTerms,
+    LoadNotice, MergeRequest, Meta, Negotiation, NodeMetrics, NodeRequest, ProgressBatch,
+    ResolveRequest, ResultBatch, SplitRequest, StatusUpdate, SyncReport, SyncVerdicts, Verdict,
+    VerdictItem,
 };
 use proptest::prelude::*;
 use skep_model::attempt::{AttemptReport, GateReport, Outcome};
@@ -73,6 +74,10 @@ fn build_report((task, index, text, code, gated): AttemptReportParts) -> Attempt
     built
 }
 
+fn terms() -> impl Strategy<Value = HoldTerms> {
+    (any::<u64>(), any::<u64>()).prop_map(|(number, hold_ms)| HoldTerms { number, hold_ms })
+}
+
 fn any_node_call() -> impl Strategy<Value = NodeCall> {
     let keys = || proptest::collection::vec((any::<u128>(), any::<u64>()), 0..5);
     prop_oneof![
@@ -101,7 +106,8 @@ fn any_node_call() -> impl Strategy<Value = NodeCall> {
                 .map(|(task, index)| key(task, index))
                 .collect(),
         })),
-        any::<u64>().prop_map(|sequence| NodeCall::Heartbeat(Heartbeat { sequence })),
+        (any::<u64>(), any::<Option<u64>>())
+            .prop_map(|(sequence, terms)| NodeCall::Heartbeat(Heartbeat { sequence, terms })),
         (proptest::collection::vec(any_report(), 0..4), any_meta()).prop_map(|(parts, meta)| {
             let reports = parts.into_iter().map(build_report).collect();
             NodeCall::Results(ResultBatch { reports, meta })
@@ -156,7 +162,8 @@ fn any_coordinator_call() -> impl Strategy<Value = CoordinatorCall> {
                 .collect();
             CoordinatorCall::Verdicts(SyncVerdicts { items })
         }),
-        any::<bool>().prop_map(|draining| CoordinatorCall::Status(StatusUpdate { draining })),
+        (any::<bool>(), proptest::option::of(terms()))
+            .prop_map(|(draining, hold)| CoordinatorCall::Status(StatusUpdate { draining, hold })),
         (keys(), any::<u32>()).prop_map(|(attempts, at_most)| {
             CoordinatorCall::Balance(BalanceRequest { attempts, at_most })
         }),

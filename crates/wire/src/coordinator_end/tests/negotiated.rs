@@ -63,7 +63,10 @@ fn another_major_version_is_not_negotiated_with() {
 #[test]
 fn binary_frames_are_refused_unless_agreed_on() {
     let framing = Framing::agreed(Capabilities::NONE.with(Capability::MessagePack));
-    let beat = NodeCall::Heartbeat(Heartbeat { sequence: 1 });
+    let beat = NodeCall::Heartbeat(Heartbeat {
+        sequence: 1,
+        terms: None,
+    });
     let frame = beat.frame(framing, Some(&RequestId::Number(5)));
     let mut end = live();
     let expected = ["error encoding_not_agreed to null"];

@@ -251,7 +251,10 @@ fn more(items: u64) -> String {
     let frame = Framing::TEXT.call_with(
         None,
         method::STATUS_UPDATE,
-        &StatusUpdate { draining: false },
+        &StatusUpdate {
+            draining: false,
+            hold: None,
+        },
         &Meta::granting(Credit { items, ..WINDOW }),
     );
     frame.text().unwrap().to_owned()

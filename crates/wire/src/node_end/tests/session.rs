@@ -1,6 +1,7 @@
 //! Connecting, heartbeats, the lease, and the end.
 
 use super::*;
+use crate::payload::{HoldTerms, Welcome};
 
 #[test]
 fn a_new_node_connects_greets_synchronises_and_is_live() {
@@ -36,7 +37,13 @@ fn heartbeats_keep_their_interval_within_the_jitter() {
             .as_u64()
             .unwrap();
         assert_eq!(sequence, beats.len() as u64 + 1);
-        rig.answer("mcpx.health.check", &Heartbeat { sequence });
+        rig.answer(
+            "mcpx.health.check",
+            &Heartbeat {
+                sequence,
+                terms: None,
+            },
+        );
         beats.push(at);
     }
     let gaps: Vec<u64> = beats.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -56,12 +63,21 @@ fn a_renewal_counts_from_when_the_answered_heartbeat_was_sent() {
     let sequence = 1;
     let id = rig.sent("mcpx.health.check")["id"].as_u64().unwrap();
     rig.pass_until(3_500, false);
-    let answer = encode_answer(&RequestId::Number(id), &Heartbeat { sequence });
+    let answer = encode_answer(
+        &RequestId::Number(id),
+        &Heartbeat {
+            sequence,
+            terms: None,
+        },
+    );
     assert_eq!(rig.input(NodeInput::Text(answer)), Vec::<String>::new());
     // Something is heard, so that silence does not close the connection first.
     for now in [5_000, 7_000] {
         rig.pass_until(now, false);
-        rig.hear(&CoordinatorCall::Status(StatusUpdate { draining: false }));
+        rig.hear(&CoordinatorCall::Status(StatusUpdate {
+            draining: false,
+            hold: None,
+        }));
     }
     // The answer came late, so the lease is older than it.
     let before = rig.tick_at(sent_at + 6_999);
@@ -93,6 +109,40 @@ fn a_welcome_renews_the_lease_from_when_the_hello_was_sent() {
 }
 
 #[test]
+fn the_coordinator_says_how_long_the_work_is_the_nodes_own_and_heartbeats_repeat_it() {
+    let terms = |number, hold_ms| Some(HoldTerms { number, hold_ms });
+    let mut rig = Rig::new(1, Vec::new());
+    rig.greet();
+    let first = Welcome {
+        hold: terms(4, 60_000),
+        ..welcome()
+    };
+    rig.answer("mcpx.orchestrate.session.start", &first);
+    rig.answer("mcpx.coordinate.state.sync", &SyncVerdicts::default());
+    rig.assign(&[key(1, 1)]);
+    let at = rig.node.next_timer().unwrap();
+    rig.tick_at(at);
+    assert_eq!(rig.sent("mcpx.health.check")["params"]["terms"], 4);
+    // Shorter than the lease is never meant.
+    rig.hear(&CoordinatorCall::Status(StatusUpdate {
+        draining: false,
+        hold: terms(9, 1),
+    }));
+    let at = rig.node.next_timer().unwrap();
+    rig.tick_at(at);
+    assert_eq!(rig.sent("mcpx.health.check")["params"]["terms"], 9);
+    rig.hear(&CoordinatorCall::Status(StatusUpdate {
+        draining: false,
+        hold: terms(12, 60_000),
+    }));
+    rig.input(NodeInput::Disconnected);
+    let stops = |seen: Vec<String>| seen.contains(&"kill 1@1 SelfFenced".to_owned());
+    // The hello at 0 was answered last; three seconds before the hold ends the work stops.
+    assert!(!stops(rig.tick_at(56_999)));
+    assert!(stops(rig.tick_at(57_000)));
+}
+
+#[test]
 fn a_fenced_node_holds_its_attempts_until_they_are_gone() {
     let mut rig = Rig::live(2);
     rig.assign(&[key(1, 1), key(2, 2)]);
@@ -116,7 +166,11 @@ fn a_machine_that_slept_stops_its_work_when_it_wakes() {
     let mut rig = Rig::live(1);
     rig.assign(&[key(1, 1)]);
     rig.now = 1_000_000;
-    let text = CoordinatorCall::Status(StatusUpdate { draining: false }).encode(None);
+    let text = CoordinatorCall::Status(StatusUpdate {
+        draining: false,
+        hold: None,
+    })
+    .encode(None);
     let seen = rig.input(NodeInput::Text(text));
     assert_eq!(seen, ["draining false", "kill 1@1 SelfFenced", "close"]);
 }

@@ -329,7 +329,13 @@ fn metrics_carry_the_round_trip_of_heartbeats_once_one_was_answered() {
     let at = rig.node.next_timer().unwrap();
     rig.tick_at(at);
     rig.now += 7;
-    rig.answer("mcpx.health.check", &Heartbeat { sequence: 1 });
+    rig.answer(
+        "mcpx.health.check",
+        &Heartbeat {
+            sequence: 1,
+            terms: None,
+        },
+    );
     rig.input(NodeInput::Metrics(NodeMetrics::default()));
     assert_eq!(rig.sent("mcpx.metrics.report")["params"]["rtt_ms"], 7);
 }
