@@ -1,5 +1,6 @@
-//! Stops a running attempt from another thread.
+//! Stops a running attempt from another thread, or lets it stand still for a while.
 
+use crate::freezer::Freezer;
 use rustix::event::{EventfdFlags, eventfd};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -31,6 +32,7 @@ struct Shared {
     state: AtomicU8,
     /// Becomes readable, for good, when the attempt is stopped; wakes the runner's `poll`.
     wake: OwnedFd,
+    freezer: Freezer,
 }
 
 impl CancelHandle {
@@ -41,6 +43,7 @@ impl CancelHandle {
             shared: Arc::new(Shared {
                 state: AtomicU8::new(RUNNING),
                 wake,
+                freezer: Freezer::new()?,
             }),
         })
     }
@@ -53,6 +56,26 @@ impl CancelHandle {
     /// Stops the attempt because this node cannot or may not go on.
     pub fn interrupt(&self) {
         self.stop(INTERRUPTED);
+    }
+
+    /// Lets everything of the attempt stand still until [`Self::thaw`]. Its timeout does not run
+    /// meanwhile. A program that would start now waits. Stopping it kills it at once.
+    pub fn freeze(&self) {
+        self.shared.freezer.set(true);
+    }
+
+    /// Lets the attempt go on.
+    pub fn thaw(&self) {
+        self.shared.freezer.set(false);
+    }
+
+    /// Whether the attempt was frozen and no process of it runs any more.
+    pub fn stands_still(&self) -> bool {
+        self.shared.freezer.stands_still()
+    }
+
+    pub(crate) fn freezer(&self) -> &Freezer {
+        &self.shared.freezer
     }
 
     /// Why the attempt is stopped, if it is.
@@ -72,6 +95,7 @@ impl CancelHandle {
         if first.is_ok() {
             // A counter of one event cannot be full, so the write cannot be refused.
             let _ = rustix::io::write(&self.shared.wake, &1_u64.to_ne_bytes());
+            self.shared.freezer.end();
         }
     }
 

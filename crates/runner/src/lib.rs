@@ -31,6 +31,7 @@ mod confined_dir;
 mod environment;
 mod error;
 mod exec_stage;
+mod freezer;
 mod glob;
 mod inputs;
 mod internal;

@@ -18,6 +18,10 @@ pub(crate) const ORDER_BYTES_MAX: usize = 32 << 20;
 pub(crate) const NOTES_BYTES_MAX: usize = 64 << 10;
 /// Line on the supervisor's stdin that asks for TERM, grace, KILL.
 pub(crate) const STOP_LINE: &[u8] = b"stop\n";
+/// Line on the supervisor's stdin that asks it to let the tree stand still.
+pub(crate) const FREEZE_LINE: &[u8] = b"freeze\n";
+/// Line on the supervisor's stdin that asks it to let the tree go on.
+pub(crate) const THAW_LINE: &[u8] = b"thaw\n";
 /// What the exec stage writes when only the `exec` itself is left to fail.
 pub(crate) const READY_MARK: &str = "ready\n";
 
@@ -54,6 +58,8 @@ pub(crate) enum SupervisorNote {
         /// Its process id, also its session and process group.
         pid: i32,
     },
+    /// Every process of the program stands still.
+    Frozen,
     /// The program never ran.
     LaunchFailed {
         /// What failed.

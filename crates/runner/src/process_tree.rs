@@ -67,7 +67,7 @@ pub(crate) fn reap(on_reaped: &mut impl FnMut(Pid, WaitStatus)) -> Children {
 }
 
 /// Stops descendants until a round finds no new one, so that none can fork away from the KILL.
-fn freeze_descendants() {
+pub(crate) fn freeze_descendants() {
     let mut frozen = BTreeSet::new();
     for _ in 0..FREEZE_ROUNDS_MAX {
         let fresh: Vec<_> = descendants()

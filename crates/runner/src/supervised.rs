@@ -1,7 +1,10 @@
 //! The runner's side of one supervised process tree: starts it, takes its output, stops it.
 
 use crate::cancel::CancelHandle;
-use crate::order::{EndNote, LaunchOrder, NOTES_BYTES_MAX, STOP_LINE, SupervisorNote};
+use crate::freezer::Freezer;
+use crate::order::{
+    EndNote, FREEZE_LINE, LaunchOrder, NOTES_BYTES_MAX, STOP_LINE, SupervisorNote, THAW_LINE,
+};
 use crate::process_tree::KILL_TREE_TIME_MAX;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -87,9 +90,22 @@ impl Stages {
     ) -> Result<EndNote, SupervisedError> {
         let mut line = serde_json::to_vec(order).map_err(SupervisedError::EncodeOrder)?;
         line.push(b'\n');
+        cancel.freezer().program_starts();
+        let result = self.run_ordered(order, &line, sink, cancel);
+        cancel.freezer().program_ended();
+        result
+    }
+
+    fn run_ordered(
+        &self,
+        order: &LaunchOrder,
+        line: &[u8],
+        sink: &mut dyn OutputSink,
+        cancel: &CancelHandle,
+    ) -> Result<EndNote, SupervisedError> {
         let mut session = self.start()?;
         // A supervisor that died at once answers EPIPE here and end-of-file below.
-        let _ = session.lifeline.write_all(&line);
+        let _ = session.lifeline.write_all(line);
         let time_max = Duration::from_millis(order.timeout_ms.saturating_add(order.kill_grace_ms));
         session.patience_ends = Instant::now() + time_max + lateness();
         session.grace = Duration::from_millis(order.kill_grace_ms);
@@ -126,6 +142,7 @@ impl Stages {
             end: None,
             patience_ends: Instant::now() + lateness(),
             grace: Duration::ZERO,
+            frozen_since: None,
         })
     }
 }
@@ -146,6 +163,8 @@ struct Session {
     /// When the supervisor is given up.
     patience_ends: Instant,
     grace: Duration,
+    /// Since when the tree stands still, or is asked to.
+    frozen_since: Option<Instant>,
 }
 
 /// What there is to do after a wait.
@@ -154,6 +173,7 @@ struct Ready {
     output: bool,
     notes: bool,
     cancel: bool,
+    freezer: bool,
 }
 
 /// What is still open or watched.
@@ -182,6 +202,9 @@ impl Session {
                 watched.cancel = false;
                 self.ask_to_stop();
             }
+            if ready.freezer {
+                self.freeze_or_thaw(cancel.freezer());
+            }
             if ready.output {
                 let count = read_some(&mut self.output, &mut chunk)?;
                 watched.output = count > 0;
@@ -189,12 +212,14 @@ impl Session {
                     .map_err(SupervisedError::Output)?;
             }
             if ready.notes {
-                watched.notes = self.read_notes()?;
+                watched.notes = self.read_notes(cancel.freezer())?;
                 if !watched.notes {
                     self.patience_ends = Instant::now() + DRAIN_TIME_MAX;
                 }
             }
-            if Instant::now() >= self.patience_ends {
+            // A tree that stands still may do so for long; its supervisor still hears a stop.
+            let is_awake = self.frozen_since.is_none() || !watched.notes;
+            if is_awake && Instant::now() >= self.patience_ends {
                 if watched.notes {
                     return Err(SupervisedError::SupervisorHung);
                 }
@@ -207,13 +232,16 @@ impl Session {
     }
 
     fn wait(&self, watched: Watched, cancel: &CancelHandle) -> Result<Ready, SupervisedError> {
-        let left = self.patience_ends.saturating_duration_since(Instant::now());
+        let left = match self.frozen_since {
+            None => self.patience_ends.saturating_duration_since(Instant::now()),
+            Some(_) => Duration::MAX,
+        };
         // More than the kernel's bound cannot be asked for; the loop simply waits again.
         let timeout = Timespec::try_from(left.min(Duration::from_hours(1)))
             .expect("an hour is within the bound");
         // A closed pipe reports HUP whether asked for or not, so only what is watched is in the
         // set.
-        let mut sources = Vec::with_capacity(3);
+        let mut sources = Vec::with_capacity(4);
         if watched.output {
             sources.push(PollFd::new(&self.output, PollFlags::IN));
         }
@@ -223,6 +251,8 @@ impl Session {
         if watched.cancel {
             sources.push(PollFd::from_borrowed_fd(cancel.wake(), PollFlags::IN));
         }
+        let freezer = cancel.freezer().wake();
+        sources.push(PollFd::from_borrowed_fd(freezer, PollFlags::IN));
         match poll(&mut sources, Some(&timeout)) {
             Ok(_) => {}
             Err(rustix::io::Errno::INTR) => return Ok(Ready::default()),
@@ -234,10 +264,30 @@ impl Session {
             output: is_ready(watched.output),
             notes: is_ready(watched.notes),
             cancel: is_ready(watched.cancel),
+            freezer: is_ready(true),
         })
     }
 
+    fn freeze_or_thaw(&mut self, freezer: &Freezer) {
+        let now = Instant::now();
+        match (freezer.news(), self.frozen_since) {
+            (true, None) => {
+                self.frozen_since = Some(now);
+                let _ = self.lifeline.write_all(FREEZE_LINE);
+            }
+            (false, Some(since)) => {
+                self.frozen_since = None;
+                self.patience_ends += now.saturating_duration_since(since);
+                freezer.program_goes_on();
+                let _ = self.lifeline.write_all(THAW_LINE);
+            }
+            _ => {}
+        }
+    }
+
     fn ask_to_stop(&mut self) {
+        // What stands still is killed, and the supervisor has to be quick about it.
+        self.frozen_since = None;
         // A supervisor that is gone already needs no word.
         let _ = self.lifeline.write_all(STOP_LINE);
         let latest = Instant::now() + self.grace + lateness();
@@ -245,14 +295,14 @@ impl Session {
     }
 
     /// Takes in what the supervisor said; false at its end.
-    fn read_notes(&mut self) -> Result<bool, SupervisedError> {
+    fn read_notes(&mut self, freezer: &Freezer) -> Result<bool, SupervisedError> {
         let mut chunk = [0_u8; 4096];
         let count = read_some(&mut self.notes, &mut chunk)?;
         self.pending_notes.extend_from_slice(&chunk[..count]);
         while let Some(end) = self.pending_notes.iter().position(|byte| *byte == b'\n') {
             let line: Vec<u8> = self.pending_notes.drain(..=end).collect();
             match serde_json::from_slice(&line) {
-                Ok(note) => self.take_note(note),
+                Ok(note) => self.take_note(note, freezer),
                 Err(error) => return Err(SupervisedError::Pipe(error.into())),
             }
         }
@@ -263,9 +313,10 @@ impl Session {
         Ok(count > 0)
     }
 
-    fn take_note(&mut self, note: SupervisorNote) {
+    fn take_note(&mut self, note: SupervisorNote, freezer: &Freezer) {
         match note {
             SupervisorNote::Started { pid } => self.main = Pid::from_raw(pid),
+            SupervisorNote::Frozen => freezer.program_stands_still(),
             SupervisorNote::LaunchFailed { message } => {
                 self.end = Some(Err(SupervisedError::Launch(message)));
             }

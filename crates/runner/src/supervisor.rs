@@ -7,10 +7,12 @@
 //! the program.
 
 use crate::order::{
-    EXEC_STAGE, EndCause, EndNote, LaunchOrder, ORDER_BYTES_MAX, ProgramOrder, READY_MARK,
-    STOP_LINE, SupervisorNote,
+    EXEC_STAGE, EndCause, EndNote, FREEZE_LINE, LaunchOrder, ORDER_BYTES_MAX, ProgramOrder,
+    READY_MARK, STOP_LINE, SupervisorNote, THAW_LINE,
 };
-use crate::process_tree::{Children, kill_descendants, reap, signal_descendants};
+use crate::process_tree::{
+    Children, freeze_descendants, kill_descendants, reap, signal_descendants,
+};
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
@@ -84,16 +86,24 @@ fn tell(note: &SupervisorNote) -> io::Result<()> {
     stdout.flush()
 }
 
-/// The runner's end of our stdin: first the order, then stop lines, then end-of-file.
+/// The runner's end of our stdin: first the order, then lines that stop, freeze or thaw, then
+/// end-of-file.
 #[derive(Debug, Default)]
 struct Lifeline {
     pending: Vec<u8>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Line {
+    Stop,
+    Freeze,
+    Thaw,
+}
+
 #[derive(Debug, PartialEq, Eq)]
 enum LifelineNews {
-    Nothing,
-    Stop,
+    /// The lines that came, in order; none while one is cut.
+    Lines(Vec<Line>),
     RunnerGone,
 }
 
@@ -120,12 +130,24 @@ impl Lifeline {
     fn news(&mut self) -> LifelineNews {
         match self.read_some() {
             Ok(0) | Err(_) => LifelineNews::RunnerGone,
-            Ok(_) if self.pending.ends_with(STOP_LINE) => {
-                self.pending.clear();
-                LifelineNews::Stop
-            }
-            Ok(_) => LifelineNews::Nothing,
+            Ok(_) => LifelineNews::Lines(self.lines()),
         }
+    }
+
+    /// Takes out the lines that are whole.
+    fn lines(&mut self) -> Vec<Line> {
+        let whole = self.pending.iter().rposition(|byte| *byte == b'\n');
+        let whole = whole.map_or(0, |end| end + 1);
+        let bytes: Vec<u8> = self.pending.drain(..whole).collect();
+        let known = bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .filter_map(|line| match line {
+                STOP_LINE => Some(Line::Stop),
+                FREEZE_LINE => Some(Line::Freeze),
+                THAW_LINE => Some(Line::Thaw),
+                _ => None,
+            });
+        known.collect()
     }
 }
 
@@ -167,6 +189,8 @@ struct Watch {
     /// When the next step against the tree is due.
     deadline: Instant,
     stopping: Option<EndCause>,
+    /// Since when the tree stands still: its time does not run meanwhile.
+    frozen_since: Option<Instant>,
 }
 
 impl Watch {
@@ -178,6 +202,7 @@ impl Watch {
             kill_grace: Duration::from_millis(order.kill_grace_ms),
             deadline: Instant::now() + Duration::from_millis(order.timeout_ms),
             stopping: None,
+            frozen_since: None,
         })
     }
 
@@ -189,7 +214,7 @@ impl Watch {
             if children == Children::None || (main_ended && self.stopping.is_none()) {
                 return Ok(self.finish());
             }
-            if Instant::now() >= self.deadline {
+            if self.frozen_since.is_none() && Instant::now() >= self.deadline {
                 if self.stopping.is_some() {
                     return Ok(self.finish());
                 }
@@ -197,9 +222,11 @@ impl Watch {
             }
             if self.wait_for_news()? {
                 match lifeline.news() {
-                    LifelineNews::Nothing => {}
-                    LifelineNews::Stop if self.stopping.is_some() => {}
-                    LifelineNews::Stop => self.begin_stop(EndCause::Stop),
+                    LifelineNews::Lines(lines) => {
+                        for line in lines {
+                            self.obey(line)?;
+                        }
+                    }
                     LifelineNews::RunnerGone => {
                         kill_descendants(|_, _| {});
                         return Err(io::Error::other("the runner is gone"));
@@ -207,6 +234,34 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// What is being stopped neither freezes nor is stopped again.
+    fn obey(&mut self, line: Line) -> io::Result<()> {
+        if self.stopping.is_some() {
+            return Ok(());
+        }
+        match (line, self.frozen_since) {
+            (Line::Stop, None) => self.begin_stop(EndCause::Stop),
+            // Nobody may go on, not even to say goodbye: others may be at this work by now.
+            (Line::Stop, Some(_)) => {
+                self.stopping = Some(EndCause::Stop);
+                self.frozen_since = None;
+                self.deadline = Instant::now();
+            }
+            (Line::Freeze, None) => {
+                self.frozen_since = Some(Instant::now());
+                freeze_descendants();
+                tell(&SupervisorNote::Frozen)?;
+            }
+            (Line::Thaw, Some(since)) => {
+                self.frozen_since = None;
+                self.deadline += since.elapsed();
+                signal_descendants(Signal::CONT);
+            }
+            (Line::Freeze, Some(_)) | (Line::Thaw, None) => {}
+        }
+        Ok(())
     }
 
     fn reap(&mut self) -> Children {
@@ -227,11 +282,15 @@ impl Watch {
 
     /// Sleeps until something happens; true if the lifeline has something to read.
     fn wait_for_news(&self) -> io::Result<bool> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
-        let pause = left.min(match self.stopping {
+        let interval = match self.stopping {
             None => REAP_INTERVAL,
             Some(_) => REAP_INTERVAL_STOPPING,
-        });
+        };
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let pause = match self.frozen_since {
+            None => left.min(interval),
+            Some(_) => interval,
+        };
         let timeout = Timespec::try_from(pause).expect("half a second fits");
         let mut sources = vec![PollFd::from_borrowed_fd(
             rustix::stdio::stdin(),

@@ -56,6 +56,111 @@ fn a_stop_from_outside_says_who_wanted_it() {
     }
 }
 
+/// The state letters of a process and its children, as the kernel shows them.
+fn states(pid: &str) -> Vec<String> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let pids = children.split_whitespace().chain([pid]);
+    let state = |pid: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let (_, after_name) = stat.rsplit_once(") ").unwrap_or_default();
+        after_name.chars().take(1).collect()
+    };
+    pids.map(state).collect()
+}
+
+#[test]
+fn a_frozen_attempt_stands_still_with_all_its_processes_and_then_goes_on_to_its_end() {
+    let fixture = Fixture::new();
+    let enough = fixture.path("enough");
+    let wait = format!("while [ ! -e {} ]; do sleep 0.01; done", enough.display());
+    let spec = shell(&format!("({wait}) & echo $$; {wait}; wait; echo done"));
+    let cancel = CancelHandle::new().unwrap();
+    let finished = std::thread::scope(|scope| {
+        let running = scope.spawn(|| fixture.run_with(&spec, &cancel, &[]));
+        wait_until("the command runs", || fixture.log_of(&spec).ends_with('\n'));
+        let pid = fixture.log_of(&spec).trim().to_owned();
+        assert!(!cancel.stands_still());
+        cancel.freeze();
+        wait_until("it stands still", || cancel.stands_still());
+        let frozen = states(&pid);
+        assert!(frozen.len() > 1, "{frozen:?}");
+        assert!(frozen.iter().all(|state| state == "T"), "{frozen:?}");
+        cancel.thaw();
+        wait_until("it goes on", || {
+            states(&pid).iter().all(|state| state != "T")
+        });
+        assert!(!cancel.stands_still());
+        std::fs::write(&enough, "").unwrap();
+        running.join().unwrap()
+    });
+    assert_eq!(finished.report.outcome, Outcome::Completed);
+    assert!(finished.log.ends_with("done\n"), "{}", finished.log);
+}
+
+#[test]
+fn the_timeout_of_a_frozen_attempt_does_not_run() {
+    let fixture = Fixture::new();
+    let mut spec = shell("trap 'echo late; exit 0' TERM; echo ready; sleep 300 & wait");
+    spec.work.timeout_ms = 1_000;
+    let cancel = CancelHandle::new().unwrap();
+    let report = std::thread::scope(|scope| {
+        let running = scope.spawn(|| fixture.run_with(&spec, &cancel, &[]).report);
+        wait_until("the command runs", || fixture.log_of(&spec) == "ready\n");
+        cancel.freeze();
+        wait_until("it stands still", || cancel.stands_still());
+        let since = Instant::now();
+        let timeout = Duration::from_millis(spec.work.timeout_ms);
+        wait_until("the timeout would be over", || since.elapsed() > timeout);
+        assert!(cancel.stands_still(), "its time does not run");
+        assert_eq!(fixture.log_of(&spec), "ready\n");
+        cancel.thaw();
+        running.join().unwrap()
+    });
+    assert_eq!(report.outcome, Outcome::TimedOut);
+    assert_eq!(fixture.log_of(&spec), "ready\nlate\n");
+}
+
+#[test]
+fn a_frozen_attempt_that_is_stopped_dies_without_another_step() {
+    let fixture = Fixture::new();
+    let spec = shell("trap 'echo woke up; exit 0' TERM; echo ready; sleep 300 & wait");
+    let cancel = CancelHandle::new().unwrap();
+    let report = std::thread::scope(|scope| {
+        let running = scope.spawn(|| fixture.run_with(&spec, &cancel, &[]).report);
+        wait_until("the command runs", || fixture.log_of(&spec) == "ready\n");
+        cancel.freeze();
+        wait_until("it stands still", || cancel.stands_still());
+        cancel.kill();
+        running.join().unwrap()
+    });
+    assert_eq!(report.outcome, Outcome::Killed);
+    assert_eq!(fixture.log_of(&spec), "ready\n");
+}
+
+#[test]
+fn a_program_waits_for_its_start_while_its_attempt_is_frozen() {
+    let fixture = Fixture::new();
+    for goes_on in [true, false] {
+        let spec = shell("echo ran");
+        let cancel = CancelHandle::new().unwrap();
+        cancel.freeze();
+        let finished = std::thread::scope(|scope| {
+            let running = scope.spawn(|| fixture.run_with(&spec, &cancel, &[]));
+            wait_until("it stands still", || cancel.stands_still());
+            if goes_on {
+                cancel.thaw();
+            } else {
+                cancel.kill();
+            }
+            running.join().unwrap()
+        });
+        let expected = if goes_on { "ran\n" } else { "" };
+        assert_eq!(finished.log, expected);
+        fixture.runner.forget(spec.task, spec.attempt);
+    }
+}
+
 #[test]
 fn an_attempt_that_was_stopped_before_it_began_runs_nothing() {
     let fixture = Fixture::new();
