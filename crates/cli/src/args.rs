@@ -9,8 +9,8 @@ pub(crate) use families::{
 };
 
 pub(crate) use nodes::{
-    DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeProfileArgs, NodeSetArgs,
-    NodeStartArgs, NodesArgs,
+    DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeParkArgs,
+    NodeProfileArgs, NodeSetArgs, NodeStartArgs, NodesArgs,
 };
 
 #[cfg(test)]

@@ -23,7 +23,8 @@ pub(crate) struct Reaction<'a> {
 impl Reaction<'_> {
     /// Whether it may have changed how long nodes hold their work.
     pub(crate) fn changes_holds(&self) -> bool {
-        let changes = |event: &Event| matches!(event, Event::NodeUpdated { .. });
+        let changes =
+            |event: &Event| matches!(event, Event::NodeUpdated { .. } | Event::NodeParked { .. });
         self.events.events.iter().any(changes)
     }
 

@@ -3,7 +3,7 @@
 use crate::leases::Leases;
 use skep_core::State;
 use skep_model::command::Command;
-use skep_model::hold::OnDisconnect;
+use skep_model::hold::{OnDisconnect, Patience};
 use skep_model::ids::NodeId;
 use skep_model::limits::HOLD_MS_MAX;
 use skep_model::node::{NodeClass, NodeRecord, NodeState};
@@ -64,14 +64,16 @@ impl LeaseTimers {
         }
     }
 
-    /// How long a node of this class holds its work without an answer under a policy, milliseconds.
-    pub fn hold_ms(&self, class: NodeClass, policy: OnDisconnect) -> u64 {
+    /// How long a node of this class holds its work without an answer if so much patience is had
+    /// with it, milliseconds.
+    pub fn hold_ms(&self, class: NodeClass, patience: Patience) -> u64 {
         let lease_ms = self.of(class).lease_ms;
-        match policy {
+        let hold_ms = match patience.policy {
             OnDisconnect::Replace => lease_ms,
             OnDisconnect::Wait => self.disconnect_wait_ms.max(lease_ms),
             OnDisconnect::Keep => HOLD_MS_MAX,
-        }
+        };
+        hold_ms.saturating_add(patience.park_ms).min(HOLD_MS_MAX)
     }
 
     /// How long the node may still act as if its work was its own. One that is not known yet holds
@@ -224,15 +226,15 @@ impl Liveness {
                 continue;
             }
             let hold_from = entry.at.max(self.full_at);
-            let patience = Patience::with(&all_timers, record);
+            let bounds = Bounds::with(&all_timers, record);
             let silence = Silence {
                 heard_ms: now.saturating_sub(entry.at),
                 hold_ms: now.saturating_sub(hold_from),
             };
-            if let Some(command) = transition(node, record.state, silence, patience) {
+            if let Some(command) = transition(node, record.state, silence, bounds) {
                 entry.transition_pending = true;
                 due.push((node, command));
-            } else if let Some(at) = next_look(record.state, entry.at, hold_from, patience) {
+            } else if let Some(at) = next_look(record.state, entry.at, hold_from, bounds) {
                 check_at = Some(check_at.map_or(at, |earlier: u64| earlier.min(at)));
             }
         }
@@ -261,12 +263,12 @@ struct Silence {
 
 /// How much silence of a node is borne, milliseconds.
 #[derive(Debug, Clone, Copy)]
-struct Patience {
+struct Bounds {
     suspect_after: u64,
     given_up_after: u64,
 }
 
-impl Patience {
+impl Bounds {
     fn with(timers: &LeaseTimers, record: &NodeRecord) -> Self {
         let class = timers.of(record.facts.class);
         let hold_ms = timers.hold_ms(record.facts.class, record.hold.bound);
@@ -282,10 +284,10 @@ impl Patience {
 }
 
 /// When a node in this state is next looked at.
-fn next_look(state: NodeState, heard_at: u64, hold_from: u64, patience: Patience) -> Option<u64> {
+fn next_look(state: NodeState, heard_at: u64, hold_from: u64, bounds: Bounds) -> Option<u64> {
     match state {
-        NodeState::Ready | NodeState::Draining => Some(heard_at + patience.suspect_after),
-        NodeState::Joining | NodeState::Suspect => Some(hold_from + patience.given_up_after),
+        NodeState::Ready | NodeState::Draining => Some(heard_at + bounds.suspect_after),
+        NodeState::Joining | NodeState::Suspect => Some(hold_from + bounds.given_up_after),
         NodeState::Lost | NodeState::Left => None,
     }
 }
@@ -295,16 +297,11 @@ pub(crate) const fn can_be_lost(state: NodeState) -> bool {
     !matches!(state, NodeState::Lost | NodeState::Left)
 }
 
-fn transition(
-    node: NodeId,
-    state: NodeState,
-    silence: Silence,
-    patience: Patience,
-) -> Option<Command> {
-    if can_be_lost(state) && silence.hold_ms >= patience.given_up_after {
+fn transition(node: NodeId, state: NodeState, silence: Silence, bounds: Bounds) -> Option<Command> {
+    if can_be_lost(state) && silence.hold_ms >= bounds.given_up_after {
         return Some(Command::LoseNode(node));
     }
-    let is_silent = silence.heard_ms >= patience.suspect_after;
+    let is_silent = silence.heard_ms >= bounds.suspect_after;
     match state {
         NodeState::Ready | NodeState::Draining if is_silent => Some(Command::SuspectNode(node)),
         NodeState::Suspect if !is_silent => Some(Command::TrustNode(node)),

@@ -189,6 +189,8 @@ impl State {
                 };
                 self.set_node(step, *node, &said)
             }
+            Command::ParkNode { node, for_ms } => self.park_node(step, *node, *for_ms),
+            Command::UnparkNode(node) => self.unpark_node(step, *node),
             Command::ConfirmHold {
                 node,
                 instance,

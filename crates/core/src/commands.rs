@@ -8,6 +8,7 @@ pub(crate) mod grant;
 pub(crate) mod hand_back;
 pub(crate) mod joining;
 pub(crate) mod nodes;
+pub(crate) mod park;
 pub(crate) mod pause;
 pub(crate) mod progress;
 pub(crate) mod register;

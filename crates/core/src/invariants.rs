@@ -358,6 +358,10 @@ fn names_match_records(state: &State) -> Result<(), String> {
 }
 
 fn agents_match_nodes(state: &State) -> Result<(), String> {
+    let parked = state
+        .nodes()
+        .filter_map(|node| Some((node.parked?.until, node.id)));
+    same("parked nodes", &state.parked, &parked.collect())?;
     let mut real: BTreeMap<NodeId, BTreeSet<AgentId>> = BTreeMap::new();
     for agent in state.agents() {
         real.entry(agent.spec.node).or_default().insert(agent.id);

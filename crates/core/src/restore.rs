@@ -137,6 +137,9 @@ impl State {
 
     fn restore_node(&mut self, record: NodeRecord) -> Result<(), RestoreError> {
         let id = record.id;
+        if let Some(parked) = record.parked {
+            self.parked.insert((parked.until, id));
+        }
         if record.state != NodeState::Left {
             let name = record.facts.name.clone();
             if self.node_names.insert(name, id).is_some() {

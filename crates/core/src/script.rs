@@ -186,8 +186,15 @@ impl World {
     fn show_hold(&self, node: NodeId) -> String {
         let record = self.state.node(node).unwrap();
         let (wanted, hold) = (record.on_disconnect(), record.hold);
-        let (bound, since) = (hold.bound, hold.since);
-        format!("{node} should {wanted}, may {bound}, since entry {since}\n")
+        let (bound, since) = (hold.bound.policy, hold.since);
+        let parked = match (record.parked, hold.bound.park_ms) {
+            (None, 0) => String::new(),
+            (parked, ms) => {
+                let still = parked.map(|parked| parked.stands_still);
+                format!(", may be parked for {ms} ms, stands still: {still:?}")
+            }
+        };
+        format!("{node} should {wanted}, may {bound}, since entry {since}{parked}\n")
     }
 
     fn show_agents(&self) -> String {

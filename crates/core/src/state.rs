@@ -30,6 +30,8 @@ pub struct State {
     pub(crate) tasks: BTreeMap<TaskId, Box<TaskSlot>>,
     pub(crate) runs: BTreeMap<RunId, RunSlot>,
     pub(crate) nodes: BTreeMap<NodeId, NodeSlot>,
+    /// Nodes that are parked, by the end of it.
+    pub(crate) parked: BTreeSet<(UnixMillis, NodeId)>,
     pub(crate) agents: BTreeMap<AgentId, AgentSlot>,
     pub(crate) tokens: BTreeMap<TokenId, TokenRecord>,
     pub(crate) idempotency: IdempotencyTable,
@@ -350,7 +352,8 @@ impl State {
     pub fn next_timer(&self) -> Option<UnixMillis> {
         let task = self.waiting.timers.next();
         let key = self.idempotency.next_expiry();
-        task.into_iter().chain(key).min()
+        let parked = self.parked.first().map(|(until, _)| *until);
+        [task, key, parked].into_iter().flatten().min()
     }
 
     pub(crate) fn is_run_paused(&self, run: RunId) -> bool {

@@ -158,13 +158,15 @@ impl PlayedNode {
                 self.inputs.push_back(NodeInput::Spooled { batch });
             }
             NodeOutput::CloseConnection { .. } => self.connection = Connection::None,
-            // Attempts end when they start, so there is nothing to kill and nothing on disk; the
-            // brain is over by itself after `Exit`.
+            NodeOutput::Freeze => self.inputs.push_back(NodeInput::Frozen),
+            // Attempts end when they start, so there is nothing to kill, nothing to let go on and
+            // nothing on disk; the brain is over by itself after `Exit`.
             NodeOutput::Kill { .. }
             | NodeOutput::Unspool(_)
             | NodeOutput::Welcomed(_)
             | NodeOutput::Draining(_)
             | NodeOutput::Answered { .. }
+            | NodeOutput::Thaw
             | NodeOutput::Exit { .. } => {}
         }
     }

@@ -251,6 +251,15 @@ pub enum Command {
         /// What it answered; the newest answer of a gate counts.
         gate: Box<GateReport>,
     },
+    /// The machine of a node is about to sleep: its attempts are to stand still, and wait.
+    ParkNode {
+        /// The node.
+        node: NodeId,
+        /// For how long, `PARK_MS_MIN` to `PARK_MS_MAX` milliseconds.
+        for_ms: u64,
+    },
+    /// A parked node goes on.
+    UnparkNode(NodeId),
     /// A node acts by these terms now: what held before does not bind any more.
     ConfirmHold {
         /// The node.

@@ -306,6 +306,13 @@ pub enum Event {
         /// The node.
         node: NodeId,
     },
+    /// The attempts of a node are to stand still until then, or may go on.
+    NodeParked {
+        /// The node.
+        node: NodeId,
+        /// Until when; `None` when they go on.
+        until: Option<UnixMillis>,
+    },
     /// A node takes no new work by its own schedule, or takes work again.
     NodeAway {
         /// The node.

@@ -2,6 +2,7 @@
 
 use crate::attempt::LogIndex;
 use crate::node::NodeClass;
+use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -64,6 +65,37 @@ pub enum DisconnectSetting {
     Fixed(OnDisconnect),
 }
 
+/// All that says how long the work of a node waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patience {
+    /// What becomes of its attempts while it is not heard.
+    pub policy: OnDisconnect,
+    /// For how long it is parked, milliseconds; they wait so much longer.
+    pub park_ms: u64,
+}
+
+impl Patience {
+    /// At least as patient as both.
+    #[must_use]
+    pub fn or_more(self, other: Self) -> Self {
+        Self {
+            policy: self.policy.max(other.policy),
+            park_ms: self.park_ms.max(other.park_ms),
+        }
+    }
+}
+
+/// A node whose attempts stand still, because its machine is about to sleep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// When it wakes up, as was announced.
+    pub until: UnixMillis,
+    /// The same as a time from when it was announced, milliseconds.
+    pub for_ms: u64,
+    /// Whether the node said that its attempts stand still.
+    pub stands_still: bool,
+}
+
 /// By what the swarm and the node count how long its attempts are its own.
 ///
 /// The node stops its work by the terms that it was told last; nobody else may have the work
@@ -71,8 +103,8 @@ pub enum DisconnectSetting {
 /// that it knows it: until then `bound` stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hold {
-    /// The most patient policy by which the node may still act.
-    pub bound: OnDisconnect,
-    /// The entry that changed the policy last. It names the terms: the node repeats it.
+    /// At least as patient as everything by which the node may still act.
+    pub bound: Patience,
+    /// The entry that changed what it is to act by last. It names the terms: the node repeats it.
     pub since: LogIndex,
 }

@@ -89,6 +89,13 @@ pub const DISCONNECT_WAIT_MS: u64 = 600_000;
 /// `keep` means: a hundred years.
 pub const HOLD_MS_MAX: u64 = 100 * 365 * 24 * 3_600_000;
 
+/// How long a node is parked unless it is said: half an hour.
+pub const PARK_DEFAULT_MS: u64 = 30 * 60_000;
+/// Shortest time for which a node may be parked.
+pub const PARK_MS_MIN: u64 = 1_000;
+/// Longest time for which a node may be parked: a day.
+pub const PARK_MS_MAX: u64 = 24 * 3_600_000;
+
 /// Commands in one group commit.
 pub const BATCH_COMMANDS_MAX: usize = 1_000;
 /// Encoded bytes in one group commit.

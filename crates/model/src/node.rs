@@ -1,7 +1,7 @@
 //! Nodes: machines that joined and can run work.
 
 use crate::attempt::LogIndex;
-use crate::hold::{Hold, OnDisconnect};
+use crate::hold::{Hold, OnDisconnect, Parked, Patience};
 use crate::ids::{InstanceId, NodeId};
 use crate::isolation::{IsolationLevel, ProbeResult};
 use crate::planted::{PlantedBug, planted};
@@ -191,6 +191,8 @@ pub struct NodeRecord {
     pub away: Option<String>,
     /// How long its attempts are its own while it is not heard.
     pub hold: Hold,
+    /// Until when its attempts stand still, if they do.
+    pub parked: Option<Parked>,
 }
 
 impl NodeRecord {
@@ -210,15 +212,29 @@ impl NodeRecord {
     /// Whether it holds what it has although nobody hears it, and nothing will ever end that.
     pub fn is_waited_for_in_vain(&self) -> bool {
         let is_silent = matches!(self.state, NodeState::Suspect | NodeState::Joining);
-        is_silent && self.hold.bound == OnDisconnect::Keep
+        is_silent && self.hold.bound.policy == OnDisconnect::Keep
     }
 
-    /// What was said about it changed in this entry: if its policy did, there are new terms.
-    pub fn renew_hold(&mut self, before: OnDisconnect, at: LogIndex) {
-        let wanted = self.on_disconnect();
+    /// Whether the node is known to act by the newest terms.
+    pub fn acts_as_wanted(&self) -> bool {
+        let moves = self.parked.is_some_and(|parked| !parked.stands_still);
+        self.hold.bound == self.patience() && !moves
+    }
+
+    /// How long its work is to wait for it. What holds right now is [`Hold::bound`].
+    pub fn patience(&self) -> Patience {
+        Patience {
+            policy: self.on_disconnect(),
+            park_ms: self.parked.map_or(0, |parked| parked.for_ms),
+        }
+    }
+
+    /// What was said about it changed in this entry: if its patience did, there are new terms.
+    pub fn renew_hold(&mut self, before: Patience, at: LogIndex) {
+        let wanted = self.patience();
         if wanted != before {
             self.hold = Hold {
-                bound: self.hold.bound.max(wanted),
+                bound: self.hold.bound.or_more(wanted),
                 since: at,
             };
         }

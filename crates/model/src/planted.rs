@@ -64,7 +64,7 @@ pub enum PlantedBug {
     AwayNodeGetsWork,
     /// A less patient policy holds before the node knows it.
     HoldShortenedUnheard,
-    /// A node says that it knows new terms, and goes on by the old ones.
+    /// A node says that it knows new terms, and goes on by the most patient ones it ever heard.
     OldTermsFollowed,
 }
 

@@ -2,6 +2,7 @@
 
 use crate::attempt::Fence;
 use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use crate::limits::{PARK_MS_MAX, PARK_MS_MIN};
 use crate::run::RunState;
 use crate::task::TaskState;
 use serde::{Deserialize, Serialize};
@@ -106,6 +107,16 @@ pub enum Refusal {
         /// How many.
         attempts: u32,
     },
+    /// The node was given up or said goodbye.
+    #[error("node `{0}` is gone: it holds nothing that could wait for it")]
+    NodeGone(NodeId),
+    /// A node cannot be parked for so long, or so short.
+    #[error(
+        "a node cannot be parked for `{0}` ms: PARK_MS_MIN is {min}, PARK_MS_MAX is {max}",
+        min = PARK_MS_MIN,
+        max = PARK_MS_MAX
+    )]
+    ParkTime(u64),
     /// A newer instance of the node is connected.
     #[error("node `{0}` has a newer instance")]
     InstanceReplaced(NodeId),

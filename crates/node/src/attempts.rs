@@ -24,6 +24,8 @@ struct Running {
 pub(crate) struct Attempts {
     workshop: Arc<Workshop>,
     running: HashMap<AttemptKey, Running>,
+    /// All stand still, also those that are still to start.
+    is_frozen: bool,
 }
 
 impl Attempts {
@@ -31,6 +33,7 @@ impl Attempts {
         Self {
             workshop,
             running: HashMap::new(),
+            is_frozen: false,
         }
     }
 
@@ -60,6 +63,9 @@ impl Attempts {
 
     fn spawn(&self, assignment: Box<Assignment>, work: Box<CommandWork>) -> io::Result<Running> {
         let cancel = CancelHandle::new()?;
+        if self.is_frozen {
+            cancel.freeze();
+        }
         let name = format!("attempt-{}", assignment.fence);
         let job = AttemptJob {
             workshop: Arc::clone(&self.workshop),
@@ -93,6 +99,28 @@ impl Attempts {
             }
             KillReason::Shutdown => running.cancel.interrupt(),
         }
+    }
+
+    /// Lets everything stand still, also what starts from now on.
+    pub(crate) fn freeze(&mut self) {
+        self.is_frozen = true;
+        for running in self.running.values() {
+            running.cancel.freeze();
+        }
+    }
+
+    /// Lets everything go on.
+    pub(crate) fn thaw(&mut self) {
+        self.is_frozen = false;
+        for running in self.running.values() {
+            running.cancel.thaw();
+        }
+    }
+
+    /// Whether everything was frozen and no process runs any more.
+    pub(crate) fn stand_still(&self) -> bool {
+        let mut all = self.running.values();
+        self.is_frozen && all.all(|running| running.cancel.stands_still())
     }
 
     /// Stops everything.

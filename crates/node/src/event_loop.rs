@@ -8,7 +8,7 @@ use crate::inbox::{Answer, Inbox, Note, Question};
 use crate::load::LoadMeter;
 use crate::node::{NodeExit, Shutdown};
 use crate::spool::SpoolQueue;
-use crate::{CLOCK_CHECK_MS, METRICS_INTERVAL_MS, STOP_TIMEOUT_MS};
+use crate::{CLOCK_CHECK_MS, FREEZE_CHECK_MS, METRICS_INTERVAL_MS, STOP_TIMEOUT_MS};
 use skep_model::attempt::Outcome;
 use skep_model::work::Work;
 use skep_wire::payload::Assignment;
@@ -57,6 +57,8 @@ pub(crate) struct EventLoop {
     next_token: u64,
     exit: Option<NodeExit>,
     is_stopping: bool,
+    /// The attempts were told to stand still, and it is not known that they do.
+    is_freezing: bool,
     /// Whether the coordinator took this process in before.
     was_welcomed: bool,
     /// Owns connections that say goodbye.
@@ -72,6 +74,7 @@ impl EventLoop {
             next_token: 0,
             exit: None,
             is_stopping: false,
+            is_freezing: false,
             was_welcomed: false,
             closing: TaskTracker::new(),
         }
@@ -119,13 +122,22 @@ impl EventLoop {
     fn next_timer(&self) -> Instant {
         let now = (self.parts.clock)();
         let due = self.parts.brain.next_timer().unwrap_or(u64::MAX);
-        Instant::now() + Duration::from_millis(due.saturating_sub(now).min(CLOCK_CHECK_MS))
+        let check_ms = if self.is_freezing {
+            FREEZE_CHECK_MS
+        } else {
+            CLOCK_CHECK_MS
+        };
+        Instant::now() + Duration::from_millis(due.saturating_sub(now).min(check_ms))
     }
 
     fn on_wake(&mut self, wake: Wake) {
         let now = (self.parts.clock)();
         if let Some(away) = self.parts.schedule.look(now) {
             self.feed(away);
+        }
+        if self.is_freezing && self.parts.attempts.stand_still() {
+            self.is_freezing = false;
+            self.feed(NodeInput::Frozen);
         }
         match wake {
             Wake::Connection(event) => self.on_connection(event),
@@ -243,6 +255,16 @@ impl EventLoop {
             NodeOutput::Kill { attempt, reason } => {
                 tracing::info!(%attempt, ?reason, "an attempt is stopped");
                 self.parts.attempts.kill(attempt, reason);
+            }
+            NodeOutput::Freeze => {
+                tracing::info!("the node is parked: its attempts stand still");
+                self.parts.attempts.freeze();
+                self.is_freezing = true;
+            }
+            NodeOutput::Thaw => {
+                tracing::info!("the node is not parked any more: its attempts go on");
+                self.parts.attempts.thaw();
+                self.is_freezing = false;
             }
             NodeOutput::Spool { batch, reports } => self.parts.queue.write(batch, reports),
             NodeOutput::Unspool(keys) => {

@@ -68,6 +68,8 @@ pub const TRANSFER_RETRY_MAX_MS: u64 = 5_000;
 pub const CANCEL_CHECK_MS: u64 = 100;
 /// The event loop looks at the boot clock at least this often.
 pub const CLOCK_CHECK_MS: u64 = 1_000;
+/// While attempts are about to stand still, the node looks this often whether they do.
+pub const FREEZE_CHECK_MS: u64 = 20;
 /// How often the load is measured and reported.
 pub const METRICS_INTERVAL_MS: u64 = 15_000;
 /// How often the node looks whether its owner wants it to take work.

@@ -154,6 +154,8 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::NoRoom { .. } => ErrorCode::GrantImpossible,
         Refusal::GateEvidenceMissing { .. } => ErrorCode::GateEvidenceMissing,
         Refusal::NodeBusy { .. } => ErrorCode::NodeBusy,
+        Refusal::NodeGone(_) => ErrorCode::NodeGone,
+        Refusal::ParkTime(_) => ErrorCode::ParkTimeInvalid,
         Refusal::InstanceReplaced(_) => ErrorCode::InstanceReplaced,
         Refusal::AgentComesWithNode(_) => ErrorCode::AgentComesWithNode,
         Refusal::JoinTokenUnknown(_) => ErrorCode::JoinTokenUnknown,

@@ -141,6 +141,10 @@ error_codes! {
         "Choose another name, or remove what holds it.";
     NodeBusy, "node_busy", 409, Later, "The node still holds attempts",
         "Drain it with `skep node drain`, wait until it holds none, then remove it.";
+    NodeGone, "node_gone", 409, Useless, "The node was given up or has left",
+        "It holds nothing that could wait for it. When it is back, `skep node ls` shows it as ready.";
+    ParkTimeInvalid, "park_time_invalid", 422, Useless, "A node cannot be parked for so long, or so short",
+        "One second to one day: `skep node park NODE --for 30m`. Park it again before the time is over if it sleeps for longer.";
     AgentComesWithNode, "agent_comes_with_node", 409, Useless, "The agent came with its node",
         "Remove the node instead, or pause the agent.";
     GrantImpossible, "grant_impossible", 409, Later, "The agent cannot take the task now",

@@ -35,6 +35,20 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Ends the draining of a node.",
         )
         .answers(|context, path: NodePath| change(context, path, Command::ResumeNode)),
+        act(
+            "nodes.park",
+            "/nodes/{id}/park",
+            ADMIN,
+            "Lets the attempts of a node stand still and wait while its machine sleeps.",
+        )
+        .takes(park),
+        act(
+            "nodes.unpark",
+            "/nodes/{id}/unpark",
+            ADMIN,
+            "Lets the attempts of a parked node go on.",
+        )
+        .answers(|context, path: NodePath| change(context, path, Command::UnparkNode)),
         put(
             "nodes.set",
             "/nodes/{id}",
@@ -109,6 +123,26 @@ async fn change(
 ) -> Result<NodeView, OperationError> {
     let node = resolve(&context, &path.id)?;
     context.propose(command(node)).await?;
+    shown(&context, node)
+}
+
+/// How long a node is parked.
+#[derive(Debug, Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct ParkOrder {
+    /// Milliseconds until it wakes up; half an hour if nothing is said.
+    #[schemars(range(min = limits::PARK_MS_MIN, max = limits::PARK_MS_MAX))]
+    for_ms: Option<u64>,
+}
+
+async fn park(
+    context: Context,
+    path: NodePath,
+    order: ParkOrder,
+) -> Result<NodeView, OperationError> {
+    let node = resolve(&context, &path.id)?;
+    let for_ms = order.for_ms.unwrap_or(limits::PARK_DEFAULT_MS);
+    context.propose(Command::ParkNode { node, for_ms }).await?;
     shown(&context, node)
 }
 

@@ -43,6 +43,7 @@ mod runner;
 mod spec;
 mod supervised;
 mod supervisor;
+mod tail_buffer;
 mod workspace;
 
 pub use attempt_log::{LogChunk, cut_mark};

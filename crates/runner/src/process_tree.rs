@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Longest time spent on killing a tree before the survivors are reported.
 pub(crate) const KILL_TREE_TIME_MAX: Duration = Duration::from_secs(10);
+/// Longest time until all that was stopped stands still.
+const STAND_STILL_TIME_MAX: Duration = Duration::from_secs(5);
 /// Rounds of stopping what a fork bomb made since the last round.
 const FREEZE_ROUNDS_MAX: usize = 64;
 /// Pause between two looks at a dying tree.
@@ -67,7 +69,7 @@ pub(crate) fn reap(on_reaped: &mut impl FnMut(Pid, WaitStatus)) -> Children {
 }
 
 /// Stops descendants until a round finds no new one, so that none can fork away from the KILL.
-pub(crate) fn freeze_descendants() {
+fn freeze_descendants() {
     let mut frozen = BTreeSet::new();
     for _ in 0..FREEZE_ROUNDS_MAX {
         let fresh: Vec<_> = descendants()
@@ -81,6 +83,33 @@ pub(crate) fn freeze_descendants() {
             send(one, Signal::STOP);
         }
     }
+}
+
+/// Stops all descendants, and waits until none runs any more: a signal is only on its way when it
+/// was sent. False if one still runs at the end of the bound.
+pub(crate) fn stop_descendants() -> bool {
+    freeze_descendants();
+    let deadline = Instant::now() + STAND_STILL_TIME_MAX;
+    while !descendants().iter().all(|one| stands_still(one.pid)) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(LOOK_AGAIN_AFTER);
+    }
+    true
+}
+
+/// Whether a process that was told to stop has, or has ended. One that waits for a stopped child
+/// to execute its program shows as `D`.
+fn stands_still(pid: Pid) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid()));
+    let state = stat.ok().and_then(|stat| parse_state(&stat));
+    matches!(state, None | Some('T' | 't' | 'D' | 'Z' | 'X'))
+}
+
+fn parse_state(stat: &str) -> Option<char> {
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    after_name.chars().next()
 }
 
 /// Signals through a pidfd after a second look at the parent, so that a process id that was
@@ -146,6 +175,7 @@ mod tests {
     fn the_parent_is_found_behind_a_hostile_process_name() {
         let parent = parse_parent("17 (a) S 99 (b) R 42 1 1 0").map(Pid::as_raw_pid);
         assert_eq!(parent, Some(42));
+        assert_eq!(parse_state("17 (a) S 99 (b) R 42 1 1 0"), Some('R'));
     }
 
     #[test]

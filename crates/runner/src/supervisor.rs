@@ -10,9 +10,7 @@ use crate::order::{
     EXEC_STAGE, EndCause, EndNote, FREEZE_LINE, LaunchOrder, ORDER_BYTES_MAX, ProgramOrder,
     READY_MARK, STOP_LINE, SupervisorNote, THAW_LINE,
 };
-use crate::process_tree::{
-    Children, freeze_descendants, kill_descendants, reap, signal_descendants,
-};
+use crate::process_tree::{Children, kill_descendants, reap, signal_descendants, stop_descendants};
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
@@ -251,8 +249,9 @@ impl Watch {
             }
             (Line::Freeze, None) => {
                 self.frozen_since = Some(Instant::now());
-                freeze_descendants();
-                tell(&SupervisorNote::Frozen)?;
+                if stop_descendants() {
+                    tell(&SupervisorNote::Frozen)?;
+                }
             }
             (Line::Thaw, Some(since)) => {
                 self.frozen_since = None;

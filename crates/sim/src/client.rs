@@ -140,6 +140,8 @@ impl World {
             );
             let drained = state.nodes().filter(|node| node.drain_requested);
             commands.extend(drained.map(|node| Command::ResumeNode(node.id)));
+            let parked = state.nodes().filter(|node| node.parked.is_some());
+            commands.extend(parked.map(|node| Command::UnparkNode(node.id)));
             let away = state.nodes().filter(|node| node.away.is_some());
             commands.extend(away.map(|node| Command::SetAvailability {
                 node: node.id,

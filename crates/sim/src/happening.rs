@@ -89,6 +89,9 @@ pub(crate) enum What {
     Fault,
 }
 
+/// What stands still is looked at again this often, milliseconds.
+const STILL_LOOK_MS: u64 = 1_000;
+
 impl World {
     pub(crate) fn happen(&mut self, what: What) -> Result<(), String> {
         if let Some(resumes) = self.stopped_until(&what) {
@@ -198,6 +201,12 @@ impl World {
         let node = &self.nodes[node];
         if generation.is_some_and(|generation| generation != node.generation) {
             return Some(u64::MAX);
+        }
+        if let What::AttemptEnds { attempt, .. } = what
+            && node.stands_still
+            && node.goes_on_with(*attempt)
+        {
+            return Some(self.now + STILL_LOOK_MS);
         }
         if self.now >= node.paused_until {
             return None;

@@ -187,7 +187,7 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 42] = [
+const SOMETIMES: [&str; 43] = [
     "node vanished",
     "attempt retried",
     "attempt revoked",
@@ -201,6 +201,7 @@ const SOMETIMES: [&str; 42] = [
     "node crashed",
     "node fenced itself",
     "node lost",
+    "node parked",
     "node paused",
     "node suspect",
     "one-way partition",

@@ -8,7 +8,7 @@ use skep_model::attempt::{AttemptReport, Outcome};
 use skep_model::hold::OnDisconnect;
 use skep_model::ids::{InstanceId, NodeId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::limits::{CONSUMER_LEASE_MS, DISCONNECT_WAIT_MS, HOLD_MS_MAX, LEASE_MS};
+use skep_model::limits::{CONSUMER_LEASE_MS, LEASE_MS};
 use skep_model::node::{Hardware, NodeClass, NodeFacts};
 use skep_model::requirements::Resources;
 use skep_wire::payload::AttemptKey;
@@ -50,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) on_disconnect: Option<OnDisconnect>,
     /// The most patient policy that anybody ever wanted for it.
     pub(crate) patience_max: OnDisconnect,
+    /// The longest time for which it was ever parked, milliseconds.
+    pub(crate) park_ms_max: u64,
     /// How often it was started, as its state directory counts.
     pub(crate) starts: u64,
     /// The running process, if it runs.
@@ -63,6 +65,8 @@ pub(crate) struct Node {
     /// A stopped process: nothing happens in it before this.
     pub(crate) paused_until: u64,
     pub(crate) paused_since: u64,
+    /// It is parked: its attempts do not go on.
+    pub(crate) stands_still: bool,
     /// It was stopped, or copied, at least once: its attempts may overlap with others.
     pub(crate) may_overlap: bool,
     /// Until then something but the coordinator's disk kept it from being heard.
@@ -81,6 +85,7 @@ impl Node {
             class,
             on_disconnect: None,
             patience_max: OnDisconnect::of_class(class),
+            park_ms_max: 0,
             starts: 0,
             end: None,
             generation: 0,
@@ -90,6 +95,7 @@ impl Node {
             tick_at: None,
             paused_until: 0,
             paused_since: 0,
+            stands_still: false,
             may_overlap: false,
             gone: false,
             disturbed_until: 0,
@@ -104,21 +110,6 @@ impl Node {
         }
     }
 
-    /// The machine says that this is to become of its work while it is not heard.
-    pub(crate) fn says(&mut self, policy: Option<OnDisconnect>) {
-        self.on_disconnect = policy;
-        self.patience_max = self.patience_max.max(policy.unwrap_or(self.patience_max));
-    }
-
-    /// The longest time for which it may hold its work without an answer, milliseconds.
-    pub(crate) const fn hold_ms_max(&self) -> u64 {
-        match self.patience_max {
-            OnDisconnect::Replace => self.lease_ms(),
-            OnDisconnect::Wait => DISCONNECT_WAIT_MS,
-            OnDisconnect::Keep => HOLD_MS_MAX,
-        }
-    }
-
     /// A machine that was started from a copy of this one's state directory, with this count.
     pub(crate) fn copy(&self, starts: u64) -> Self {
         Self {
@@ -126,6 +117,7 @@ impl Node {
             starts,
             on_disconnect: self.on_disconnect,
             patience_max: self.patience_max,
+            park_ms_max: self.park_ms_max,
             spool: self.spool.clone(),
             may_overlap: true,
             disturbed_until: u64::MAX,
@@ -141,6 +133,12 @@ impl Node {
         self.may_overlap = true;
         self.paused_until = self.paused_until.max(until);
         self.disturb(until);
+    }
+
+    /// Whether it runs this, and nobody told it to stop it.
+    pub(crate) fn goes_on_with(&self, attempt: AttemptKey) -> bool {
+        let running = self.running.get(&attempt);
+        running.is_some_and(|running| !running.is_told_to_stop)
     }
 
     /// Its process, as others can tell it apart.
@@ -197,6 +195,7 @@ impl World {
         node.running.clear();
         node.tick_at = None;
         node.paused_until = 0;
+        node.stands_still = false;
         let connection = node.connection.take();
         self.oracle.node_died(index);
         self.note("node crashed");
@@ -326,6 +325,11 @@ impl World {
                     },
                 );
             }
+            NodeOutput::Freeze => {
+                self.nodes[index].stands_still = true;
+                return self.node_input(index, NodeInput::Frozen);
+            }
+            NodeOutput::Thaw => self.nodes[index].stands_still = false,
             NodeOutput::Unspool(attempts) => {
                 for attempt in attempts {
                     self.nodes[index].spool.remove(&attempt);

@@ -3,11 +3,13 @@
 
 use crate::happening::What;
 use crate::network::Direction;
+use crate::node::Node;
 use crate::random::Random;
 use crate::world::World;
 use skep_model::command::Command;
 use skep_model::hold::{DisconnectSetting, OnDisconnect};
 use skep_model::ids::NodeId;
+use skep_model::limits::{DISCONNECT_WAIT_MS, HOLD_MS_MAX};
 
 const POLICIES: [OnDisconnect; 3] = [
     OnDisconnect::Replace,
@@ -18,6 +20,8 @@ const POLICIES: [OnDisconnect; 3] = [
 const SAYS_PERMILLE: u64 = 300;
 /// Shortest and longest time for which a machine is cut off while its policy changes, milliseconds.
 const CUT_MS: (u64, u64) = (30_000, 400_000);
+/// Shortest and longest time for which a machine is parked, milliseconds.
+const PARK_MS: (u64, u64) = (10_000, 600_000);
 /// By then a machine that can be told knows its new policy, milliseconds.
 const TOLD_AFTER_MS: u64 = 40_000;
 
@@ -25,6 +29,24 @@ const TOLD_AFTER_MS: u64 = 40_000;
 pub(crate) fn draw(random: &mut Random) -> Option<OnDisconnect> {
     let policy = *random.pick(&POLICIES);
     random.chance(SAYS_PERMILLE).then_some(policy)
+}
+
+impl Node {
+    /// The machine says that this is to become of its work while it is not heard.
+    pub(crate) fn says(&mut self, policy: Option<OnDisconnect>) {
+        self.on_disconnect = policy;
+        self.patience_max = self.patience_max.max(policy.unwrap_or(self.patience_max));
+    }
+
+    /// The longest time for which it may hold its work without an answer, milliseconds.
+    pub(crate) const fn hold_ms_max(&self) -> u64 {
+        let hold_ms = match self.patience_max {
+            OnDisconnect::Replace => self.lease_ms(),
+            OnDisconnect::Wait => DISCONNECT_WAIT_MS,
+            OnDisconnect::Keep => HOLD_MS_MAX,
+        };
+        hold_ms + self.park_ms_max
+    }
 }
 
 impl World {
@@ -59,6 +81,25 @@ impl World {
                 on_disconnect,
             },
         )
+    }
+
+    /// A machine is parked, and often sleeps soon after; or it is unparked.
+    pub(crate) fn park(&mut self, index: usize) -> Result<(), String> {
+        let node = self.nodes[index].id;
+        let ticket = self.ticket();
+        if self.random.chance(300) {
+            return self.propose(ticket, Command::UnparkNode(node));
+        }
+        self.note("node parked");
+        let for_ms = self.random.between(PARK_MS.0, PARK_MS.1);
+        if self.random.chance(500) {
+            let falls_asleep = self.now + self.random.between(0, 2_000);
+            self.schedule(falls_asleep, What::FallsAsleep { node: index });
+        }
+        for one in self.nodes.iter_mut().filter(|one| one.id == node) {
+            one.park_ms_max = one.park_ms_max.max(for_ms);
+        }
+        self.propose(ticket, Command::ParkNode { node, for_ms })
     }
 
     /// A machine cannot be heard for a while, nor told anything.

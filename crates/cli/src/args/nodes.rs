@@ -38,6 +38,13 @@ pub(crate) enum NodeCommand {
     Drain(NodesArgs),
     /// Give drained nodes work again
     Resume(NodesArgs),
+    /// Let what a node runs stand still and wait while its machine sleeps
+    Park(NodeParkArgs),
+    /// Let what a parked node runs go on
+    Unpark {
+        /// Node id or name
+        node: String,
+    },
     /// Forget a node that holds no work, or whose work would wait for it for ever; a machine that
     /// joined has to join anew
     Rm {
@@ -243,6 +250,28 @@ pub(crate) struct NodeSetArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct NodeParkArgs {
+    /// Node id or name
+    pub(crate) node: String,
+    /// For how long, e.g. 90s, 30m or 8h: one second to one day
+    #[arg(long = "for", default_value = "30m", value_name = "TIME", value_parser = milliseconds)]
+    pub(crate) for_ms: u64,
+}
+
+/// A whole number with a unit of seconds, minutes or hours, in milliseconds.
+fn milliseconds(text: &str) -> Result<u64, String> {
+    let explain = || format!("`{text}` is no time: write a whole number and s, m or h, e.g. 30m");
+    let unit_ms = match text.chars().last() {
+        Some('s') => 1_000,
+        Some('m') => 60_000,
+        Some('h') => 3_600_000,
+        _ => return Err(explain()),
+    };
+    let count: u64 = text[..text.len() - 1].parse().map_err(|_| explain())?;
+    count.checked_mul(unit_ms).ok_or_else(explain)
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DiscoverArgs {
     /// Where to look: local listens for announcements on this machine's networks
     #[arg(long, default_value = "local", value_parser = ["local"])]
@@ -254,4 +283,27 @@ pub(crate) struct DiscoverArgs {
     /// Only these interfaces, by name or network (e.g. eth0, 192.168.1.0/24); may be repeated
     #[arg(long = "interface", value_name = "NAME|CIDR")]
     pub(crate) interfaces: Vec<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_a_number_with_a_unit() {
+        let rows = [
+            ("90s", Some(90_000)),
+            ("30m", Some(1_800_000)),
+            ("8h", Some(28_800_000)),
+            ("30", None),
+            ("", None),
+            ("m", None),
+            ("-1m", None),
+            ("1.5h", None),
+            ("99999999999999999h", None),
+        ];
+        for (text, expected) in rows {
+            assert_eq!(milliseconds(text).ok(), expected, "{text}");
+        }
+    }
 }

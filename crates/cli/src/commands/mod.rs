@@ -15,6 +15,7 @@ pub(crate) mod node;
 mod node_profile;
 mod node_start;
 mod node_table;
+mod park;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;

@@ -3,7 +3,7 @@
 use super::Session;
 use super::node_profile::{NodeProfile, name_or_host};
 use super::node_table::{breaker, node_table};
-use super::{discover, node_start};
+use super::{discover, node_start, park};
 use crate::api::path;
 use crate::args::{NodeCommand, NodeHomeArgs, NodeSetArgs, NodesArgs};
 use crate::exit::{Exit, Failure, Outcome};
@@ -43,6 +43,8 @@ pub(crate) async fn run(session: &Session, command: NodeCommand) -> Outcome {
         }
         NodeCommand::Drain(args) => order(session, args, "drain").await,
         NodeCommand::Resume(args) => order(session, args, "resume").await,
+        NodeCommand::Park(args) => park::park(session, &args).await,
+        NodeCommand::Unpark { node } => steer(session, &node, "unpark").await,
         NodeCommand::Rm { node } => {
             let answer = session.api()?.delete(&path(&["nodes", &node])).await?;
             session
@@ -182,6 +184,7 @@ fn node_text(node: &Value) -> String {
         "region",
         "joined_as",
         "away",
+        "parked",
         "link",
         "load_permille",
         "lease_ms_left",

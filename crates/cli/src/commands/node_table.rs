@@ -105,7 +105,11 @@ fn labels(node: &Value) -> String {
 fn remarks(node: &Value) -> String {
     let away = node.pointer("/away").filter(|away| !away.is_null());
     let away = away.map(|away| format!("away: {}", crate::output::shown(away)));
-    away.into_iter()
+    let parked = node.pointer("/parked/until").and_then(Value::as_str);
+    let parked = parked.map(|until| format!("parked until {until}"));
+    parked
+        .into_iter()
+        .chain(away)
         .chain(breaker(node))
         .collect::<Vec<_>>()
         .join("; ")

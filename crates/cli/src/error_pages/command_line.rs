@@ -185,6 +185,12 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "The detail says why. A state directory belongs to one node process at a time.",
     ),
     (
+        "node_not_still",
+        Exit::TimedOut,
+        "The node did not say that its attempts stand still",
+        "Its work waits for the announced time all the same. `skep node ls` shows whether it is connected; its log says what it does.",
+    ),
+    (
         "node_option_invalid",
         Exit::Invalid,
         "A node cannot start with this option",

@@ -14,7 +14,8 @@ use skep_wire::payload::HoldTerms;
 pub(super) fn terms(timers: &LeaseTimers, record: &NodeRecord) -> HoldTerms {
     HoldTerms {
         number: record.hold.since.0,
-        hold_ms: timers.hold_ms(record.facts.class, record.on_disconnect()),
+        hold_ms: timers.hold_ms(record.facts.class, record.patience()),
+        parked: record.parked.is_some(),
     }
 }
 
@@ -45,7 +46,7 @@ impl Links {
         let (node, instance) = self.by_connection.get(&connection)?.node?;
         let record = state.node(node)?;
         let since = LogIndex(terms);
-        if record.hold.since != since || record.hold.bound == record.on_disconnect() {
+        if record.hold.since != since || record.acts_as_wanted() {
             return None;
         }
         let command = Command::ConfirmHold {

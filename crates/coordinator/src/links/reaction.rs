@@ -37,7 +37,9 @@ impl Links {
                     }
                 }
                 Event::NodeChanged { node, state } => self.node_changed(*node, *state, out),
-                Event::NodeUpdated { node } => self.tell_hold(*node, reaction.state, out),
+                Event::NodeUpdated { node } | Event::NodeParked { node, .. } => {
+                    self.tell_hold(*node, reaction.state, out);
+                }
                 Event::NodeRemoved { node } => {
                     if let Some(connection) = self.by_node.get(node).copied() {
                         self.end(connection, EndCode::Removed, "the node was removed", out);

@@ -29,6 +29,7 @@ impl State {
         let state = self.known_node(node)?.state;
         if !matches!(state, NodeState::Lost | NodeState::Left) {
             self.change_node(step, node, NodeState::Lost);
+            self.end_parking(step, node);
             self.lose_all_attempts(step, node);
             self.forget_if_ephemeral(step, node);
         }
@@ -49,6 +50,7 @@ impl State {
         if record.state != NodeState::Left {
             self.release_names(node);
             self.change_node(step, node, NodeState::Left);
+            self.end_parking(step, node);
             self.lose_all_attempts(step, node);
             self.forget_if_ephemeral(step, node);
         }
@@ -106,17 +108,22 @@ impl State {
         for agent in agents {
             self.drop_agent(step, agent);
         }
-        self.nodes.remove(&node);
+        if let Some(slot) = self.nodes.remove(&node)
+            && let Some(parked) = slot.record.parked
+        {
+            self.parked.remove(&(parked.until, node));
+        }
         self.derive_open(node);
         self.changes.node(node);
         step.emit(Event::NodeRemoved { node });
     }
 
-    /// Lets a node take work, or finish what it has if it was asked to drain or is away.
+    /// Lets a node take work, or finish what it has if it was asked to drain, is away or parked.
     pub(crate) fn change_node_to_working(&mut self, step: &mut Step, node: NodeId) {
         let is_away =
             |node: &NodeRecord| node.away.is_some() && !planted(PlantedBug::AwayNodeGetsWork);
-        let finishes = |node: &NodeRecord| node.drain_requested || is_away(node);
+        let finishes =
+            |node: &NodeRecord| node.drain_requested || node.parked.is_some() || is_away(node);
         let state = if self.node(node).is_some_and(finishes) {
             NodeState::Draining
         } else {

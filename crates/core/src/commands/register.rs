@@ -10,7 +10,7 @@ use crate::state::{AgentSlot, NodeSlot, State};
 use skep_model::agent::{AgentRecord, AgentSpec};
 use skep_model::attempt::Fence;
 use skep_model::event::Event;
-use skep_model::hold::{Hold, OnDisconnect};
+use skep_model::hold::{Hold, OnDisconnect, Patience};
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
 use skep_model::limits::{AGENTS_MAX, NODES_MAX};
 use skep_model::node::{NodeAssignment, NodeFacts, NodeRecord, NodeState};
@@ -154,11 +154,15 @@ impl State {
             assigned: assigned.unwrap_or_default(),
             away: None,
             hold: Hold {
-                bound: OnDisconnect::Replace,
+                bound: Patience {
+                    policy: OnDisconnect::Replace,
+                    park_ms: 0,
+                },
                 since: step.index,
             },
+            parked: None,
         };
-        record.hold.bound = record.on_disconnect();
+        record.hold.bound = record.patience();
         self.nodes.insert(node, NodeSlot::new(record));
         self.node_names.insert(facts.name.clone(), node);
         self.changes.node(node);
@@ -208,15 +212,16 @@ impl State {
     fn update_node(&mut self, step: &mut Step, node: NodeId, process: Process, facts: &NodeFacts) {
         self.release_names(node);
         let instance = process.instance;
+        let is_restarted = self.nodes[&node].record.instance != instance;
         let now = self.now;
         let slot = self.nodes.get_mut(&node).expect("callers name known nodes");
         let record = &mut slot.record;
-        let policy = record.on_disconnect();
+        let patience = record.patience();
         record.instance = instance;
         record.starts = process.starts;
         record.away = None;
         record.facts = facts.clone();
-        record.renew_hold(policy, step.index);
+        record.renew_hold(patience, step.index);
         if record.state != NodeState::Joining {
             record.state = NodeState::Joining;
             record.state_since = now;
@@ -230,6 +235,10 @@ impl State {
             instance,
             name: facts.name.clone(),
         });
+        if is_restarted {
+            // What stood still died with the process before.
+            self.end_parking(step, node);
+        }
         self.update_own_agent(step, node, facts);
         self.claim_names(node);
     }

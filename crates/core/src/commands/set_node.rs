@@ -27,7 +27,7 @@ impl State {
     ) -> Result<(), Refusal> {
         self.known_node(node)?;
         let slot = self.nodes.get_mut(&node).expect("the node is known");
-        let policy = slot.record.on_disconnect();
+        let patience = slot.record.patience();
         let assigned = &mut slot.record.assigned;
         let before = assigned.clone();
         if let Some(labels) = said.labels {
@@ -43,7 +43,7 @@ impl State {
         }
         if before != *assigned {
             slot.derive_labels();
-            slot.record.renew_hold(policy, step.index);
+            slot.record.renew_hold(patience, step.index);
             self.changes.node(node);
             step.emit(Event::NodeUpdated { node });
         }
@@ -63,12 +63,15 @@ impl State {
         if record.instance != instance {
             return Err(Refusal::InstanceReplaced(node));
         }
-        let wanted = record.on_disconnect();
-        if record.hold.since != since || record.hold.bound == wanted {
+        if record.hold.since != since || record.acts_as_wanted() {
             return Ok(());
         }
         let slot = self.nodes.get_mut(&node).expect("the node is known");
-        slot.record.hold.bound = wanted;
+        let record = &mut slot.record;
+        record.hold.bound = record.patience();
+        if let Some(parked) = &mut record.parked {
+            parked.stands_still = true;
+        }
         self.changes.node(node);
         step.emit(Event::NodeUpdated { node });
         Ok(())

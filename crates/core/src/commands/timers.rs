@@ -18,6 +18,7 @@ impl State {
                 }
             }
         }
+        self.unpark_all_due(step);
         self.idempotency.expire(self.now, &mut self.changes);
         Ok(())
     }

@@ -50,6 +50,11 @@ pub(super) fn command(words: &Words<'_>, node: NodeId) -> Command {
                 None => DisconnectSetting::Own,
             }),
         },
+        "park" => Command::ParkNode {
+            node,
+            for_ms: words.number("for").unwrap(),
+        },
+        "unpark" => Command::UnparkNode(node),
         "agree" => Command::ConfirmHold {
             node,
             instance: instance(words),

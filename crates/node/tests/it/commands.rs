@@ -1,12 +1,12 @@
 //! Attempts with a process: environment, output, artifacts, inputs, stopping.
 
-use crate::coordinator::{Coordinator, RunningNode, offer};
+use crate::coordinator::{Coordinator, RunningNode, State, offer};
 use skep_model::attempt::{ArtifactHash, ArtifactRecord, Outcome};
 use skep_model::ids::TaskId;
 use skep_model::isolation::IsolationLevel;
 use skep_model::task::{HandBack, TaskSpec};
 use skep_model::work::{ArtifactPattern, CommandWork, Gate, Input, Invocation, Work, Workspace};
-use skep_wire::payload::{AttemptKey, GateMessage, GateRequest, NodeRequest, Offer};
+use skep_wire::payload::{AttemptKey, GateMessage, GateRequest, HoldTerms, NodeRequest, Offer};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -110,6 +110,66 @@ async fn output_is_seen_while_the_command_runs_and_a_revoked_attempt_reports_not
             .iter()
             .all(|report| report.task == other.task)
     );
+}
+
+/// Whether the kernel has stopped a process. One that waits for a stopped child to execute its
+/// program shows as `D`.
+#[track_caller]
+fn assert_stands_still(pid: &str) {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, after_name) = stat.rsplit_once(") ").unwrap();
+    assert!(after_name.starts_with(['T', 'D']), "{stat}");
+}
+
+#[tokio::test]
+async fn a_parked_attempt_stands_still_until_it_is_unparked_and_ends_with_one_result() {
+    let coordinator = Coordinator::start().await;
+    let directory = tempfile::tempdir().unwrap();
+    let node = RunningNode::start(coordinator.options(directory.path())).await;
+    let enough = directory.path().join("enough");
+    let text = format!(
+        "echo pid $$; while [ ! -e {} ]; do sleep 0.01; done; echo done",
+        enough.display()
+    );
+    let offered = script(1, &text, |work| work.timeout_ms = 3_600_000);
+    coordinator.offer([offered.clone()]);
+    let log = log_of(&coordinator, &offered, "pid ").await;
+    let pid = log.trim().trim_start_matches("pid ").to_owned();
+    let tell = |number, parked| {
+        let hold_ms = 3_600_000;
+        coordinator.change(|state| {
+            state.terms.push(HoldTerms {
+                number,
+                hold_ms,
+                parked,
+            });
+        });
+    };
+    let acts_by = async |number| {
+        let is_acted_by = |state: &State| state.acted_by.contains(&number).then_some(());
+        coordinator
+            .wait("a heartbeat by the terms", is_acted_by)
+            .await;
+    };
+    tell(7, true);
+    acts_by(7).await;
+    assert_stands_still(&pid);
+    // It would end now if it could. A second one is accepted and waits.
+    std::fs::write(&enough, "").unwrap();
+    let second = script(2, "echo late", |_| {});
+    coordinator.offer([second.clone()]);
+    tell(8, true);
+    acts_by(8).await;
+    assert_stands_still(&pid);
+    assert!(coordinator.state.lock().reports.is_empty());
+    tell(9, false);
+    for offered in [&offered, &second] {
+        let report = coordinator.report_of(offered.task).await;
+        assert_eq!(report.outcome, Outcome::Completed);
+    }
+    log_of(&coordinator, &offered, "done").await;
+    assert!(node.stop().await.is_orderly());
+    assert_eq!(coordinator.state.lock().reports.len(), 2, "one of each");
 }
 
 #[tokio::test]

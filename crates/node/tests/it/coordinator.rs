@@ -8,8 +8,8 @@ use skep_model::ids::TaskId;
 use skep_model::task::{TaskSpec, TaskState};
 use skep_node::{Node, NodeExit, NodeOptions, Shutdown};
 use skep_wire::payload::{
-    AttemptKey, Capability, GateAnswer, GateStanding, Hello, NodeAnswer, NodeRequest, Offer,
-    ResolveAnswer, ResolvedTask, ResultAnswer, ResultAnswers, ResultVerdict, SyncReport,
+    AttemptKey, Capability, GateAnswer, GateStanding, Hello, HoldTerms, NodeAnswer, NodeRequest,
+    Offer, ResolveAnswer, ResolvedTask, ResultAnswer, ResultAnswers, ResultVerdict, SyncReport,
     SyncVerdicts, TaskToken, Welcome,
 };
 use skep_wire::{
@@ -48,6 +48,10 @@ pub(crate) struct State {
     pub(crate) syncs: Vec<SyncReport>,
     pub(crate) reports: Vec<AttemptReport>,
     pub(crate) goodbyes: usize,
+    /// Terms that nodes are told.
+    pub(crate) terms: Vec<HoldTerms>,
+    /// The terms that nodes said they act by.
+    pub(crate) acted_by: Vec<u64>,
     pub(crate) logs: BTreeMap<String, Vec<u8>>,
     pub(crate) artifacts: BTreeMap<ArtifactHash, Vec<u8>>,
     pub(crate) listings: BTreeMap<TaskId, Vec<ArtifactRecord>>,
@@ -327,6 +331,9 @@ async fn serve_session(stream: TcpStream, state: &Mutex<State>, changed: &watch:
             if end.is_live() {
                 pending = end.assign(&std::mem::take(&mut state.offers));
                 pending.extend(end.revoke(&std::mem::take(&mut state.revoked)));
+                for terms in std::mem::take(&mut state.terms) {
+                    pending.extend(end.tell_hold(terms));
+                }
             }
             (pending, state.generation)
         };
@@ -435,8 +442,11 @@ fn on_event(
             state.goodbyes += 1;
             Vec::new()
         }
-        FromNode::Heartbeat { .. }
-        | FromNode::Progress(_)
+        FromNode::Heartbeat { terms, .. } => {
+            state.acted_by.extend(terms);
+            Vec::new()
+        }
+        FromNode::Progress(_)
         | FromNode::Away(_)
         | FromNode::Metrics(_)
         | FromNode::Assigned(_)

@@ -65,6 +65,8 @@ pub struct NodeView {
     pub drain_requested: bool,
     /// Why it takes no new work by its own schedule.
     pub away: Option<String>,
+    /// Until when its attempts stand still, if they do.
+    pub parked: Option<ParkedView>,
     /// The way to it, as last measured.
     pub link: LinkView,
     /// How busy the machine says it is with everything it does, thousandths.
@@ -77,6 +79,15 @@ pub struct NodeView {
     pub agents: Vec<AgentId>,
     /// Tasks it holds.
     pub tasks: Vec<TaskId>,
+}
+
+/// A node whose attempts stand still, because its machine is about to sleep.
+#[derive(Debug, Clone, Copy, Serialize, schemars::JsonSchema)]
+pub struct ParkedView {
+    /// When it wakes up, as was announced.
+    pub until: Timestamp,
+    /// Whether the node said that they stand still.
+    pub stands_still: bool,
 }
 
 /// What the attempts on a node occupy.
@@ -174,7 +185,7 @@ impl NodeView {
             region: record.region().map(str::to_owned),
             class: facts.class,
             on_disconnect: record.on_disconnect(),
-            on_disconnect_now: record.hold.bound,
+            on_disconnect_now: record.hold.bound.policy,
             hardware: facts.hardware.clone(),
             models: facts.models.clone(),
             joined_as: state.enrolment(record.id).map(|enrolment| enrolment.kind),
@@ -183,6 +194,10 @@ impl NodeView {
             probes: facts.probes.clone(),
             drain_requested: record.drain_requested,
             away: record.away.clone(),
+            parked: record.parked.map(|parked| ParkedView {
+                until: parked.until.into(),
+                stands_still: parked.stands_still,
+            }),
             link: LinkView {
                 connected: view.connected.contains(&record.id),
                 rtt_ms: metrics.and_then(|metrics| metrics.rtt_ms),

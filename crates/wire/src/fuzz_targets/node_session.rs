@@ -155,6 +155,8 @@ impl World {
             | NodeOutput::Unspool(_)
             | NodeOutput::Welcomed(_)
             | NodeOutput::Draining(_)
+            | NodeOutput::Freeze
+            | NodeOutput::Thaw
             | NodeOutput::CloseConnection { .. } => {}
         }
     }

@@ -110,7 +110,7 @@ impl NodeEnd {
         let is_live = self.is_live();
         match call {
             CoordinatorCall::End(end) => self.on_end(now, &end),
-            CoordinatorCall::Status(status) => self.on_status(status, meta),
+            CoordinatorCall::Status(status) => self.on_status(now, status, meta),
             CoordinatorCall::Assign(batch) if is_live => self.on_assign(now, id, batch, cost),
             CoordinatorCall::Verdicts(verdicts) if is_live => self.follow(&verdicts),
             CoordinatorCall::Balance(request) if is_live => self.on_balance(now, id, &request),
@@ -120,9 +120,9 @@ impl NodeEnd {
         }
     }
 
-    fn on_status(&mut self, status: StatusUpdate, meta: &Meta) {
-        if let (Some(terms), Some(lease)) = (status.hold, &mut self.lease) {
-            lease.agree(terms);
+    fn on_status(&mut self, now: u64, status: StatusUpdate, meta: &Meta) {
+        if let Some(terms) = status.hold {
+            self.on_terms(now, terms);
         }
         // With a grant or terms it repeats what the node knows, unless it changed.
         let says_more = meta.credit.is_some() || status.hold.is_some();
@@ -321,11 +321,16 @@ impl NodeEnd {
         if welcome.node != self.options.node {
             return self.close(now, "the welcome is for another node");
         }
-        let lease = Lease::new(&welcome, hello_sent_at);
+        let mut lease = Lease::new(&welcome, hello_sent_at);
+        lease.remember(self.lease);
         let first_heartbeat = self
             .jitter
             .around(lease.heartbeat_ms, HEARTBEAT_JITTER_PERCENT);
         self.lease = Some(lease);
+        match welcome.hold {
+            Some(terms) => self.on_terms(now, terms),
+            None => self.no_terms(),
+        }
         self.epoch_seen = Some(welcome.epoch);
         let held = self.attempts.held();
         let room = SYNC_ITEMS_MAX.saturating_sub(held.len());
@@ -348,6 +353,7 @@ impl NodeEnd {
         self.failures = 0;
         self.spool.send_all_again();
         self.follow(verdicts);
+        self.thaw();
         self.tell_if_away();
         if self.is_overloaded {
             self.tell_load();

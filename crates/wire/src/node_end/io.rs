@@ -116,6 +116,8 @@ pub enum NodeInput {
     },
     /// The process is to stop: kill, report, say goodbye.
     Shutdown,
+    /// After [`NodeOutput::Freeze`]: no process of any attempt runs any more.
+    Frozen,
     /// A sample of the load, to be passed on if there is a session. The round trip is filled in.
     Metrics(NodeMetrics),
     /// The node's owner wants no work done now, for this reason; or wants it again. What runs goes
@@ -186,6 +188,10 @@ pub enum NodeOutput {
         /// Why.
         reason: KillReason,
     },
+    /// Let all attempts stand still, and those that start from now on; say `Frozen` when they do.
+    Freeze,
+    /// Let all attempts go on.
+    Thaw,
     /// Write these results to disk, sync, then say `Spooled`. One batch at a time.
     Spool {
         /// Number of the batch.

@@ -30,17 +30,28 @@ impl Lease {
         };
         if let Some(terms) = welcome.hold {
             lease.hold_ms = lease.at_least_the_lease(terms);
-            lease.terms = Some(terms.number);
         }
         lease
     }
 
-    /// The node acts by these terms from now on.
-    pub(super) fn agree(&mut self, terms: HoldTerms) {
-        if !planted(PlantedBug::OldTermsFollowed) {
-            self.hold_ms = self.at_least_the_lease(terms);
+    /// The work is the node's own as long as these terms say.
+    pub(super) fn hold(&mut self, terms: HoldTerms) {
+        let earlier = *self;
+        self.hold_ms = self.at_least_the_lease(terms);
+        self.remember(Some(earlier));
+    }
+
+    /// For a planted bug: what was heard before a new session goes on to hold.
+    pub(super) fn remember(&mut self, earlier: Option<Self>) {
+        if planted(PlantedBug::OldTermsFollowed) {
+            let earlier_ms = earlier.map_or(0, |earlier| earlier.hold_ms);
+            self.hold_ms = self.hold_ms.max(earlier_ms);
         }
-        self.terms = Some(terms.number);
+    }
+
+    /// The node acts by the terms of this number in every respect.
+    pub(super) const fn acts_by(&mut self, number: u64) {
+        self.terms = Some(number);
     }
 
     fn at_least_the_lease(&self, terms: HoldTerms) -> u64 {

@@ -29,6 +29,7 @@ mod io;
 mod lease;
 mod link;
 mod misconduct;
+mod parking;
 mod round_trips;
 mod spool;
 #[cfg(test)]
@@ -51,6 +52,7 @@ use attempts::{Attempts, not_started};
 use away::Away;
 use lease::Lease;
 use link::{Asked, Connection, Link};
+use parking::Parking;
 use skep_model::attempt::AttemptReport;
 use skep_model::limits::SLOTS_MAX;
 use skep_model::task::HandBack;
@@ -76,6 +78,7 @@ pub struct NodeEnd {
     is_draining: bool,
     is_overloaded: bool,
     away: Away,
+    parking: Parking,
     outputs: Vec<NodeOutput>,
 }
 
@@ -101,6 +104,7 @@ impl NodeEnd {
             is_draining: false,
             is_overloaded: false,
             away: Away::default(),
+            parking: Parking::default(),
             outputs: Vec::new(),
         }
     }
@@ -156,6 +160,7 @@ impl NodeEnd {
             NodeInput::Spooled { batch } => self.spool.written(batch),
             NodeInput::SpoolStalled { batch } => self.spool.stalled(batch),
             NodeInput::Shutdown => self.on_shutdown(now_ms),
+            NodeInput::Frozen => self.on_frozen(now_ms),
             NodeInput::Metrics(metrics) => self.on_metrics(metrics),
             NodeInput::Away(reason) => self.on_away(reason),
             NodeInput::Ask {

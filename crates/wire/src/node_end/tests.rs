@@ -231,6 +231,8 @@ fn words(outputs: &[NodeOutput]) -> Vec<String> {
                 }
             },
             NodeOutput::CloseConnection { .. } => "close".to_owned(),
+            NodeOutput::Freeze => "freeze".to_owned(),
+            NodeOutput::Thaw => "thaw".to_owned(),
             NodeOutput::Exit { code, .. } => format!("exit {code:?}"),
         })
         .collect()

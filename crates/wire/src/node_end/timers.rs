@@ -101,6 +101,13 @@ impl NodeEnd {
         }
     }
 
+    /// The next heartbeat does not wait any longer: there is something to say.
+    pub(super) fn beat_at(&mut self, now: u64) {
+        if let Link::Up(connection) = &mut self.link {
+            connection.heartbeat_at = connection.heartbeat_at.map(|at| at.min(now));
+        }
+    }
+
     fn send_heartbeat(&mut self, now: u64) {
         let (Some(lease), Link::Up(connection)) = (&self.lease, &mut self.link) else {
             return;

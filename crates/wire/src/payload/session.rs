@@ -55,6 +55,9 @@ pub struct HoldTerms {
     /// From the sending of the last heartbeat that was answered, milliseconds; not shorter than
     /// the lease.
     pub hold_ms: u64,
+    /// Whether its attempts are to stand still. It repeats the number when they do.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub parked: bool,
 }
 
 /// `mcpx.health.check`: the node is there; and the answer: it was heard.

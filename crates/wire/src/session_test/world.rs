@@ -152,7 +152,11 @@ impl World {
                 self.connecting = false;
             }
             NodeOutput::Exit { code, .. } => panic!("nobody asked it to leave: {code:?}"),
-            NodeOutput::Welcomed(_) | NodeOutput::Draining(_) | NodeOutput::Answered { .. } => {}
+            NodeOutput::Welcomed(_)
+            | NodeOutput::Draining(_)
+            | NodeOutput::Answered { .. }
+            | NodeOutput::Freeze
+            | NodeOutput::Thaw => {}
         }
     }
 

@@ -5,6 +5,7 @@ use super::*;
 use skep_model::hold::{DisconnectSetting, OnDisconnect};
 use skep_model::limits::KILL_GRACE_MS;
 use skep_model::node::{NodeClass, NodeState};
+use skep_model::task::TaskState;
 use skep_wire::KillReason;
 
 /// Longer than any heartbeat with its jitter.
@@ -25,22 +26,40 @@ impl Swarm {
     }
 
     fn set(&mut self, policy: OnDisconnect) {
-        self.engine(Input::Propose {
-            ticket: Ticket(77),
-            actor: Actor::Coordinator,
-            command: Command::SetNode {
-                node: NODE,
-                labels: None,
-                region: None,
-                on_disconnect: Some(DisconnectSetting::Fixed(policy)),
-            },
+        self.order(Command::SetNode {
+            node: NODE,
+            labels: None,
+            region: None,
+            on_disconnect: Some(DisconnectSetting::Fixed(policy)),
         });
+    }
+
+    fn order(&mut self, command: Command) {
+        self.engine(Input::Propose {
+            ticket: Ticket(79),
+            actor: Actor::Coordinator,
+            command,
+        });
+    }
+
+    /// Whether the log has it parked, and knows that its attempts stand still.
+    fn parked(&self) -> Option<bool> {
+        let view = self.engine.view();
+        let view = view.read();
+        let parked = view.state.node(NODE).unwrap().parked;
+        parked.map(|parked| parked.stands_still)
+    }
+
+    fn reconnect(&mut self) {
+        self.reachable = true;
+        self.pass(10_000);
+        assert!(self.node.is_live());
     }
 
     fn bound(&self) -> OnDisconnect {
         let view = self.engine.view();
         let view = view.read();
-        view.state.node(NODE).unwrap().hold.bound
+        view.state.node(NODE).unwrap().hold.bound.policy
     }
 
     /// When the node stopped its work and when it was given to others, counted from now; looked
@@ -91,11 +110,7 @@ fn work_that_is_kept_for_its_node_waits_until_somebody_removes_the_node() {
     swarm.cut_off();
     assert_eq!(swarm.stops_and_is_lost(60 * MINUTES), (None, None));
     assert_eq!(swarm.node_state(), NodeState::Suspect);
-    swarm.engine(Input::Propose {
-        ticket: Ticket(78),
-        actor: Actor::Coordinator,
-        command: Command::RemoveNode(NODE),
-    });
+    swarm.order(Command::RemoveNode(NODE));
     swarm.pass(200);
     let view = swarm.engine.view();
     let view = view.read();
@@ -113,9 +128,12 @@ fn a_shorter_hold_counts_only_once_the_node_has_said_that_it_knows_it() {
     assert!(lost.is_some_and(|at| at > 10 * MINUTES), "{lost:?}");
 
     let mut swarm = Swarm::of_class(NodeClass::Consumer);
+    swarm.held = Some(Vec::new());
     swarm.set(OnDisconnect::Replace);
     assert_eq!(swarm.bound(), OnDisconnect::Wait);
-    swarm.pass(HEARTBEAT_MS);
+    swarm.pass(100);
+    assert_eq!(swarm.bound(), OnDisconnect::Wait);
+    swarm.release();
     assert_eq!(swarm.bound(), OnDisconnect::Replace);
     swarm.cut_off();
     let (stopped, lost) = swarm.stops_and_is_lost(11 * MINUTES);
@@ -140,6 +158,7 @@ fn a_longer_hold_that_the_node_has_not_heard_of_does_not_keep_it_from_stopping()
 #[test]
 fn after_a_restart_of_the_coordinator_every_node_has_its_whole_hold_again() {
     let mut swarm = Swarm::of_class(NodeClass::Consumer);
+    swarm.cut_off();
     swarm.set(OnDisconnect::Replace);
     let view = swarm.engine.view();
     let view = view.read();
@@ -156,4 +175,78 @@ fn after_a_restart_of_the_coordinator_every_node_has_its_whole_hold_again() {
     assert!(!given_up(&mut liveness, restarted_at + hold_ms - 1));
     liveness.settled(NODE);
     assert!(given_up(&mut liveness, restarted_at + hold_ms));
+}
+
+const PARKED: Command = Command::ParkNode {
+    node: NODE,
+    for_ms: 30 * MINUTES,
+};
+
+#[test]
+fn the_work_of_a_parked_node_waits_for_the_announced_time_and_then_as_its_policy_says() {
+    let mut swarm = Swarm::of_class(NodeClass::Server);
+    swarm.order(PARKED);
+    assert_eq!(swarm.parked(), Some(true));
+    assert!(swarm.stands_still);
+    assert_eq!(swarm.node_state(), NodeState::Draining, "nothing new");
+    swarm.cut_off();
+    assert_eq!(swarm.stops_and_is_lost(30 * MINUTES - 1_000), (None, None));
+    assert_eq!(swarm.parked(), Some(true));
+    swarm.pass(2_000);
+    assert_eq!(swarm.parked(), None, "the announced time is over");
+    let (stopped, lost) = swarm.stops_and_is_lost(MINUTES);
+    assert!(stopped.is_some_and(|at| at < 21_000), "{stopped:?}");
+    assert!(lost.is_some_and(|at| at > 30_000), "{lost:?}");
+}
+
+#[test]
+fn a_machine_that_wakes_up_earlier_stands_still_until_it_is_told_to_go_on() {
+    for told_before in [false, true] {
+        let mut swarm = Swarm::of_class(NodeClass::Server);
+        swarm.order(PARKED);
+        swarm.cut_off();
+        swarm.pass(10 * MINUTES);
+        if told_before {
+            swarm.order(Command::UnparkNode(NODE));
+            swarm.pass(1_000);
+            assert!(swarm.stands_still, "nobody could tell it");
+            swarm.reconnect();
+        } else {
+            swarm.reconnect();
+            assert_eq!(swarm.parked(), Some(true));
+            assert!(swarm.stands_still);
+            swarm.order(Command::UnparkNode(NODE));
+        }
+        assert!(!swarm.stands_still);
+        assert_eq!(swarm.parked(), None);
+        swarm.finish_work();
+        swarm.pass(1_000);
+        assert_eq!(swarm.ended, Some(TaskState::Succeeded));
+        assert_eq!((swarm.started.len(), swarm.killed.len()), (1, 0));
+    }
+}
+
+#[test]
+fn an_attempt_that_was_cancelled_while_it_stood_still_is_stopped_and_does_not_go_on_first() {
+    let mut swarm = Swarm::of_class(NodeClass::Server);
+    swarm.order(PARKED);
+    swarm.cut_off();
+    swarm.order(Command::UnparkNode(NODE));
+    let task = swarm.started[0].task;
+    swarm.order(Command::CancelTask(task));
+    assert_eq!(swarm.ended, Some(TaskState::Cancelled));
+    swarm.reconnect();
+    assert_eq!(swarm.killed, [KillReason::Revoked]);
+    assert!(!swarm.stands_still, "what comes next may run");
+}
+
+#[test]
+fn a_node_that_goes_on_before_its_time_is_given_up_like_any_other_once_it_knows_it() {
+    let mut swarm = Swarm::of_class(NodeClass::Server);
+    swarm.order(PARKED);
+    swarm.order(Command::UnparkNode(NODE));
+    swarm.pass(1_000);
+    swarm.cut_off();
+    let (stopped, lost) = swarm.stops_and_is_lost(MINUTES);
+    assert!(stopped.is_some() && lost.is_some(), "{stopped:?} {lost:?}");
 }

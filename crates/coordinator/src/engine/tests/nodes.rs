@@ -85,6 +85,8 @@ pub(super) struct Swarm {
     pub(super) events: Vec<Event>,
     /// The node's process ended.
     pub(super) is_over: bool,
+    /// Its attempts stand still.
+    pub(super) stands_still: bool,
     /// What the node says is kept here meanwhile, if anywhere.
     pub(super) held: Option<Vec<Frame>>,
     /// The results on the node's disk.
@@ -132,6 +134,7 @@ impl Swarm {
             ended: None,
             events: Vec::new(),
             is_over: false,
+            stands_still: false,
             held: None,
             spool: BTreeMap::new(),
         };
@@ -241,6 +244,11 @@ impl Swarm {
                     self.started.push(assignment.key());
                     self.node(NodeInput::Started(assignment.key()));
                 }
+                NodeOutput::Freeze => {
+                    self.stands_still = true;
+                    self.node(NodeInput::Frozen);
+                }
+                NodeOutput::Thaw => self.stands_still = false,
                 NodeOutput::Kill { reason, .. } => self.killed.push(reason),
                 NodeOutput::Spool { batch, reports } => {
                     let reports = reports.into_iter().map(Arc::unwrap_or_clone);

@@ -75,7 +75,11 @@ fn build_report((task, index, text, code, gated): AttemptReportParts) -> Attempt
 }
 
 fn terms() -> impl Strategy<Value = HoldTerms> {
-    (any::<u64>(), any::<u64>()).prop_map(|(number, hold_ms)| HoldTerms { number, hold_ms })
+    (any::<u64>(), any::<u64>(), any::<bool>()).prop_map(|(number, hold_ms, parked)| HoldTerms {
+        number,
+        hold_ms,
+        parked,
+    })
 }
 
 fn any_node_call() -> impl Strategy<Value = NodeCall> {

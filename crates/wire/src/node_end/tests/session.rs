@@ -110,7 +110,13 @@ fn a_welcome_renews_the_lease_from_when_the_hello_was_sent() {
 
 #[test]
 fn the_coordinator_says_how_long_the_work_is_the_nodes_own_and_heartbeats_repeat_it() {
-    let terms = |number, hold_ms| Some(HoldTerms { number, hold_ms });
+    let terms = |number, hold_ms| {
+        Some(HoldTerms {
+            number,
+            hold_ms,
+            parked: false,
+        })
+    };
     let mut rig = Rig::new(1, Vec::new());
     rig.greet();
     let first = Welcome {
@@ -140,6 +146,56 @@ fn the_coordinator_says_how_long_the_work_is_the_nodes_own_and_heartbeats_repeat
     // The hello at 0 was answered last; three seconds before the hold ends the work stops.
     assert!(!stops(rig.tick_at(56_999)));
     assert!(stops(rig.tick_at(57_000)));
+}
+
+#[test]
+fn a_parked_node_says_when_its_attempts_stand_still_and_lets_them_go_on_only_in_a_live_session() {
+    let terms = |number, parked| HoldTerms {
+        number,
+        hold_ms: 600_000,
+        parked,
+    };
+    let mut rig = Rig::live(1);
+    rig.assign(&[key(1, 1)]);
+    let status = |number, parked| {
+        CoordinatorCall::Status(StatusUpdate {
+            draining: false,
+            hold: Some(terms(number, parked)),
+        })
+    };
+    assert_eq!(
+        rig.hear(&status(4, true)),
+        ["freeze", "send mcpx.health.check"]
+    );
+    assert_eq!(rig.sent("mcpx.health.check")["params"].get("terms"), None);
+    assert_eq!(rig.hear(&status(5, true)), ["send mcpx.health.check"]);
+    assert_eq!(rig.input(NodeInput::Frozen), ["send mcpx.health.check"]);
+    assert_eq!(rig.sent("mcpx.health.check")["params"]["terms"], 5);
+    rig.input(NodeInput::Disconnected);
+    rig.greet();
+    let unparked = Welcome {
+        hold: Some(terms(9, false)),
+        ..welcome()
+    };
+    let outputs = rig.answer("mcpx.orchestrate.session.start", &unparked);
+    assert!(!outputs.contains(&"thaw".to_owned()), "{outputs:?}");
+    let kill = SyncVerdicts {
+        items: vec![VerdictItem {
+            task: key(1, 1).task,
+            fence: key(1, 1).fence,
+            verdict: Verdict::Kill,
+        }],
+    };
+    let outputs = rig.answer("mcpx.coordinate.state.sync", &kill);
+    assert_eq!(outputs, ["kill 1@1 Revoked", "thaw"]);
+    assert_eq!(
+        rig.hear(&status(11, true)),
+        ["freeze", "send mcpx.health.check"]
+    );
+    assert_eq!(
+        rig.hear(&status(12, false)),
+        ["thaw", "send mcpx.health.check"]
+    );
 }
 
 #[test]
