@@ -64,13 +64,11 @@ pub enum PlantedBug {
     AwayNodeGetsWork,
     /// A less patient policy holds before the node knows it.
     HoldShortenedUnheard,
-    /// A node says that it knows new terms, and goes on by the most patient ones it ever heard.
-    OldTermsFollowed,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 30] = [
         Self::FenceNotChecked,
         Self::AtMostOnceRetried,
         Self::LostNodeKeepsLeases,
@@ -101,7 +99,6 @@ impl PlantedBug {
         Self::DuplicateMessageRepeatsEffect,
         Self::AwayNodeGetsWork,
         Self::HoldShortenedUnheard,
-        Self::OldTermsFollowed,
     ];
 }
 

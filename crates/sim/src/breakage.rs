@@ -32,7 +32,7 @@ impl World {
         let node = self.random.next() as usize % self.nodes.len();
         let for_ms = *self.random.pick(&[200, 5_000, 25_000, 90_000]);
         let until = self.now + self.random.between(1, for_ms);
-        match self.random.between(0, 21) {
+        match self.random.between(0, 23) {
             0 | 1 => self.crash_coordinator()?,
             2 | 3 => self.crash_node(node),
             4 | 5 => {
@@ -50,7 +50,7 @@ impl World {
             7 => self.break_connection(node),
             18 => self.stop_node(node)?,
             21 => self.park(node)?,
-            20 => self.set_policy(node)?,
+            20 | 22 | 23 => self.set_policy(node)?,
             17 | 19 => self.go_away_or_come_back(node)?,
             10 if self.random.chance(VANISH_PERMILLE) => self.vanish(node),
             8 if self.faults.bring(Trouble::Pauses) => {

@@ -321,8 +321,7 @@ impl NodeEnd {
         if welcome.node != self.options.node {
             return self.close(now, "the welcome is for another node");
         }
-        let mut lease = Lease::new(&welcome, hello_sent_at);
-        lease.remember(self.lease);
+        let lease = Lease::new(&welcome, hello_sent_at);
         let first_heartbeat = self
             .jitter
             .around(lease.heartbeat_ms, HEARTBEAT_JITTER_PERCENT);

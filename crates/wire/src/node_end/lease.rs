@@ -3,7 +3,6 @@
 use crate::bounds::{SILENCE_PERCENT, TIMER_MS_MAX, TIMER_MS_MIN};
 use crate::payload::{HoldTerms, Welcome};
 use skep_model::limits::{HOLD_MS_MAX, SELF_FENCE_PERCENT};
-use skep_model::planted::{PlantedBug, planted};
 
 /// The lease as the last welcome set it, counted on the node's own clock.
 #[derive(Debug, Clone, Copy)]
@@ -36,17 +35,7 @@ impl Lease {
 
     /// The work is the node's own as long as these terms say.
     pub(super) fn hold(&mut self, terms: HoldTerms) {
-        let earlier = *self;
         self.hold_ms = self.at_least_the_lease(terms);
-        self.remember(Some(earlier));
-    }
-
-    /// For a planted bug: what was heard before a new session goes on to hold.
-    pub(super) fn remember(&mut self, earlier: Option<Self>) {
-        if planted(PlantedBug::OldTermsFollowed) {
-            let earlier_ms = earlier.map_or(0, |earlier| earlier.hold_ms);
-            self.hold_ms = self.hold_ms.max(earlier_ms);
-        }
     }
 
     /// The node acts by the terms of this number in every respect.
