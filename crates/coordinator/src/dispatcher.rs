@@ -4,12 +4,12 @@
 //! a task is never proposed twice, and no list of "granted but not applied" has to be kept.
 
 use crate::placement::Placement;
-use crate::snapshot::{Lookups, failed_on, open_snapshot};
+use crate::snapshot::{Lookups, NODES_PER_DECISION_MAX, failed_on, open_snapshot};
 use crate::view::View;
 use skep_core::State;
 use skep_model::command::Grant;
 use skep_model::event::{EntryEvents, Event};
-use skep_model::ids::TaskId;
+use skep_model::ids::{NodeId, TaskId};
 use skep_model::time::UnixMillis;
 use skep_scheduler::{Policy, Strategy};
 
@@ -21,6 +21,8 @@ pub(crate) struct Dispatcher {
     placement: Placement,
     policy: Policy,
     decision_in_flight: bool,
+    /// The node that the last decision looked at last.
+    seen: Option<NodeId>,
     /// No decision before this: the last one was refused as a whole.
     pause_until: Option<u64>,
 }
@@ -40,6 +42,7 @@ impl Dispatcher {
             placement: Placement::new(strategy),
             policy,
             decision_in_flight: false,
+            seen: None,
             pause_until: None,
         }
     }
@@ -55,7 +58,8 @@ impl Dispatcher {
         state.ready_count() > 0
     }
 
-    /// Grants to propose now; empty when nothing fits.
+    /// Grants to propose now; empty when nothing fits. When more nodes have room than one decision
+    /// looks at, the caller asks again after these grants: the next one looks at others.
     pub(crate) fn decide(&mut self, view: &View, now: UnixMillis) -> Vec<Grant> {
         let state = &view.state;
         let failed_on = |task: TaskId| failed_on(state, task);
@@ -64,11 +68,19 @@ impl Dispatcher {
             failed_on: &failed_on,
             inputs: &inputs,
         };
-        let snapshot = open_snapshot(view, now, &lookups);
-        let grants = self.placement.place(state, &snapshot, &self.policy);
-        self.policy.granted(&grants);
-        self.decision_in_flight = !grants.is_empty();
-        grants
+        let mut unseen = state.open_node_count();
+        loop {
+            let snapshot = open_snapshot(view, self.seen, now, &lookups);
+            let grants = self.placement.place(state, &snapshot, &self.policy);
+            self.seen = snapshot.nodes.last().map(|node| node.id).or(self.seen);
+            unseen = unseen.saturating_sub(NODES_PER_DECISION_MAX);
+            // What fits none of these nodes may fit the next ones.
+            if !grants.is_empty() || unseen == 0 {
+                self.policy.granted(&grants);
+                self.decision_in_flight = !grants.is_empty();
+                return grants;
+            }
+        }
     }
 
     /// The grants of the last decision were applied. When the core refused all of them, scheduler
@@ -88,5 +100,7 @@ impl Dispatcher {
     }
 }
 
+#[cfg(test)]
+mod pool_tests;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use skep_scheduler::{
 use skep_wire::payload::NodeMetrics;
 use std::collections::{BTreeMap, btree_map, btree_set};
 use std::iter::Peekable;
+use std::ops::Bound;
 
 /// Nodes that failed this task, oldest first.
 pub(crate) fn failed_on(state: &State, task: TaskId) -> &[NodeId] {
@@ -26,28 +27,42 @@ pub(crate) struct Lookups<'a> {
     pub(crate) inputs: &'a dyn Fn(TaskId) -> TaskInputs<'a>,
 }
 
-/// What a decision needs: borrows the nodes and agents that could take work now, and the queues.
-/// Costs one step for each ready node with a free slot and each queue, never one for each task or
-/// each node that exists.
+/// What a decision needs: borrows nodes that could take work now, with their agents, and the
+/// queues. Begins after the node that is named, goes round, and takes [`NODES_PER_DECISION_MAX`]
+/// at most. Costs one step for each of them and each queue, never one for each task or each node
+/// that exists.
 pub(crate) fn open_snapshot<'a>(
     view: &'a View,
+    after: Option<NodeId>,
     now: UnixMillis,
     lookups: &Lookups<'a>,
 ) -> Snapshot<'a> {
     let state = &view.state;
-    let mut told = Told::of(view, now);
     let (mut nodes, mut agents) = (Vec::new(), Vec::new());
-    for open in state.open_nodes() {
-        let node = told.node_view(open.record, open.labels, &open.used);
-        let takes_work = node.state == NodeState::Ready && node.slots_free > 0;
-        if !takes_work || matches!(node.breaker, BreakerView::Open { .. }) {
-            continue;
+    let rounds = [
+        (
+            after.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Unbounded,
+        ),
+        (Bound::Unbounded, after.map_or(EMPTY, Bound::Included)),
+    ];
+    for range in rounds {
+        let mut told = Told::of(view, now, range.0);
+        for open in state.open_nodes(range) {
+            if nodes.len() == NODES_PER_DECISION_MAX {
+                break;
+            }
+            let node = told.node_view(open.record, open.labels, &open.used);
+            let takes_work = node.state == NodeState::Ready && node.slots_free > 0;
+            if !takes_work || matches!(node.breaker, BreakerView::Open { .. }) {
+                continue;
+            }
+            let place = nodes.len();
+            nodes.push(node);
+            let residents = open.agents.iter().filter_map(|agent| state.agent(*agent));
+            let residents = residents.map(|record| agent_view(state, record, place));
+            agents.extend(residents.filter(|agent| agent.slots_free > 0 && !agent.paused));
         }
-        let place = nodes.len();
-        nodes.push(node);
-        let residents = open.agents.iter().filter_map(|agent| state.agent(*agent));
-        let residents = residents.map(|record| agent_view(state, record, place));
-        agents.extend(residents.filter(|agent| agent.slots_free > 0 && !agent.paused));
     }
     agents.sort_unstable_by_key(|agent| agent.id);
     assemble(state, nodes, agents, lookups)
@@ -56,7 +71,7 @@ pub(crate) fn open_snapshot<'a>(
 /// Borrows all nodes, agents and queues, to explain a decision.
 fn whole_snapshot<'a>(view: &'a View, now: UnixMillis, lookups: &Lookups<'a>) -> Snapshot<'a> {
     let state = &view.state;
-    let mut told = Told::of(view, now);
+    let mut told = Told::of(view, now, Bound::Unbounded);
     let (mut places, mut nodes) = (BTreeMap::new(), Vec::new());
     for record in state.nodes() {
         let labels = state.node_labels(record.id);
@@ -76,19 +91,21 @@ fn whole_snapshot<'a>(view: &'a View, now: UnixMillis, lookups: &Lookups<'a>) ->
 struct Told<'a> {
     view: &'a View,
     now: UnixMillis,
-    connected: InStep<btree_set::Iter<'a, NodeId>>,
-    overloaded: InStep<btree_set::Iter<'a, NodeId>>,
-    metrics: InStep<btree_map::Iter<'a, NodeId, NodeMetrics>>,
+    connected: InStep<btree_set::Range<'a, NodeId>>,
+    overloaded: InStep<btree_set::Range<'a, NodeId>>,
+    metrics: InStep<btree_map::Range<'a, NodeId, NodeMetrics>>,
 }
 
 impl<'a> Told<'a> {
-    fn of(view: &'a View, now: UnixMillis) -> Self {
+    /// Of nodes from this one on.
+    fn of(view: &'a View, now: UnixMillis, first: Bound<NodeId>) -> Self {
+        let range = (first, Bound::Unbounded);
         Self {
             view,
             now,
-            connected: InStep(view.connected.iter().peekable()),
-            overloaded: InStep(view.overloaded.iter().peekable()),
-            metrics: InStep(view.metrics.iter().peekable()),
+            connected: InStep(view.connected.range(range).peekable()),
+            overloaded: InStep(view.overloaded.range(range).peekable()),
+            metrics: InStep(view.metrics.range(range).peekable()),
         }
     }
 
@@ -234,6 +251,13 @@ pub fn explain_requirements(
     };
     explain(&whole_snapshot(view, now, &lookups), &question, policy)
 }
+
+/// Nodes that one decision looks at. Where more have room, each decision begins where the one before
+/// ended: what is best among so many is good enough, and a decision never takes longer than that.
+pub(crate) const NODES_PER_DECISION_MAX: usize = 2_048;
+
+/// No node lies before the smallest id.
+const EMPTY: Bound<NodeId> = Bound::Excluded(NodeId::from_u128(0));
 
 /// Share of the swarm for tasks without a run: that of a usual run.
 const RUNLESS_WEIGHT: u8 = 10;

@@ -6,6 +6,7 @@ use skep_model::agent::AgentRecord;
 use skep_model::ids::{AgentId, NodeId};
 use skep_model::node::{NodeRecord, NodeState};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeBounds;
 
 /// A ready node with a free slot.
 #[derive(Debug, Clone, Copy)]
@@ -54,9 +55,18 @@ impl NodeSlot {
 }
 
 impl State {
-    /// Ready nodes with a free slot, by id.
-    pub fn open_nodes(&self) -> impl Iterator<Item = OpenNode<'_>> {
-        let slots = self.open_nodes.iter().filter_map(|id| self.nodes.get(id));
+    /// How many ready nodes have a free slot.
+    pub fn open_node_count(&self) -> usize {
+        self.open_nodes.len()
+    }
+
+    /// Ready nodes with a free slot whose ids lie in the range, by id.
+    pub fn open_nodes(
+        &self,
+        range: impl RangeBounds<NodeId>,
+    ) -> impl Iterator<Item = OpenNode<'_>> {
+        let slots = self.open_nodes.range(range);
+        let slots = slots.filter_map(|id| self.nodes.get(id));
         slots.map(|slot| OpenNode {
             record: &slot.record,
             labels: &slot.labels,

@@ -130,7 +130,7 @@ impl Swarm {
             failed_on: &failed_on,
             inputs: &|_| TaskInputs::NONE,
         };
-        let snapshot = open_snapshot(&self.view, state.now(), &lookups);
+        let snapshot = open_snapshot(&self.view, None, state.now(), &lookups);
         let grants = place(state, &snapshot, &Policy::default());
         let numbers = grants
             .iter()

@@ -19,7 +19,7 @@ fn with<T>(view: &View, look: impl FnOnce(&Snapshot<'_>) -> T) -> T {
         failed_on: &|_| &[],
         inputs: &|_| TaskInputs::NONE,
     };
-    look(&open_snapshot(view, UnixMillis(0), &lookups))
+    look(&open_snapshot(view, None, UnixMillis(0), &lookups))
 }
 
 /// Nodes and agents that a decision sees, by number.
@@ -103,4 +103,24 @@ fn labels_that_an_operator_gave_are_what_tasks_are_placed_by() {
     assert_eq!(chosen.count(), 1, "{explained:?}");
     swarm.grant(1, 2);
     assert!(swarm.view.state.task(task(1)).unwrap().state.is_held());
+}
+
+#[test]
+fn where_many_nodes_have_room_each_decision_looks_at_the_next_ones() {
+    let most = NODES_PER_DECISION_MAX as u128;
+    let swarm = connected(most + 3);
+    let lookups = Lookups {
+        failed_on: &|_| &[],
+        inputs: &|_| TaskInputs::NONE,
+    };
+    let seen_after = |after: Option<u128>| {
+        let snapshot = open_snapshot(&swarm.view, after.map(node), UnixMillis(0), &lookups);
+        let ids = snapshot.nodes.iter().map(|node| node.id.as_u128());
+        let of_agents = snapshot.agents.iter().map(|agent| agent.id);
+        assert!(of_agents.is_sorted(), "agents stand by id");
+        ids.collect::<Vec<_>>()
+    };
+    assert_eq!(seen_after(None), (1..=most).collect::<Vec<_>>());
+    let second: Vec<_> = (most + 1..=most + 3).chain(1..=most - 3).collect();
+    assert_eq!(seen_after(Some(most)), second);
 }
