@@ -2,7 +2,8 @@
 //! many.
 
 use anyhow::{Context as _, Result};
-use futures_util::{Sink, Stream};
+use futures_util::{Sink, Stream as _};
+use skep_identity::{Fingerprint, SERVER_NAME, pinned_client_config};
 use skep_model::limits::FRAME_BYTES_MAX;
 use skep_wire::Frame;
 use std::fmt;
@@ -11,20 +12,36 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, HeaderValue};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
+use tokio_util::either::Either;
 
 /// Bytes read at a time, and gathered before a write.
 const BUFFER_BYTES: usize = 4 << 10;
 
 /// Where the coordinator listens and what opens it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Coordinator {
     pub(crate) address: Arc<str>,
     pub(crate) token: Arc<str>,
+    /// How its nodes speak TLS; none when they speak plain WebSocket.
+    tls: Option<Arc<ClientConfig>>,
+}
+
+impl fmt::Debug for Coordinator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Coordinator")
+            .field("address", &self.address)
+            .field("tls", &self.tls.is_some())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Coordinator {
@@ -38,7 +55,18 @@ impl Coordinator {
         Ok(Self {
             address: address.trim_end_matches('/').into(),
             token: token.trim().into(),
+            tls: None,
         })
+    }
+
+    /// The same, but nodes come as machines do that joined: by TLS, and they take only a
+    /// coordinator for which this authority vouches.
+    #[must_use]
+    pub fn vouched_for_by(self, authority: Fingerprint) -> Self {
+        Self {
+            tls: Some(pinned_client_config(authority)),
+            ..self
+        }
     }
 
     pub(crate) async fn connect(&self) -> std::io::Result<TcpStream> {
@@ -46,9 +74,22 @@ impl Coordinator {
         stream.set_nodelay(true)?;
         Ok(stream)
     }
+
+    async fn connect_as_node(&self) -> std::io::Result<Stream> {
+        let stream = self.connect().await?;
+        let Some(tls) = &self.tls else {
+            return Ok(Either::Left(stream));
+        };
+        let name = ServerName::try_from(SERVER_NAME).map_err(std::io::Error::other)?;
+        let stream = TlsConnector::from(Arc::clone(tls))
+            .connect(name, stream)
+            .await?;
+        Ok(Either::Right(Box::new(stream)))
+    }
 }
 
-type Socket = WebSocketStream<TcpStream>;
+type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
+type Socket = WebSocketStream<Stream>;
 type Opening = Pin<Box<dyn Future<Output = Result<Socket, Option<u16>>> + Send>>;
 
 /// What a connection says.
@@ -94,7 +135,11 @@ impl Connection {
         match std::mem::take(self) {
             Self::Open { socket, .. } => {
                 // On failure it is closed with an end of file instead, which is as good.
-                let _ = socket.get_ref().set_zero_linger();
+                let stream = match socket.get_ref() {
+                    Either::Left(stream) => stream,
+                    Either::Right(stream) => stream.get_ref().0,
+                };
+                let _ = stream.set_zero_linger();
                 true
             }
             Self::Opening(_) => true,
@@ -187,7 +232,7 @@ async fn open(coordinator: Coordinator) -> Result<Socket, Option<u16>> {
     let bearer = format!("Bearer {}", coordinator.token);
     let bearer = HeaderValue::from_str(&bearer).map_err(|_| None)?;
     request.headers_mut().insert(AUTHORIZATION, bearer);
-    let stream = coordinator.connect().await.map_err(|_| None)?;
+    let stream = coordinator.connect_as_node().await.map_err(|_| None)?;
     let config = WebSocketConfig::default()
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(BUFFER_BYTES)

@@ -15,7 +15,7 @@ const ANSWER_BYTES_MAX: usize = 1 << 20;
 impl Coordinator {
     /// The bytes of a request; the body, if any, is JSON.
     pub fn request(&self, method: &str, path: &str, accept: &str, body: &str) -> Arc<[u8]> {
-        let Self { address, token } = self;
+        let Self { address, token, .. } = self;
         let length = body.len();
         format!(
             "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use skep_fleet::submissions::{Load, recovery};
 use skep_fleet::subscribers::Audience;
 use skep_fleet::{Coordinator, Fleet, FleetOptions, descriptors};
+use skep_identity::parse_fingerprint;
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -37,6 +38,9 @@ struct Place {
     /// File with a token that it accepts
     #[arg(long)]
     token_file: PathBuf,
+    /// Nodes speak TLS and trust the authority with this fingerprint
+    #[arg(long, value_name = "FINGERPRINT")]
+    authority: Option<String>,
 }
 
 impl Place {
@@ -44,7 +48,13 @@ impl Place {
         let path = self.token_file.display();
         let token = std::fs::read_to_string(&self.token_file);
         let token = token.with_context(|| format!("read the token file `{path}`"))?;
-        Coordinator::new(&self.url, &token)
+        let coordinator = Coordinator::new(&self.url, &token)?;
+        let Some(authority) = &self.authority else {
+            return Ok(coordinator);
+        };
+        let authority = parse_fingerprint(authority)
+            .with_context(|| format!("`{authority}` is no fingerprint of an authority"))?;
+        Ok(coordinator.vouched_for_by(authority))
     }
 }
 

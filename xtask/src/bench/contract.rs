@@ -32,6 +32,8 @@ const NEEDS: usize = 3;
 pub(super) struct ReadyFile {
     pub(super) url: String,
     pub(super) token_file: PathBuf,
+    /// Fingerprint of the authority that vouches for it to other machines.
+    pub(super) authority: Option<String>,
 }
 
 /// Arguments that start a coordinator on a free port, with the nodes it starts by itself.
@@ -46,6 +48,20 @@ pub(super) fn up_without_nodes(ready_file: &Path) -> Vec<OsString> {
         .into_iter()
         .chain(["--nodes", "0"].map(OsString::from))
         .collect()
+}
+
+/// The same for a coordinator that other machines reach: they speak TLS.
+pub(super) fn up_for_machines(ready_file: &Path) -> Vec<OsString> {
+    let words = [
+        "up",
+        "--listen",
+        "0.0.0.0:0",
+        "--nodes",
+        "0",
+        "--ready-file",
+    ];
+    let words = words.map(OsString::from);
+    words.into_iter().chain([ready_file.into()]).collect()
 }
 
 /// Arguments that start a node.
@@ -65,15 +81,19 @@ pub(super) fn node(url: &str, name: &str, state: &Path) -> Vec<OsString> {
 }
 
 /// Arguments of the program that plays many callers.
-pub(super) fn fleet(command: &str, place: &ReadyFile, numbers: &[(&str, usize)]) -> Vec<OsString> {
+pub(super) fn fleet(command: &str, ready: &ReadyFile, numbers: &[(&str, usize)]) -> Vec<OsString> {
     let place = [
         "--url".into(),
-        place.url.clone().into(),
+        ready.url.clone().into(),
         "--token-file".into(),
-        place.token_file.clone().into(),
+        ready.token_file.clone().into(),
     ];
+    let authority = &ready.authority;
     let numbers = numbers.iter();
     let numbers = numbers.flat_map(|(name, number)| [format!("--{name}"), number.to_string()]);
+    let authority = authority.iter();
+    let authority = authority.flat_map(|authority| ["--authority".into(), authority.into()]);
+    let place = place.into_iter().chain(authority);
     let words = [OsString::from(command)].into_iter().chain(place);
     words.chain(numbers.map(OsString::from)).collect()
 }

@@ -1,4 +1,5 @@
-//! Rows about ten thousand nodes at one coordinator. They are played by one process.
+//! Rows about ten thousand nodes at one coordinator. They are played by one process, and speak TLS
+//! as machines do that joined.
 
 use super::fleet_process::PlayedNodes;
 use super::hive::Hive;
@@ -22,7 +23,7 @@ const VIEW_PATIENCE_POLLS: usize = 1_200;
 /// Main memory of a coordinator with ten thousand idle nodes.
 pub(super) fn nodes_10000_rss(bench: &Bench) -> Result<Measurement> {
     let n = nodes(bench);
-    let hive = Hive::start(bench, 0)?;
+    let hive = Hive::start_for_machines(bench)?;
     let empty = hive.usage()?;
     let played = PlayedNodes::start(bench, &hive, n, SLOTS)?;
     all_ready(&hive, n)?;
@@ -46,7 +47,7 @@ pub(super) fn nodes_10000_rss(bench: &Bench) -> Result<Measurement> {
 /// Processor time of a coordinator with ten thousand idle nodes that send heartbeats.
 pub(super) fn nodes_10000_cpu(bench: &Bench) -> Result<Measurement> {
     let n = nodes(bench);
-    let hive = Hive::start(bench, 0)?;
+    let hive = Hive::start_for_machines(bench)?;
     let mut played = PlayedNodes::start(bench, &hive, n, SLOTS)?;
     all_ready(&hive, n)?;
     thread::sleep(SETTLE);
@@ -71,7 +72,7 @@ pub(super) fn nodes_10000_cpu(bench: &Bench) -> Result<Measurement> {
 pub(super) fn reconnect_storm_10000(bench: &Bench) -> Result<Measurement> {
     let n = nodes(bench);
     let tasks = bench.amount(50_000, 2_000);
-    let hive = Hive::start(bench, 0)?;
+    let hive = Hive::start_for_machines(bench)?;
     let mut played = PlayedNodes::start(bench, &hive, n, SLOTS)?;
     all_ready(&hive, n)?;
     let server = hive.server.clone();

@@ -64,6 +64,11 @@ impl Hive {
         Ok(hive)
     }
 
+    /// Starts a coordinator that other machines reach, without nodes.
+    pub(super) fn start_for_machines(bench: &Bench) -> Result<Self> {
+        Self::start_coordinator(bench, contract::up_for_machines)
+    }
+
     fn start_coordinator(bench: &Bench, up: fn(&Path) -> Vec<OsString>) -> Result<Self> {
         Self::start_in(fresh_directory(&bench.directory)?, bench, up)
     }
