@@ -104,9 +104,9 @@ impl Breakers {
                 return;
             }
             AttemptEnd::Reported(outcome) => Verdict::of(outcome),
-            AttemptEnd::Revoked | AttemptEnd::NeverStarted(HandBack::Stopping) => {
-                Verdict::SaysNothing
-            }
+            AttemptEnd::Revoked
+            | AttemptEnd::Moved
+            | AttemptEnd::NeverStarted(HandBack::Stopping) => Verdict::SaysNothing,
             AttemptEnd::NeverStarted(_) => Verdict::NodeFault,
         };
         self.ended(attempt.node, verdict, attempt.granted_at, scene);
@@ -179,7 +179,10 @@ fn is_blamed_later(ended: &AttemptEnd) -> bool {
             | Outcome::Interrupted
             | Outcome::NotStarted { .. } => false,
         },
-        AttemptEnd::Lost | AttemptEnd::Revoked | AttemptEnd::NeverStarted(_) => false,
+        AttemptEnd::Lost
+        | AttemptEnd::Revoked
+        | AttemptEnd::Moved
+        | AttemptEnd::NeverStarted(_) => false,
     }
 }
 

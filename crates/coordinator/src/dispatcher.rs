@@ -11,7 +11,7 @@ use skep_model::command::Grant;
 use skep_model::event::{EntryEvents, Event};
 use skep_model::ids::{NodeId, TaskId};
 use skep_model::time::UnixMillis;
-use skep_scheduler::{Policy, Strategy};
+use skep_scheduler::{Policy, Snapshot, Strategy};
 
 /// Pause after a decision of which the core refused every grant, milliseconds.
 const REFUSED_DECISION_PAUSE_MS: u64 = 1_000;
@@ -71,16 +71,27 @@ impl Dispatcher {
         let mut unseen = state.open_node_count();
         loop {
             let snapshot = open_snapshot(view, self.seen, now, &lookups);
-            let grants = self.placement.place(state, &snapshot, &self.policy);
+            let grants = self.place(state, &snapshot);
             self.seen = snapshot.nodes.last().map(|node| node.id).or(self.seen);
             unseen = unseen.saturating_sub(NODES_PER_DECISION_MAX);
             // What fits none of these nodes may fit the next ones.
             if !grants.is_empty() || unseen == 0 {
-                self.policy.granted(&grants);
                 self.decision_in_flight = !grants.is_empty();
                 return grants;
             }
         }
+    }
+
+    /// Chooses agents for the tasks of a snapshot of this state.
+    pub(crate) fn place(&mut self, state: &State, snapshot: &Snapshot<'_>) -> Vec<Grant> {
+        let grants = self.placement.place(state, snapshot, &self.policy);
+        self.policy.granted(&grants);
+        grants
+    }
+
+    /// Whether grants were proposed and are not applied yet.
+    pub(crate) const fn is_deciding(&self) -> bool {
+        self.decision_in_flight
     }
 
     /// The grants of the last decision were applied. When the core refused all of them, scheduler

@@ -19,6 +19,7 @@ use crate::dispatcher::Dispatcher;
 use crate::links::{ConnectionId, Links, results_applied};
 use crate::liveness::Liveness;
 use crate::log_clock::LogClock;
+use crate::moves::Moves;
 use crate::ports::{Clock, Commit, Entropy, JournalError, Recovered};
 use crate::sequencer::{Sequencer, Ticket};
 use crate::stats::EngineStats;
@@ -40,6 +41,7 @@ pub struct Engine {
     applier: Applier,
     sequencer: Sequencer<Origin>,
     dispatcher: Dispatcher,
+    moves: Moves,
     liveness: Liveness,
     links: Links,
     entropy: Box<dyn Entropy>,
@@ -83,6 +85,7 @@ impl Engine {
             applier,
             sequencer: Sequencer::new(last),
             dispatcher: Dispatcher::new(parts.strategy, options.policy),
+            moves: Moves::default(),
             liveness,
             links: Links::new(
                 options.timers,
@@ -304,6 +307,7 @@ impl Engine {
                 events: &events,
             };
             self.links.react(&reaction, out);
+            self.moves.note(&reaction);
             match origin {
                 Origin::Caller(ticket) => out.push(Output::Answer(ticket, Ok(Arc::clone(&events)))),
                 Origin::Registration(connection) => {
@@ -320,6 +324,7 @@ impl Engine {
                     results_applied(connection, request, keys, &reaction, out);
                 }
                 Origin::Decision => self.dispatcher.settled(&events, now.elapsed_ms),
+                Origin::Moves => self.moves.settled(),
                 Origin::Timers => self.timers_in_flight = false,
                 Origin::Transition(node) => self.liveness.settled(node),
                 Origin::Nobody => {}

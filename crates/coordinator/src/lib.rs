@@ -19,6 +19,7 @@ mod links;
 mod liveness;
 mod log_clock;
 mod loops;
+mod moves;
 #[cfg(test)]
 mod observed;
 mod placement;

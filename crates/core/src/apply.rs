@@ -120,6 +120,7 @@ impl State {
             } => self.update_task(step, *task, *priority, labels.as_ref()),
             Command::AssignTask { task, agent } => self.assign_task(step, *task, *agent),
             Command::GrantLeases(grants) => self.grant_leases(step, grants),
+            Command::MoveAttempts(moves) => self.move_attempts(step, moves),
             Command::ReportProgress { node, items } => self.report_progress(step, *node, items),
             Command::ReportResults { node, reports } => self.report_results(step, *node, reports),
             Command::FireTimers => self.fire_timers(step),

@@ -207,6 +207,25 @@ impl State {
         self.wait_for_retry(step, task, summary, retry_at);
     }
 
+    /// Ends the current attempt of a held task, which stands still, so that it can be granted to
+    /// another node in the same entry. It costs the task nothing. The node is told to stop it.
+    pub(crate) fn take_away(&mut self, step: &mut Step, task: TaskId) {
+        let ended = self.end_lease(task, AttemptEnd::Moved);
+        step.emit(Event::AttemptRevoked {
+            task,
+            node: ended.node,
+            fence: ended.fence,
+        });
+        step.emit(Event::AttemptEnded {
+            task,
+            run: self.task(task).and_then(|record| record.run),
+            attempt: ended.attempt,
+            node: ended.node,
+            ended: ended.ended,
+            retry_at: None,
+        });
+    }
+
     /// A task whose attempt ended is ready again, or will be at this time.
     fn wait_for_retry(
         &mut self,

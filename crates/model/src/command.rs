@@ -269,6 +269,20 @@ pub enum Command {
         /// The terms, see [`crate::hold::Hold::since`].
         since: LogIndex,
     },
+    /// Attempts that stand still on parked nodes are taken back and granted to other agents. Each
+    /// is checked again, and stays where it is if it cannot be moved any more.
+    MoveAttempts(Vec<AttemptMove>),
+}
+
+/// An attempt that stands still, and who is to have its task instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttemptMove {
+    /// The task.
+    pub task: TaskId,
+    /// The grant that is taken back.
+    pub fence: Fence,
+    /// Who gets the task.
+    pub agent: AgentId,
 }
 
 /// A grant that its node never started.

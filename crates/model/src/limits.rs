@@ -52,6 +52,9 @@ pub const ATTEMPTS_MAX: u32 = 100;
 /// Grants of a task that nodes may hand back without having started them, before such a grant
 /// counts as an attempt. It bounds what a task that no node takes writes into the log.
 pub const HAND_BACKS_FREE_MAX: u32 = 20;
+/// How often the attempt of one task is taken from a parked node and begun anew elsewhere; then it
+/// waits.
+pub const MOVES_MAX: u32 = 20;
 /// First retry delay unless the task says otherwise; it doubles with each attempt.
 pub const BACKOFF_INITIAL_MS: u64 = 1_000;
 /// Longest retry delay unless the task says otherwise.

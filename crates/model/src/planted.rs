@@ -64,11 +64,13 @@ pub enum PlantedBug {
     AwayNodeGetsWork,
     /// A less patient policy holds before the node knows it.
     HoldShortenedUnheard,
+    /// An attempt is moved from a parked node that did not say that it stands still.
+    MovedWhileRunning,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 31] = [
         Self::FenceNotChecked,
         Self::AtMostOnceRetried,
         Self::LostNodeKeepsLeases,
@@ -99,6 +101,7 @@ impl PlantedBug {
         Self::DuplicateMessageRepeatsEffect,
         Self::AwayNodeGetsWork,
         Self::HoldShortenedUnheard,
+        Self::MovedWhileRunning,
     ];
 }
 

@@ -226,6 +226,8 @@ pub enum AttemptEnd {
     Revoked,
     /// The node handed the grant back and never started it.
     NeverStarted(HandBack),
+    /// It stood still on a parked node, and the task was given to another node.
+    Moved,
 }
 
 /// Why a node hands a grant back that it never started. New values are only ever appended.
@@ -319,15 +321,30 @@ impl TaskRecord {
         u32::try_from(never_started.count()).unwrap_or(u32::MAX)
     }
 
+    /// Attempts that were taken from parked nodes.
+    fn moves(&self) -> u32 {
+        let ended = self.ended_attempts.iter();
+        let moved = ended.filter(|attempt| attempt.ended == AttemptEnd::Moved);
+        u32::try_from(moved.count()).unwrap_or(u32::MAX)
+    }
+
     /// Attempts that count against the limit of the retry policy, the current one included: all
-    /// grants but the first [`limits::HAND_BACKS_FREE_MAX`] that were handed back. Only an
-    /// at-most-once task never counts a grant that was not started.
+    /// grants but the first [`limits::HAND_BACKS_FREE_MAX`] that were handed back, and but
+    /// [`limits::MOVES_MAX`] that were moved. Only an at-most-once task never counts a grant that
+    /// was not started.
     pub fn attempts_counted(&self) -> u32 {
         let free = match self.spec.delivery {
             Delivery::AtMostOnce => u32::MAX,
             Delivery::AtLeastOnce => limits::HAND_BACKS_FREE_MAX,
         };
-        self.attempts.saturating_sub(self.hand_backs().min(free))
+        let hand_backs = self.hand_backs().min(free);
+        self.attempts.saturating_sub(hand_backs + self.moves())
+    }
+
+    /// Whether its attempt may be taken from a parked node and begun anew elsewhere: never when it
+    /// may run at most once, and not without end.
+    pub fn may_be_moved(&self) -> bool {
+        self.spec.delivery == Delivery::AtLeastOnce && self.moves() < limits::MOVES_MAX
     }
 }
 

@@ -28,6 +28,7 @@ mod proximity;
 mod round;
 mod score;
 mod snapshot;
+mod standing_still;
 mod strategy;
 
 pub use breaker::{
@@ -41,6 +42,7 @@ pub use performance::mean_ms;
 pub use policy::{Policy, Weights};
 pub use score::ScoreParts;
 pub use snapshot::{AgentView, HOLDERS_MAX, HeldInput, NodeView, QueueView, Snapshot, TaskInputs};
+pub use standing_still::{Pace, StandingStill};
 pub use strategy::{
     CapabilityWeighted, GeographicAffinity, Optimal, PowerOfTwoChoices, RoundRobin, STRATEGIES,
     Strategy, UnknownStrategy, strategy,

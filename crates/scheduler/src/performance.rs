@@ -46,14 +46,20 @@ impl Baseline {
     }
 
     fn speed(self, agent: &AgentView<'_>) -> u64 {
-        let prior_ms = self.mean_ms.saturating_mul(PRIOR_ATTEMPTS);
-        let attempts = agent.succeeded.saturating_add(PRIOR_ATTEMPTS);
-        let own_ms = agent.busy_ms.saturating_add(prior_ms) / attempts;
+        let own_ms = expected_ms(self.mean_ms, agent.succeeded, agent.busy_ms);
         match self.mean_ms.saturating_add(own_ms) {
             0 => 500,
             both => permille(self.mean_ms, both),
         }
     }
+}
+
+/// What an attempt is expected to take on an agent that succeeded so often in so many milliseconds
+/// in all, where the average agent takes `mean_ms`; 0 when nothing is known.
+pub(crate) fn expected_ms(mean_ms: u64, succeeded: u64, busy_ms: u64) -> u64 {
+    let prior_ms = mean_ms.saturating_mul(PRIOR_ATTEMPTS);
+    let attempts = succeeded.saturating_add(PRIOR_ATTEMPTS);
+    busy_ms.saturating_add(prior_ms) / attempts
 }
 
 /// `part` of `whole` in thousandths; `whole` is not 0.

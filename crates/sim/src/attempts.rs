@@ -1,7 +1,7 @@
 //! Attempts of the simulation: they start, last, and end as the seed wants.
 
 use crate::happening::What;
-use crate::node::Running;
+use crate::node::{Node, Running};
 use crate::oracle::Execution;
 use crate::world::World;
 use skep_model::attempt::{AttemptReport, Outcome, ResourceUse};
@@ -9,7 +9,37 @@ use skep_model::limits::SELF_FENCE_PERCENT;
 use skep_wire::NodeInput;
 use skep_wire::payload::{Assignment, AttemptKey};
 
+impl Node {
+    /// What it runs and was not told to stop.
+    fn wanted(&self) -> Vec<AttemptKey> {
+        let running = self.running.iter();
+        let wanted = running.filter(|(_, running)| !running.is_told_to_stop);
+        wanted.map(|(attempt, _)| *attempt).collect()
+    }
+}
+
 impl World {
+    /// Nothing that the node was not told to stop is executed any more.
+    pub(crate) fn attempts_stand_still(&mut self, index: usize) {
+        self.nodes[index].stands_still = true;
+        for attempt in self.nodes[index].wanted() {
+            self.oracle
+                .stops(attempt.task, Execution::of(index, attempt));
+        }
+    }
+
+    /// What the node was not told to stop meanwhile is executed again.
+    pub(crate) fn attempts_go_on(&mut self, index: usize) -> Result<(), String> {
+        self.nodes[index].stands_still = false;
+        for attempt in self.nodes[index].wanted() {
+            let nodes = &self.nodes;
+            let may_overlap = |node: usize| nodes[node].may_overlap;
+            let execution = Execution::of(index, attempt);
+            self.oracle.goes_on(attempt.task, execution, may_overlap)?;
+        }
+        Ok(())
+    }
+
     /// I16: a node gives its work up only when it could not be heard: a full disk of the
     /// coordinator is no reason.
     pub(crate) fn had_reason_to_fence(
@@ -37,10 +67,7 @@ impl World {
         assignment: &Assignment,
     ) -> Result<(), String> {
         let attempt = assignment.key();
-        let execution = Execution {
-            node: index,
-            fence: attempt.fence,
-        };
+        let execution = Execution::of(index, attempt);
         let nodes = &self.nodes;
         let may_overlap = |node: usize| nodes[node].may_overlap;
         self.oracle.starts(attempt.task, execution, may_overlap)?;
@@ -49,6 +76,9 @@ impl World {
             is_told_to_stop: false,
         };
         self.nodes[index].running.insert(attempt, running);
+        if self.nodes[index].stands_still {
+            self.oracle.stops(attempt.task, execution);
+        }
         let longest = *self
             .random
             .pick(&[5, 500, 5_000, self.faults.attempt_ms_max]);
@@ -96,10 +126,7 @@ impl World {
         if self.nodes[index].running.remove(&attempt).is_none() {
             return Ok(());
         }
-        let execution = Execution {
-            node: index,
-            fence: attempt.fence,
-        };
+        let execution = Execution::of(index, attempt);
         self.oracle.stops(attempt.task, execution);
         if outcome == Outcome::Completed {
             self.oracle.completes(attempt.task, attempt.fence);

@@ -187,8 +187,9 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 43] = [
+const SOMETIMES: [&str; 44] = [
     "node vanished",
+    "attempt moved",
     "attempt retried",
     "attempt revoked",
     "clock jumped",

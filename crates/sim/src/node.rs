@@ -326,10 +326,10 @@ impl World {
                 );
             }
             NodeOutput::Freeze => {
-                self.nodes[index].stands_still = true;
+                self.attempts_stand_still(index);
                 return self.node_input(index, NodeInput::Frozen);
             }
-            NodeOutput::Thaw => self.nodes[index].stands_still = false,
+            NodeOutput::Thaw => return self.attempts_go_on(index),
             NodeOutput::Unspool(attempts) => {
                 for attempt in attempts {
                     self.nodes[index].spool.remove(&attempt);

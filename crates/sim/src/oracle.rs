@@ -9,6 +9,7 @@ use skep_model::event::{EntryEvents, Event, EventCursor};
 use skep_model::ids::{RunId, TaskId};
 use skep_model::refusal::Refusal;
 use skep_model::task::{AttemptEnd, Condition, Delivery, NewTask, TaskState};
+use skep_wire::payload::AttemptKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -34,6 +35,16 @@ struct Asked {
 pub(crate) struct Execution {
     pub(crate) node: usize,
     pub(crate) fence: Fence,
+}
+
+impl Execution {
+    /// Of this attempt on this node.
+    pub(crate) const fn of(node: usize, attempt: AttemptKey) -> Self {
+        Self {
+            node,
+            fence: attempt.fence,
+        }
+    }
 }
 
 /// Everything known from outside.
@@ -106,10 +117,6 @@ impl Oracle {
         if !self.started.insert((task, fence)) {
             return Err(format!("I17: attempt {fence} of {task} was started twice"));
         }
-        let running = self.executing.entry(task).or_default();
-        running.insert(execution);
-        let overlaps = running.len() > 1;
-        let is_excused = running.iter().any(|running| may_overlap(running.node));
         let count = self.executions.entry(task).or_default();
         *count += 1;
         let once = self
@@ -121,7 +128,20 @@ impl Oracle {
                 "I8: at-most-once {task} was executed {count} times"
             ));
         }
-        if overlaps && !is_excused {
+        self.goes_on(task, execution, may_overlap)
+    }
+
+    /// A node executes from now on, or again after it stood still.
+    pub(crate) fn goes_on(
+        &mut self,
+        task: TaskId,
+        execution: Execution,
+        may_overlap: impl Fn(usize) -> bool,
+    ) -> Verdict {
+        let running = self.executing.entry(task).or_default();
+        running.insert(execution);
+        let is_excused = running.iter().any(|running| may_overlap(running.node));
+        if running.len() > 1 && !is_excused {
             return Err(format!(
                 "I15: {task} is executed twice at the same time: {running:?}"
             ));
@@ -230,6 +250,10 @@ impl Oracle {
         let name = match event {
             Event::ReportRefused { .. } => "late report refused",
             Event::GrantRefused { .. } => "grant refused",
+            Event::AttemptEnded {
+                ended: AttemptEnd::Moved,
+                ..
+            } => "attempt moved",
             Event::AttemptEnded { .. } => "attempt retried",
             Event::AttemptRevoked { .. } => "attempt revoked",
             Event::JoinTokenRevoked { .. } => "join token revoked",

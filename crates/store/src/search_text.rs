@@ -34,6 +34,7 @@ pub(crate) fn error(task: &FinishedTask) -> String {
             AttemptEnd::Reported(outcome) => add_outcome(&mut add, outcome),
             AttemptEnd::Lost => add("lost"),
             AttemptEnd::Revoked => add("revoked"),
+            AttemptEnd::Moved => add("moved"),
             AttemptEnd::NeverStarted(reason) => add(reason.as_text()),
         }
     }

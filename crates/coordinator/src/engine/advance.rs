@@ -3,6 +3,7 @@
 use super::{Engine, Now, Origin, Output};
 use crate::ports::{Commit, Derived};
 use skep_model::command::{Actor, Command};
+use skep_scheduler::Snapshot;
 
 /// How long derived rows may wait for a commit that carries entries, milliseconds.
 const DERIVED_FLUSH_MS: u64 = 20;
@@ -35,6 +36,7 @@ impl Engine {
             self.liveness.next_wake(),
             flush,
             self.dispatcher.pause_until(),
+            self.next_look_at_parked(),
         ]
         .into_iter()
         .flatten()
@@ -50,6 +52,7 @@ impl Engine {
                 self.push(now, Actor::Coordinator, command, Origin::Nobody);
             }
             self.propose_due(now);
+            self.move_parked(now);
         }
         if !self.sequencer.is_idle() {
             return;
@@ -103,6 +106,30 @@ impl Engine {
             self.decision_wanted = true;
         }
         self.breakers_seen = log_time;
+    }
+
+    /// While a decision is under way its room is not known to be left over.
+    fn next_look_at_parked(&self) -> Option<u64> {
+        let is_deciding = self.dispatcher.is_deciding();
+        (!is_deciding).then(|| self.moves.next_look()).flatten()
+    }
+
+    /// What stands still on parked nodes may go on elsewhere.
+    fn move_parked(&mut self, now: Now) {
+        if self.dispatcher.is_deciding() {
+            return;
+        }
+        let times = (now.elapsed_ms, self.log_time(now));
+        let moves = {
+            let view = self.view.read();
+            let dispatcher = &mut self.dispatcher;
+            let place = |snapshot: &Snapshot<'_>| dispatcher.place(&view.state, snapshot);
+            self.moves.look(&view, times, place)
+        };
+        if !moves.is_empty() {
+            let command = Command::MoveAttempts(moves);
+            self.push(now, Actor::Coordinator, command, Origin::Moves);
+        }
     }
 
     fn propose_due(&mut self, now: Now) {

@@ -18,6 +18,7 @@ pub(crate) enum Origin {
         keys: Vec<AttemptKey>,
     },
     Decision,
+    Moves,
     Timers,
     Transition(NodeId),
     Nobody,

@@ -56,6 +56,12 @@ impl State {
                 wanted: TaskAction::Granted,
             });
         }
+        self.room_for(grant)
+    }
+
+    /// The node on which the agent has room for the task, which it is fit for.
+    pub(crate) fn room_for(&self, grant: Grant) -> Result<NodeId, Refusal> {
+        let task = self.live_task(grant.task)?;
         let agent = self.known_agent(grant.agent)?;
         let node = self.nodes.get(&agent.spec.node);
         let wanted = &task.spec.requirements;
@@ -71,7 +77,8 @@ impl State {
         }
     }
 
-    fn grant(&mut self, step: &mut Step, grant: Grant, node: NodeId) {
+    /// Gives a live task that nobody holds to an agent on this node, which has room for it.
+    pub(crate) fn grant(&mut self, step: &mut Step, grant: Grant, node: NodeId) {
         let lease = Lease {
             agent: grant.agent,
             node,

@@ -1,12 +1,12 @@
 //! The statements about joining, about what operators say of nodes, and about what nodes hand
-//! back.
+//! back or is taken from them.
 
 use super::statements::{instance, labels};
 use super::{Words, World};
 use skep_model::attempt::LogIndex;
-use skep_model::command::{Command, HandedBack};
+use skep_model::command::{AttemptMove, Command, HandedBack};
 use skep_model::hold::{DisconnectSetting, OnDisconnect};
-use skep_model::ids::{JoinTokenId, NodeId, TaskId};
+use skep_model::ids::{AgentId, JoinTokenId, NodeId, TaskId};
 use skep_model::join::{JoinKind, JoinTokenRecord, NodePreset};
 use skep_model::node::NodeClass;
 use skep_model::task::HandBack;
@@ -89,6 +89,16 @@ pub(super) fn policy(word: &str) -> Option<OnDisconnect> {
 }
 
 impl World {
+    /// `move TASK to=AGENT`.
+    pub(super) fn move_attempt(&self, words: &Words<'_>) -> Command {
+        let (_, fence) = self.grant_of(words);
+        Command::MoveAttempts(vec![AttemptMove {
+            task: TaskId::from_u128(words.id()),
+            fence,
+            agent: AgentId::from_u128(words.number("to").unwrap().into()),
+        }])
+    }
+
     pub(super) fn hand_back(&self, words: &Words<'_>) -> Command {
         let (node, fence) = self.grant_of(words);
         let task = TaskId::from_u128(words.id());

@@ -245,6 +245,7 @@ impl World {
             "report" => self.report(words),
             "gate" => self.gate(words),
             "hand-back" => self.hand_back(words),
+            "move" => self.move_attempt(words),
             "fire" => Command::FireTimers,
             "token" => Command::CreateToken(Box::new(TokenRecord {
                 id: TokenId::from_u128(id),

@@ -269,6 +269,7 @@ pub(crate) fn attempt_reason(ended: &AttemptEnd) -> String {
         AttemptEnd::Lost => "its node was lost or restarted".to_owned(),
         AttemptEnd::Revoked => "it was stopped because the task became final".to_owned(),
         AttemptEnd::NeverStarted(reason) => never_started(*reason),
+        AttemptEnd::Moved => "it stood still on a parked node and was moved to another".to_owned(),
         AttemptEnd::Reported(outcome) => match outcome {
             Outcome::Completed => "it completed".to_owned(),
             Outcome::Exited { code } => format!("the command ended with code {code}"),
