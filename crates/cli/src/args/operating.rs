@@ -41,9 +41,10 @@ pub(crate) enum DebugCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ServiceCommand {
-    /// Write a systemd unit that keeps a node of this machine running, and say how to start it
+    /// Write a systemd unit that keeps a node of this machine running, and say how to start it;
+    /// without --user also one that parks it while the machine sleeps
     Install(ServiceArgs),
-    /// Remove the unit
+    /// Remove what install wrote
     Uninstall(ServiceArgs),
     /// Show the unit, installed or not
     Show(ServiceArgs),

@@ -13,7 +13,7 @@ use skep_node::Membership;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use unit::{MARK, Manager, Unit, Work};
+use unit::{MARK, Manager, SleepUnit, Unit, Work};
 
 /// Units of the machine that its administrator makes.
 const SYSTEM_UNITS: &str = "/etc/systemd/system";
@@ -35,6 +35,12 @@ fn install(session: &Session, args: &ServiceArgs) -> Outcome {
     }
     let file = file(args, &unit)?;
     refuse_foreign(&file)?;
+    let sleep = unit.sleep();
+    let sleep_file = sleep.as_ref().map(|sleep| file.with_file_name(&sleep.name));
+    if let (Some(sleep), Some(sleep_file)) = (&sleep, &sleep_file) {
+        refuse_foreign(sleep_file)?;
+        write(sleep_file, &sleep.text)?;
+    }
     write(&file, &unit.text())?;
     let name = unit.name();
     let control = unit.manager.control();
@@ -42,14 +48,25 @@ fn install(session: &Session, args: &ServiceArgs) -> Outcome {
         format!("{control} daemon-reload"),
         format!("{control} enable --now {name}"),
     ];
+    if let Some(sleep) = &sleep {
+        // Not now: started, it would park the node.
+        commands.push(format!("{control} enable {}", sleep.name));
+    }
     if args.user {
         // Else it ends with the last session of its user.
         commands.push("loginctl enable-linger".to_owned());
     }
-    let document = json!({ "unit": name, "file": file, "commands": commands });
+    let document = json!({
+        "unit": name,
+        "file": file,
+        "sleep_file": sleep_file,
+        "commands": commands,
+    });
     session.output.document(&document, |shown| {
+        let also = sleep_file.as_ref();
+        let also = also.map_or_else(String::new, |also| format!("\nwrote {}", also.display()));
         format!(
-            "wrote {}\nto start it:\n  {}\nto look at it:\n  {control} status {name}\n  journalctl{} \
+            "wrote {}{also}\nto start it:\n  {}\nto look at it:\n  {control} status {name}\n  journalctl{} \
              -u {name}",
             text(shown, "/file"),
             commands.join("\n  "),
@@ -71,7 +88,14 @@ fn uninstall(session: &Session, args: &ServiceArgs) -> Outcome {
     refuse_foreign(&file)?;
     // What `systemctl enable` made; it would point to nothing.
     let wanted = file.with_file_name(format!("{}.wants", unit.manager.target()));
-    for path in [wanted.join(&name), file.clone()] {
+    let mut paths = vec![wanted.join(&name), file.clone()];
+    if let Some(sleep) = unit.sleep() {
+        let wanted = file.with_file_name(format!("{}.wants", SleepUnit::TARGET));
+        let sleep_file = file.with_file_name(&sleep.name);
+        refuse_foreign(&sleep_file)?;
+        paths.extend([wanted.join(&sleep.name), sleep_file]);
+    }
+    for path in paths {
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                 return Err(not_written("remove", &path, &error));
@@ -99,7 +123,18 @@ fn show(session: &Session, args: &ServiceArgs) -> Outcome {
     let unit = unit(session, args)?;
     let file = file(args, &unit)?;
     let installed = std::fs::read_to_string(&file).ok();
+    let sleep = unit.sleep().map(|sleep| {
+        let file = file.with_file_name(&sleep.name);
+        let installed = std::fs::read_to_string(&file).ok();
+        json!({
+            "unit": sleep.name,
+            "file": file,
+            "installed": installed.is_some(),
+            "text": installed.unwrap_or(sleep.text),
+        })
+    });
     let document = json!({
+        "sleep": sleep,
         "unit": unit.name(),
         "file": file,
         "installed": installed.is_some(),

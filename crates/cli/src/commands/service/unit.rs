@@ -62,7 +62,56 @@ pub(super) struct Unit {
     pub(super) manager: Manager,
 }
 
+/// The unit that parks the nodes of the machine before it sleeps, and lets them go on after it.
+#[derive(Debug, Clone)]
+pub(super) struct SleepUnit {
+    /// Its file name.
+    pub(super) name: String,
+    /// Its text.
+    pub(super) text: String,
+}
+
+impl SleepUnit {
+    /// What starts it: the machine's own target, which a systemd of a user does not know.
+    pub(super) const TARGET: &str = "sleep.target";
+}
+
 impl Unit {
+    /// The unit that goes with it, for a node that the systemd of the machine runs. It ends without
+    /// an error when no node runs, and nothing that it meets keeps the machine from sleeping.
+    pub(super) fn sleep(&self) -> Option<SleepUnit> {
+        let (Work::Node { name, .. }, Manager::System { run_as }) = (&self.work, &self.manager)
+        else {
+            return None;
+        };
+        let program = quoted_path(&self.program);
+        let target = SleepUnit::TARGET;
+        let mut text = format!(
+            "{MARK}; it writes it anew.\n\n[Unit]\nDescription=Skep node {name} stands still while \
+             the machine sleeps\nBefore={target}\nStopWhenUnneeded=yes\n\n[Service]\n\
+             Type=oneshot\nRemainAfterExit=yes\nExecStart=-{program} node park\n\
+             ExecStop=-{program} node unpark\n"
+        );
+        self.write_home(&mut text);
+        let _ = write!(
+            text,
+            "User={}\nTimeoutStartSec=20\nTimeoutStopSec=20\nNoNewPrivileges=yes\n\n[Install]\n\
+             WantedBy={target}\n",
+            run_as.replace('%', "%%")
+        );
+        Some(SleepUnit {
+            name: format!("skep-sleep-{name}.service"),
+            text,
+        })
+    }
+
+    fn write_home(&self, text: &mut String) {
+        if let Some(home) = &self.home {
+            let variable = format!("SKEP_HOME={}", home.display());
+            let _ = writeln!(text, "Environment={}", quoted(&variable));
+        }
+    }
+
     /// Its file name.
     pub(super) fn name(&self) -> String {
         match &self.work {
@@ -85,10 +134,7 @@ impl Unit {
             text.push_str("Wants=network-online.target\nAfter=network-online.target\n");
         }
         let _ = writeln!(text, "\n[Service]\nType=exec\nExecStart={}", self.command());
-        if let Some(home) = &self.home {
-            let variable = format!("SKEP_HOME={}", home.display());
-            let _ = writeln!(text, "Environment={}", quoted(&variable));
-        }
+        self.write_home(&mut text);
         if let Manager::System { run_as } = &self.manager {
             let _ = writeln!(text, "User={}", run_as.replace('%', "%%"));
         }
@@ -243,6 +289,49 @@ ProtectKernelLogs=yes
 WantedBy=multi-user.target
 "
         );
+    }
+
+    #[test]
+    fn a_node_of_the_machine_is_parked_before_it_sleeps_by_this_text() {
+        let system = Manager::System {
+            run_as: "skep".to_owned(),
+        };
+        let unit = Unit {
+            home: Some("/srv/hive".into()),
+            ..node(system.clone())
+        };
+        let sleep = unit.sleep().unwrap();
+        assert_eq!(sleep.name, "skep-sleep-builder.service");
+        assert_eq!(
+            sleep.text,
+            "# Written by `skep service install`; it writes it anew.
+
+[Unit]
+Description=Skep node builder stands still while the machine sleeps
+Before=sleep.target
+StopWhenUnneeded=yes
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=-/usr/local/bin/skep node park
+ExecStop=-/usr/local/bin/skep node unpark
+Environment=SKEP_HOME=/srv/hive
+User=skep
+TimeoutStartSec=20
+TimeoutStopSec=20
+NoNewPrivileges=yes
+
+[Install]
+WantedBy=sleep.target
+"
+        );
+        assert!(node(Manager::User).sleep().is_none());
+        let coordinator = Unit {
+            work: Work::Coordinator,
+            ..node(system)
+        };
+        assert!(coordinator.sleep().is_none());
     }
 
     #[test]
