@@ -59,7 +59,12 @@ impl Places {
 
     /// Directory of a node on this machine.
     pub(crate) fn node(&self, name: &str) -> PathBuf {
-        self.state.join("nodes").join(name)
+        self.nodes().join(name)
+    }
+
+    /// Where the directories of all nodes on this machine lie.
+    pub(crate) fn nodes(&self) -> PathBuf {
+        self.state.join("nodes")
     }
 
     /// File with the token of the CLI.

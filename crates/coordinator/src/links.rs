@@ -25,10 +25,10 @@ use agreement::lost_attempts;
 use skep_core::State;
 use skep_model::command::{Actor, Command};
 use skep_model::ids::{InstanceId, NodeId};
-use skep_model::limits::AWAY_REASON_LENGTH_MAX;
+use skep_model::limits::{AWAY_REASON_LENGTH_MAX, PARK_MS_MAX, PARK_MS_MIN};
 use skep_wire::FromNode;
 use skep_wire::coordinator_end::ReplyId;
-use skep_wire::payload::{AttemptKey, AwayNotice, EndCode, SyncReport};
+use skep_wire::payload::{AttemptKey, AwayNotice, EndCode, ParkNotice, SyncReport};
 use std::collections::BTreeMap;
 
 /// Names one connection of a node for as long as the process lives.
@@ -217,6 +217,17 @@ impl Links {
                     node,
                     instance,
                     away,
+                };
+                Some((Actor::Node(node), command, Origin::Nobody))
+            }
+            FromNode::Parked(ParkNotice(for_ms)) => {
+                let (node, _) = link.node?;
+                let command = match for_ms {
+                    Some(for_ms) => Command::ParkNode {
+                        node,
+                        for_ms: for_ms.clamp(PARK_MS_MIN, PARK_MS_MAX),
+                    },
+                    None => Command::UnparkNode(node),
                 };
                 Some((Actor::Node(node), command, Origin::Nobody))
             }

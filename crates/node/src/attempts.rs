@@ -123,6 +123,11 @@ impl Attempts {
         self.is_frozen && all.all(|running| running.cancel.stands_still())
     }
 
+    /// Whether everything is told to stand still.
+    pub(crate) const fn is_frozen(&self) -> bool {
+        self.is_frozen
+    }
+
     /// Stops everything.
     pub(crate) fn interrupt_all(&self) {
         for running in self.running.values() {

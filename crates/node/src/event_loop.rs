@@ -1,9 +1,12 @@
 //! The event loop: every cause for which the node wakes up, and everything it then does.
 
+mod parking;
+
 use crate::attempt_thread::{Workshop, report_without_process};
 use crate::attempts::Attempts;
 use crate::availability::Schedule;
 use crate::connection::{Connection, ConnectionEvent};
+use crate::control::Standing;
 use crate::inbox::{Answer, Inbox, Note, Question};
 use crate::load::LoadMeter;
 use crate::node::{NodeExit, Shutdown};
@@ -59,6 +62,8 @@ pub(crate) struct EventLoop {
     is_stopping: bool,
     /// The attempts were told to stand still, and it is not known that they do.
     is_freezing: bool,
+    /// The user of the machine, who waits to hear that the attempts stand still.
+    parker: Option<oneshot::Sender<Standing>>,
     /// Whether the coordinator took this process in before.
     was_welcomed: bool,
     /// Owns connections that say goodbye.
@@ -75,6 +80,7 @@ impl EventLoop {
             exit: None,
             is_stopping: false,
             is_freezing: false,
+            parker: None,
             was_welcomed: false,
             closing: TaskTracker::new(),
         }
@@ -138,6 +144,9 @@ impl EventLoop {
         if self.is_freezing && self.parts.attempts.stand_still() {
             self.is_freezing = false;
             self.feed(NodeInput::Frozen);
+            if let Some(parker) = self.parker.take() {
+                self.tell_standing(parker);
+            }
         }
         match wake {
             Wake::Connection(event) => self.on_connection(event),
@@ -209,6 +218,7 @@ impl EventLoop {
                     self.inputs.push_back(NodeInput::SpoolStalled { batch });
                 }
                 Note::Ask(question) => self.ask(question),
+                Note::Park(for_ms, reply) => self.park(for_ms, reply),
                 Note::Finished(report) => {
                     self.parts.attempts.finished(&report);
                     self.inputs.push_back(NodeInput::Finished(report));

@@ -1,5 +1,6 @@
 //! What threads and tasks tell the event loop.
 
+use crate::control::Standing;
 use parking_lot::Mutex;
 use skep_model::attempt::AttemptReport;
 use skep_wire::AskFailure;
@@ -21,6 +22,8 @@ pub(crate) enum Note {
     Spooled(u64),
     /// The disk is full: this batch, and all after it, waits for space.
     SpoolStalled(u64),
+    /// The machine's user wants the attempts to stand still for so many milliseconds, or to go on.
+    Park(Option<u64>, oneshot::Sender<Standing>),
     /// Results cannot be made durable any more.
     SpoolBroken(String),
 }
@@ -38,7 +41,7 @@ pub(crate) type Answer = Result<Box<NodeAnswer>, AskFailure>;
 
 /// Takes notes from everywhere and wakes the loop. Bounded by what is under way: for each slot
 /// three notes, a question, and one for each gate but the last; for each batch, of which there is
-/// one at a time, two.
+/// one at a time, two; and one wish of the user.
 #[derive(Debug, Default)]
 pub(crate) struct Inbox {
     notes: Mutex<Vec<Note>>,

@@ -8,6 +8,7 @@
 //! ```text
 //! event loop (one task)    the brain, the WebSocket, timers; never blocks
 //!   | inbox ^              what threads tell it; orders to the spool
+//! control task             whoever may look into the state directory parks the node
 //! spool thread             results on disk, one sync for a whole batch
 //! attempt threads          one for each command: the runner, uploads, the end of the log
 //! shipper tasks            one for each command: its output, while it runs
@@ -25,6 +26,7 @@ mod attempts;
 mod availability;
 mod clock;
 mod connection;
+mod control;
 mod custodian;
 mod error;
 mod event_loop;
@@ -46,6 +48,7 @@ mod state_dir;
 mod throughput;
 
 pub use availability::{Availability, Hours, Idle, ParseHoursError};
+pub use control::{ControlError, Standing, park_local, unpark_local};
 pub use error::{FactsError, NodeError, SpoolError};
 pub use hardware::measured_hardware;
 pub use membership::{Access, Membership};
@@ -70,6 +73,10 @@ pub const CANCEL_CHECK_MS: u64 = 100;
 pub const CLOCK_CHECK_MS: u64 = 1_000;
 /// While attempts are about to stand still, the node looks this often whether they do.
 pub const FREEZE_CHECK_MS: u64 = 20;
+/// How long whoever parks the node on its own machine waits for its attempts to stand still.
+pub const CONTROL_TIMEOUT_MS: u64 = 10_000;
+/// Pause after a local connection that could not be taken.
+pub const CONTROL_RETRY_MS: u64 = 1_000;
 /// How often the load is measured and reported.
 pub const METRICS_INTERVAL_MS: u64 = 15_000;
 /// How often the node looks whether its owner wants it to take work.

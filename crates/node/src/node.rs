@@ -5,6 +5,7 @@ use crate::attempts::Attempts;
 use crate::availability::Schedule;
 use crate::clock::{boot_ms, unix_ms};
 use crate::connection::Connection;
+use crate::control::Control;
 use crate::custodian::{Custodian, LeftLog, left_logs};
 use crate::error::NodeError;
 use crate::event_loop::{EventLoop, Parts};
@@ -194,6 +195,8 @@ impl Node {
 
     /// Runs until it is told to stop, or the coordinator or the disk ends it.
     pub async fn run(self, shutdown: Shutdown) -> Result<NodeExit, NodeError> {
+        let control = Control::open(self.state.root())
+            .map_err(NodeError::file("listen in", self.state.root()))?;
         let inbox = Arc::new(Inbox::default());
         let queue = Arc::new(SpoolQueue::default());
         let spool_thread = SpoolWriter::start(self.spool, Arc::clone(&queue), Arc::clone(&inbox))?;
@@ -216,6 +219,7 @@ impl Node {
             session: Arc::clone(&session),
         };
         workshop.spawn(custodian.run());
+        workshop.spawn(control.serve(Arc::clone(&inbox)));
         let sessions = self.credentials.clone();
         workshop.spawn(sessions.keep_fresh(workshop.stop.clone()));
         let brain_options = skep_wire::NodeOptions {

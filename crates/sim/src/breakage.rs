@@ -152,6 +152,7 @@ impl World {
             self.nodes[node].paused_until = 0;
             self.start_node(node)?;
             self.node_input(node, NodeInput::Away(None))?;
+            self.node_input(node, NodeInput::Park(None))?;
         }
         if self.coordinator.is_none() {
             self.start_coordinator()?;

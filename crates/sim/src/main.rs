@@ -187,7 +187,7 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 44] = [
+const SOMETIMES: [&str; 45] = [
     "node vanished",
     "attempt moved",
     "attempt retried",
@@ -203,6 +203,7 @@ const SOMETIMES: [&str; 44] = [
     "node fenced itself",
     "node lost",
     "node parked",
+    "node parked by its owner",
     "node paused",
     "node suspect",
     "one-way partition",

@@ -10,6 +10,7 @@ use skep_model::command::Command;
 use skep_model::hold::{DisconnectSetting, OnDisconnect};
 use skep_model::ids::NodeId;
 use skep_model::limits::{DISCONNECT_WAIT_MS, HOLD_MS_MAX};
+use skep_wire::NodeInput;
 
 const POLICIES: [OnDisconnect; 3] = [
     OnDisconnect::Replace,
@@ -87,7 +88,12 @@ impl World {
     pub(crate) fn park(&mut self, index: usize) -> Result<(), String> {
         let node = self.nodes[index].id;
         let ticket = self.ticket();
+        // A process that is stopped hears nothing of what its owner wants.
+        let by_owner = self.random.chance(400) && self.now >= self.nodes[index].paused_until;
         if self.random.chance(300) {
+            if by_owner {
+                return self.node_input(index, NodeInput::Park(None));
+            }
             return self.propose(ticket, Command::UnparkNode(node));
         }
         self.note("node parked");
@@ -98,6 +104,10 @@ impl World {
         }
         for one in self.nodes.iter_mut().filter(|one| one.id == node) {
             one.park_ms_max = one.park_ms_max.max(for_ms);
+        }
+        if by_owner {
+            self.note("node parked by its owner");
+            return self.node_input(index, NodeInput::Park(Some(for_ms)));
         }
         self.propose(ticket, Command::ParkNode { node, for_ms })
     }

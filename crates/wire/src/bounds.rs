@@ -71,6 +71,8 @@ pub const SHUTDOWN_TIMEOUT_MS: u64 = 15_000;
 /// A node that was told to stop says so first, and waits this long for the coordinator to say that
 /// nothing more comes. What was granted before arrives in that time and is handed back.
 pub const STOP_NOTICE_TIMEOUT_MS: u64 = 2_000;
+/// How long the coordinator may take to say that a node goes on, of which it was told so.
+pub const PARK_NOTICE_TIMEOUT_MS: u64 = 10_000;
 /// Heartbeats whose round trips a node keeps.
 pub const ROUND_TRIPS_KEPT: usize = 5;
 

@@ -42,8 +42,8 @@ pub(crate) enum NodeCommand {
     Park(NodeParkArgs),
     /// Let what a parked node runs go on
     Unpark {
-        /// Node id or name
-        node: String,
+        /// Node id or name; without it all nodes that run here under this user
+        node: Option<String>,
     },
     /// Forget a node that holds no work, or whose work would wait for it for ever; a machine that
     /// joined has to join anew
@@ -251,8 +251,9 @@ pub(crate) struct NodeSetArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct NodeParkArgs {
-    /// Node id or name
-    pub(crate) node: String,
+    /// Node id or name; without it all nodes that run here under this user, also while their
+    /// coordinator cannot be reached
+    pub(crate) node: Option<String>,
     /// For how long, e.g. 90s, 30m or 8h: one second to one day
     #[arg(long = "for", default_value = "30m", value_name = "TIME", value_parser = milliseconds)]
     pub(crate) for_ms: u64,

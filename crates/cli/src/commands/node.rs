@@ -44,7 +44,8 @@ pub(crate) async fn run(session: &Session, command: NodeCommand) -> Outcome {
         NodeCommand::Drain(args) => order(session, args, "drain").await,
         NodeCommand::Resume(args) => order(session, args, "resume").await,
         NodeCommand::Park(args) => park::park(session, &args).await,
-        NodeCommand::Unpark { node } => steer(session, &node, "unpark").await,
+        NodeCommand::Unpark { node: None } => park::unpark_here(session).await,
+        NodeCommand::Unpark { node: Some(node) } => steer(session, &node, "unpark").await,
         NodeCommand::Rm { node } => {
             let answer = session.api()?.delete(&path(&["nodes", &node])).await?;
             session

@@ -137,6 +137,12 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "Set SKEP_HOME to a directory for all data.",
     ),
     (
+        "no_node_here",
+        Exit::NotFound,
+        "No node runs on this machine under this user",
+        "Without a name, `skep node park` and `skep node unpark` are for nodes that run here. With a name the coordinator is asked.",
+    ),
+    (
         "no_nodes",
         Exit::Conflict,
         "No node takes work",

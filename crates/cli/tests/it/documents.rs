@@ -37,6 +37,8 @@ fn every_verb_prints_one_document() {
         &["node", "resume", "local-1"],
         &["node", "park", "local-1", "--for", "90s"],
         &["node", "unpark", "local-1"],
+        &["node", "park", "--for", "90s"],
+        &["node", "unpark"],
         &["node", "set", "local-1", "--on-disconnect", "wait"],
         &["token", "ls"],
         &["token", "new", "t", "--scope", "read"],

@@ -6,6 +6,7 @@ use skep_model::ids::TaskId;
 use skep_model::isolation::IsolationLevel;
 use skep_model::task::{HandBack, TaskSpec};
 use skep_model::work::{ArtifactPattern, CommandWork, Gate, Input, Invocation, Work, Workspace};
+use skep_node::{ControlError, Standing, park_local, unpark_local};
 use skep_wire::payload::{AttemptKey, GateMessage, GateRequest, HoldTerms, NodeRequest, Offer};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -170,6 +171,62 @@ async fn a_parked_attempt_stands_still_until_it_is_unparked_and_ends_with_one_re
     log_of(&coordinator, &offered, "done").await;
     assert!(node.stop().await.is_orderly());
     assert_eq!(coordinator.state.lock().reports.len(), 2, "one of each");
+}
+
+#[tokio::test]
+async fn the_user_of_the_machine_parks_the_node_in_its_directory() {
+    let coordinator = Coordinator::start().await;
+    let parent = tempfile::tempdir().unwrap();
+    // Longer than the path of a socket may be.
+    let directory = parent.path().join("d".repeat(120));
+    let told = async |order: fn(&Path) -> Result<Standing, ControlError>| {
+        let directory = directory.clone();
+        let asked = tokio::task::spawn_blocking(move || order(&directory));
+        asked.await.unwrap()
+    };
+    let nobody = told(unpark_local).await.unwrap_err();
+    assert!(
+        matches!(nobody, ControlError::NotRunning { .. }),
+        "{nobody}"
+    );
+    let node = RunningNode::start(coordinator.options(&directory)).await;
+    let enough = parent.path().join("enough");
+    let text = format!(
+        "echo pid $$; while [ ! -e {} ]; do sleep 0.01; done",
+        enough.display()
+    );
+    let offered = script(1, &text, |work| work.timeout_ms = 3_600_000);
+    coordinator.offer([offered.clone()]);
+    let log = log_of(&coordinator, &offered, "pid ").await;
+    let pid = log.trim().trim_start_matches("pid ").to_owned();
+    let standing = told(|directory| park_local(directory, 3_600_000)).await;
+    assert!(standing.unwrap().stands_still);
+    assert_stands_still(&pid);
+    std::fs::write(&enough, "").unwrap();
+    let hold = |number, parked| {
+        let hold_ms = 3_600_000;
+        coordinator.change(|state| {
+            state.terms.push(HoldTerms {
+                number,
+                hold_ms,
+                parked,
+            });
+        });
+    };
+    hold(7, true);
+    coordinator
+        .wait("a heartbeat by the terms", |state: &State| {
+            state.acted_by.contains(&7).then_some(())
+        })
+        .await;
+    let standing = told(unpark_local).await.unwrap();
+    assert!(standing.stands_still, "by the word of the coordinator");
+    hold(8, false);
+    let report = coordinator.report_of(offered.task).await;
+    assert_eq!(report.outcome, Outcome::Completed);
+    assert!(node.stop().await.is_orderly());
+    let gone = told(unpark_local).await.unwrap_err();
+    assert!(matches!(gone, ControlError::NotRunning { .. }), "{gone}");
 }
 
 #[tokio::test]

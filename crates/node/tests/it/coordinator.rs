@@ -448,6 +448,7 @@ fn on_event(
         }
         FromNode::Progress(_)
         | FromNode::Away(_)
+        | FromNode::Parked(_)
         | FromNode::Metrics(_)
         | FromNode::Assigned(_)
         | FromNode::Groups { .. }

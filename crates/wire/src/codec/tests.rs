@@ -136,7 +136,11 @@ fn a_list_that_is_too_long_is_refused() {
         phase: Phase::Running,
     };
     let items = vec![item; ITEMS_PER_FRAME_MAX + 1];
-    let text = NodeCall::Progress(ProgressBatch { items, away: None }).encode(None);
+    let text = NodeCall::Progress(ProgressBatch {
+        items,
+        ..ProgressBatch::default()
+    })
+    .encode(None);
     assert_eq!(refused(&text).1, "too_many_items");
 }
 

@@ -209,13 +209,19 @@ impl CoordinatorEnd {
     fn admit_progress(&mut self, batch: ProgressBatch) -> Admitted {
         self.when_live(method::STATUS_UPDATE)?;
         let mut outputs = Vec::new();
-        let ProgressBatch { items, away } = batch;
-        // An empty one only carries a grant, or says whether the node is away.
-        let carries_else = away.is_some() || self.has_agreed(Capability::Credits);
+        let ProgressBatch {
+            items,
+            away,
+            parked,
+        } = batch;
+        // An empty one only carries a grant, or says whether the node is away or parked.
+        let carries_else =
+            away.is_some() || parked.is_some() || self.has_agreed(Capability::Credits);
         if !(items.is_empty() && carries_else) {
             outputs.push(event(FromNode::Progress(items)));
         }
         outputs.extend(away.map(|away| event(FromNode::Away(away))));
+        outputs.extend(parked.map(|parked| event(FromNode::Parked(parked))));
         Ok(outputs)
     }
 

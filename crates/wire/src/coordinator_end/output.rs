@@ -5,7 +5,7 @@ use crate::codec::RequestId;
 use crate::frame::Frame;
 use crate::payload::{
     Assigned, AttemptKey, AwayNotice, Capabilities, Capability, Credit, Hello, LoadNotice, Meta,
-    NodeMetrics, NodeRequest, SyncReport,
+    NodeMetrics, NodeRequest, ParkNotice, SyncReport,
 };
 use skep_model::attempt::AttemptReport;
 use skep_model::command::Progress;
@@ -103,6 +103,8 @@ pub enum FromNode {
     Progress(Vec<Progress>),
     /// It takes no new work by its own decision, or takes work again.
     Away(AwayNotice),
+    /// Its attempts stand still by its own decision, or are to go on.
+    Parked(ParkNotice),
     /// A sample of its load.
     Metrics(NodeMetrics),
     /// What it does with assignments; each one that was given to `assign` is answered once,

@@ -179,6 +179,7 @@ impl World {
             FromNode::Heartbeat { .. }
             | FromNode::Progress(_)
             | FromNode::Away(_)
+            | FromNode::Parked(_)
             | FromNode::Metrics(_)
             | FromNode::Goodbye { .. }
             | FromNode::Groups { .. }

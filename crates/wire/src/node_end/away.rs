@@ -75,8 +75,8 @@ impl NodeEnd {
 
     fn tell_away(&mut self) {
         let batch = ProgressBatch {
-            items: Vec::new(),
             away: Some(AwayNotice(self.away.reason.clone())),
+            ..ProgressBatch::default()
         };
         let framing = self.framing();
         self.send(framing.call(None, method::STATUS_UPDATE, &batch));

@@ -275,7 +275,7 @@ impl NodeEnd {
             Asked::Hello => read_result::<Welcome>(method::SESSION_START, result)
                 .map(|welcome| self.on_welcome(now, sent_at, welcome)),
             Asked::Sync => read_result::<SyncVerdicts>(method::STATE_SYNC, result)
-                .map(|verdicts| self.on_verdicts(&verdicts)),
+                .map(|verdicts| self.on_verdicts(now, &verdicts)),
             Asked::Heartbeat { sequence } => {
                 match read_result::<Heartbeat>(method::HEALTH_CHECK, result) {
                     Ok(answer) if answer.sequence == sequence => {
@@ -345,7 +345,7 @@ impl NodeEnd {
         self.outputs.push(NodeOutput::Welcomed(Box::new(welcome)));
     }
 
-    fn on_verdicts(&mut self, verdicts: &SyncVerdicts) {
+    fn on_verdicts(&mut self, now: u64, verdicts: &SyncVerdicts) {
         if let Link::Up(connection) = &mut self.link {
             connection.stage = Stage::Live;
         }
@@ -354,6 +354,7 @@ impl NodeEnd {
         self.follow(verdicts);
         self.thaw();
         self.tell_if_away();
+        self.tell_wish(now);
         if self.is_overloaded {
             self.tell_load();
         }

@@ -123,6 +123,9 @@ pub enum NodeInput {
     /// The node's owner wants no work done now, for this reason; or wants it again. What runs goes
     /// on.
     Away(Option<String>),
+    /// The node's owner wants the attempts to stand still for so many milliseconds, because the
+    /// machine is about to sleep; or to go on.
+    Park(Option<u64>),
     /// The coordinator is to be asked about an attempt; [`NodeOutput::Answered`] follows once.
     Ask {
         /// Chosen by the asker, repeated in the answer.

@@ -163,6 +163,7 @@ impl NodeEnd {
             NodeInput::Frozen => self.on_frozen(now_ms),
             NodeInput::Metrics(metrics) => self.on_metrics(metrics),
             NodeInput::Away(reason) => self.on_away(reason),
+            NodeInput::Park(for_ms) => self.on_park(now_ms, for_ms),
             NodeInput::Ask {
                 token,
                 request,

@@ -34,7 +34,8 @@ impl NodeEnd {
             [None; 3]
         };
         let stop = self.is_live().then(|| self.away.timer()).flatten();
-        [link, self.fenced_at(), self.leaves_at, stop]
+        let parking = self.parking.timer(self.is_live());
+        [link, self.fenced_at(), self.leaves_at, stop, parking]
             .into_iter()
             .chain(in_session)
             .flatten()
@@ -56,6 +57,7 @@ impl NodeEnd {
 
     pub(super) fn run_timers(&mut self, now: u64) {
         self.away.give_up(now);
+        self.look_at_wish(now);
         if self.fenced_at().is_some_and(|at| at <= now) {
             self.fence_itself(now);
         }
@@ -145,7 +147,7 @@ impl NodeEnd {
         for chunk in items.chunks(ITEMS_PER_FRAME_MAX) {
             let batch = ProgressBatch {
                 items: chunk.to_vec(),
-                away: None,
+                ..ProgressBatch::default()
             };
             let framing = self.framing();
             self.send(framing.call(None, method::STATUS_UPDATE, &batch));

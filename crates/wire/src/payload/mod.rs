@@ -23,7 +23,7 @@ pub use requests::{
     ResolvedTask, SplitAnswer, SplitRequest,
 };
 pub use result::{
-    AwayNotice, ProgressBatch, ResultAnswer, ResultAnswers, ResultBatch, ResultVerdict,
+    AwayNotice, ParkNotice, ProgressBatch, ResultAnswer, ResultAnswers, ResultBatch, ResultVerdict,
 };
 pub use session::{
     EndCode, Ended, Goodbye, Heartbeat, Hello, HoldTerms, NodeMetrics, SessionEnd, StatusUpdate,

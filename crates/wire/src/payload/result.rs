@@ -78,6 +78,13 @@ pub struct ProgressBatch {
         skip_serializing_if = "Option::is_none"
     )]
     pub away: Option<AwayNotice>,
+    /// When it is there, the attempts of the node stand still from now on, or are to go on.
+    #[serde(
+        default,
+        deserialize_with = "present",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub parked: Option<ParkNotice>,
 }
 
 /// Why a node takes no new work by its own decision; `null` when it takes work again. What it
@@ -86,7 +93,17 @@ pub struct ProgressBatch {
 #[serde(transparent)]
 pub struct AwayNotice(pub Option<String>);
 
+/// For how long the attempts of a node stand still by its own decision, milliseconds from now;
+/// `null` when they are to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ParkNotice(pub Option<u64>);
+
 /// A field that is there says something, also when it is `null`.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<AwayNotice>, D::Error> {
-    AwayNotice::deserialize(deserializer).map(Some)
+fn present<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    T::deserialize(deserializer).map(Some)
 }

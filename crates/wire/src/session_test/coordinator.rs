@@ -132,6 +132,7 @@ impl Coordinator {
             FromNode::Heartbeat { .. }
             | FromNode::Progress(_)
             | FromNode::Away(_)
+            | FromNode::Parked(_)
             | FromNode::Metrics(_)
             | FromNode::Groups { .. }
             | FromNode::Ask { .. }

@@ -6,7 +6,7 @@ use skep_model::hold::{DisconnectSetting, OnDisconnect};
 use skep_model::limits::KILL_GRACE_MS;
 use skep_model::node::{NodeClass, NodeState};
 use skep_model::task::TaskState;
-use skep_wire::KillReason;
+use skep_wire::{KillReason, NodeInput};
 
 /// Longer than any heartbeat with its jitter.
 const HEARTBEAT_MS: u64 = 20_000;
@@ -249,4 +249,33 @@ fn a_node_that_goes_on_before_its_time_is_given_up_like_any_other_once_it_knows_
     swarm.cut_off();
     let (stopped, lost) = swarm.stops_and_is_lost(MINUTES);
     assert!(stopped.is_some() && lost.is_some(), "{stopped:?} {lost:?}");
+}
+
+#[test]
+fn the_owner_parks_a_machine_and_the_coordinator_learns_it_now_or_later() {
+    for reachable in [true, false] {
+        let mut swarm = Swarm::of_class(NodeClass::Server);
+        if !reachable {
+            swarm.cut_off();
+        }
+        swarm.node(NodeInput::Park(Some(30 * MINUTES)));
+        assert!(swarm.stands_still);
+        if !reachable {
+            assert_eq!(swarm.parked(), None);
+            swarm.reconnect();
+            assert!(swarm.stands_still);
+        }
+        assert_eq!(swarm.parked(), Some(true));
+        swarm.cut_off();
+        assert_eq!(swarm.stops_and_is_lost(20 * MINUTES), (None, None));
+        swarm.node(NodeInput::Park(None));
+        assert!(swarm.stands_still, "nobody has said what is still its own");
+        swarm.reconnect();
+        assert!(!swarm.stands_still);
+        assert_eq!(swarm.parked(), None);
+        swarm.finish_work();
+        swarm.pass(1_000);
+        assert_eq!(swarm.ended, Some(TaskState::Succeeded));
+        assert_eq!((swarm.started.len(), swarm.killed.len()), (1, 0));
+    }
 }

@@ -131,8 +131,8 @@ fn any_node_call() -> impl Strategy<Value = NodeCall> {
         any::<Option<Option<u8>>>().prop_map(|away| {
             let notice = |reason: Option<u8>| AwayNotice(reason.map(|reason| reason.to_string()));
             NodeCall::Progress(ProgressBatch {
-                items: Vec::new(),
                 away: away.map(notice),
+                ..ProgressBatch::default()
             })
         }),
     ]

@@ -198,6 +198,106 @@ fn a_parked_node_says_when_its_attempts_stand_still_and_lets_them_go_on_only_in_
     );
 }
 
+/// Terms under which work is held for ten minutes.
+fn parked_terms(number: u64, parked: bool) -> HoldTerms {
+    HoldTerms {
+        number,
+        hold_ms: 600_000,
+        parked,
+    }
+}
+
+fn says_parked(number: u64, parked: bool) -> CoordinatorCall {
+    CoordinatorCall::Status(StatusUpdate {
+        draining: false,
+        hold: Some(parked_terms(number, parked)),
+    })
+}
+
+impl Rig {
+    /// A new session in which the coordinator does not know that the node is parked, and leaves it
+    /// its attempt. What the node did when it went live.
+    fn comes_back(&mut self) -> Vec<String> {
+        self.greet();
+        let unknowing = Welcome {
+            hold: Some(parked_terms(3, false)),
+            ..welcome()
+        };
+        let outputs = self.answer("mcpx.orchestrate.session.start", &unknowing);
+        assert!(!outputs.contains(&"thaw".to_owned()), "{outputs:?}");
+        let keep = SyncVerdicts {
+            items: vec![VerdictItem {
+                task: key(1, 1).task,
+                fence: key(1, 1).fence,
+                verdict: Verdict::Keep,
+            }],
+        };
+        self.answer("mcpx.coordinate.state.sync", &keep)
+    }
+}
+
+#[test]
+fn what_the_owner_wants_holds_without_a_session_and_is_told_in_the_next_one() {
+    let mut rig = Rig::live(1);
+    rig.assign(&[key(1, 1)]);
+    rig.input(NodeInput::Disconnected);
+    assert_eq!(rig.input(NodeInput::Park(Some(600_000))), ["freeze"]);
+    rig.input(NodeInput::Frozen);
+    assert_eq!(rig.comes_back(), ["send mcpx.status.update"]);
+    let told = rig.sent("mcpx.status.update")["params"]["parked"].as_u64();
+    assert!(told.is_some_and(|ms| ms <= 600_000), "{told:?}");
+    assert_eq!(rig.hear(&says_parked(4, true)), ["send mcpx.health.check"]);
+    assert_eq!(rig.sent("mcpx.health.check")["params"]["terms"], 4);
+    assert_eq!(
+        rig.input(NodeInput::Park(None)),
+        ["send mcpx.status.update"],
+        "it goes on by the word of the coordinator"
+    );
+    let told = rig.sent("mcpx.status.update");
+    let parked = told["params"].get("parked");
+    assert!(parked.is_some_and(serde_json::Value::is_null));
+    assert_eq!(
+        rig.hear(&says_parked(5, false)),
+        ["thaw", "send mcpx.health.check"]
+    );
+}
+
+#[test]
+fn who_wakes_up_before_the_coordinator_was_told_goes_on_in_the_next_session() {
+    let mut rig = Rig::live(1);
+    rig.assign(&[key(1, 1)]);
+    rig.input(NodeInput::Disconnected);
+    rig.input(NodeInput::Park(Some(600_000)));
+    rig.input(NodeInput::Frozen);
+    let outputs = rig.input(NodeInput::Park(None));
+    assert!(outputs.is_empty(), "{outputs:?}");
+    assert_eq!(rig.comes_back(), ["thaw"]);
+    assert_eq!(rig.input(NodeInput::Park(None)), Vec::<String>::new());
+}
+
+#[test]
+fn a_coordinator_that_never_parks_does_not_keep_the_attempts_from_going_on() {
+    let mut rig = Rig::live(1);
+    rig.assign(&[key(1, 1)]);
+    assert_eq!(
+        rig.input(NodeInput::Park(Some(600_000))),
+        ["freeze", "send mcpx.status.update"]
+    );
+    rig.input(NodeInput::Frozen);
+    assert_eq!(
+        rig.input(NodeInput::Park(None)),
+        ["send mcpx.status.update"]
+    );
+    let outputs = rig.tick_at(11_000);
+    assert!(outputs.contains(&"thaw".to_owned()), "{outputs:?}");
+
+    let mut rig = Rig::live(1);
+    rig.input(NodeInput::Park(Some(1_000)));
+    rig.input(NodeInput::Frozen);
+    let outputs = rig.tick_at(2_000);
+    assert!(outputs.contains(&"thaw".to_owned()), "its time is over");
+}
+
 #[test]
 fn a_fenced_node_holds_its_attempts_until_they_are_gone() {
     let mut rig = Rig::live(2);
