@@ -207,30 +207,8 @@ impl Links {
                 let command = Command::ReportProgress { node, items };
                 Some((Actor::Node(node), command, Origin::Nobody))
             }
-            FromNode::Away(AwayNotice(reason)) => {
-                let (node, instance) = link.node?;
-                let away = reason.map(|reason| {
-                    let bounded = reason.chars().take(AWAY_REASON_LENGTH_MAX);
-                    bounded.collect()
-                });
-                let command = Command::SetAvailability {
-                    node,
-                    instance,
-                    away,
-                };
-                Some((Actor::Node(node), command, Origin::Nobody))
-            }
-            FromNode::Parked(ParkNotice(for_ms)) => {
-                let (node, _) = link.node?;
-                let command = match for_ms {
-                    Some(for_ms) => Command::ParkNode {
-                        node,
-                        for_ms: for_ms.clamp(PARK_MS_MIN, PARK_MS_MAX),
-                    },
-                    None => Command::UnparkNode(node),
-                };
-                Some((Actor::Node(node), command, Origin::Nobody))
-            }
+            FromNode::Away(notice) => link.node.map(|sender| away(sender, notice)),
+            FromNode::Parked(notice) => link.node.map(|(node, _)| parked(node, notice)),
             FromNode::Goodbye { .. } => self.goodbye(connection),
             FromNode::Load(notice) => {
                 if notice.overloaded {
@@ -268,4 +246,27 @@ impl Links {
         let link = self.by_connection.get(&connection)?;
         matches!(link.phase, Phase::Live).then_some(connection)
     }
+}
+
+/// The node does not want work any more, or again.
+fn away((node, instance): (NodeId, InstanceId), AwayNotice(reason): AwayNotice) -> Proposal {
+    let away = reason.map(|reason| reason.chars().take(AWAY_REASON_LENGTH_MAX).collect());
+    let command = Command::SetAvailability {
+        node,
+        instance,
+        away,
+    };
+    (Actor::Node(node), command, Origin::Nobody)
+}
+
+/// The machine of the node is about to sleep, or is awake again.
+fn parked(node: NodeId, ParkNotice(for_ms): ParkNotice) -> Proposal {
+    let command = match for_ms {
+        Some(for_ms) => Command::ParkNode {
+            node,
+            for_ms: for_ms.clamp(PARK_MS_MIN, PARK_MS_MAX),
+        },
+        None => Command::UnparkNode(node),
+    };
+    (Actor::Node(node), command, Origin::Nobody)
 }

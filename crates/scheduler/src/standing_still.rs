@@ -116,95 +116,96 @@ mod tests {
         there: NEW,
     };
 
+    const ROWS: &[(&str, Row, bool)] = &[
+        ("10 minutes are lost, 30 are won", ROW, true),
+        (
+            "30 minutes are lost, 30 are won",
+            Row { ran: 30, ..ROW },
+            false,
+        ),
+        ("the node wakes up soon", Row { wakes: 5, ..ROW }, false),
+        (
+            "it is awake and late",
+            Row {
+                wakes: 0,
+                ran: 0,
+                ..ROW
+            },
+            false,
+        ),
+        ("it had not begun", Row { ran: 0, ..ROW }, true),
+        ("nothing is known: lost 10", Row { mean: 0, ..ROW }, true),
+        (
+            "nothing is known: lost 40",
+            Row {
+                mean: 0,
+                ran: 40,
+                ..ROW
+            },
+            false,
+        ),
+        ("longer than usual already", Row { ran: 90, ..ROW }, false),
+        (
+            "longer than usual, away longer still",
+            Row {
+                ran: 90,
+                wakes: 95,
+                ..ROW
+            },
+            true,
+        ),
+        (
+            "twice as fast there: 60 there, 30 and 60 here",
+            Row {
+                ran: 60,
+                here: of_minutes(120),
+                there: of_minutes(60),
+                ..ROW
+            },
+            true,
+        ),
+        (
+            "half as fast there: 120 there, 30 and 50 here",
+            Row {
+                here: of_minutes(60),
+                there: of_minutes(120),
+                ..ROW
+            },
+            false,
+        ),
+        (
+            "a timeout bounds both: 40 there, 30 and 30 here",
+            Row {
+                timeout: Some(40),
+                here: of_minutes(60),
+                there: of_minutes(120),
+                ..ROW
+            },
+            true,
+        ),
+        (
+            "it would expire before the node wakes up",
+            Row {
+                ran: 90,
+                deadline: Some(30),
+                ..ROW
+            },
+            true,
+        ),
+        (
+            "nobody makes it in time: what ends earlier is closer",
+            Row {
+                ran: 40,
+                deadline: Some(31),
+                ..ROW
+            },
+            false,
+        ),
+    ];
+
     #[test]
     fn what_ends_earlier_is_chosen() {
-        let rows = [
-            ("10 minutes are lost, 30 are won", ROW, true),
-            (
-                "30 minutes are lost, 30 are won",
-                Row { ran: 30, ..ROW },
-                false,
-            ),
-            ("the node wakes up soon", Row { wakes: 5, ..ROW }, false),
-            (
-                "it is awake and late",
-                Row {
-                    wakes: 0,
-                    ran: 0,
-                    ..ROW
-                },
-                false,
-            ),
-            ("it had not begun", Row { ran: 0, ..ROW }, true),
-            ("nothing is known: lost 10", Row { mean: 0, ..ROW }, true),
-            (
-                "nothing is known: lost 40",
-                Row {
-                    mean: 0,
-                    ran: 40,
-                    ..ROW
-                },
-                false,
-            ),
-            ("longer than usual already", Row { ran: 90, ..ROW }, false),
-            (
-                "longer than usual, away longer still",
-                Row {
-                    ran: 90,
-                    wakes: 95,
-                    ..ROW
-                },
-                true,
-            ),
-            (
-                "twice as fast there: 60 there, 30 and 60 here",
-                Row {
-                    ran: 60,
-                    here: of_minutes(120),
-                    there: of_minutes(60),
-                    ..ROW
-                },
-                true,
-            ),
-            (
-                "half as fast there: 120 there, 30 and 50 here",
-                Row {
-                    here: of_minutes(60),
-                    there: of_minutes(120),
-                    ..ROW
-                },
-                false,
-            ),
-            (
-                "a timeout bounds both: 40 there, 30 and 30 here",
-                Row {
-                    timeout: Some(40),
-                    here: of_minutes(60),
-                    there: of_minutes(120),
-                    ..ROW
-                },
-                true,
-            ),
-            (
-                "it would expire before the node wakes up",
-                Row {
-                    ran: 90,
-                    deadline: Some(30),
-                    ..ROW
-                },
-                true,
-            ),
-            (
-                "nobody makes it in time: what ends earlier is closer",
-                Row {
-                    ran: 40,
-                    deadline: Some(31),
-                    ..ROW
-                },
-                false,
-            ),
-        ];
-        for (name, row, expected) in rows {
+        for (name, row, expected) in ROWS {
             let now = UnixMillis(1_000_000);
             let in_minutes = |minutes: u64| now.plus(minutes * MINUTE);
             let attempt = StandingStill {
@@ -215,7 +216,7 @@ mod tests {
                 pace: row.here,
                 mean_ms: row.mean * MINUTE,
             };
-            assert_eq!(attempt.is_better_moved(now, row.there), expected, "{name}");
+            assert_eq!(attempt.is_better_moved(now, row.there), *expected, "{name}");
         }
     }
 

@@ -1,6 +1,5 @@
 //! What the coordinator says, and what the node makes of it.
 
-use super::attempts::Admission;
 use super::lease::Lease;
 use super::link::{Asked, Link, Request, Stage};
 use super::{ExitCode, KillReason, LinkOptions, NodeEnd, NodeOutput};
@@ -13,9 +12,8 @@ use crate::codec::{
 use crate::fault::{Fault, FaultCode, WireError, echo};
 use crate::frame::FrameRef;
 use crate::payload::{
-    AssignAnswer, AssignAnswers, AssignBatch, AssignRefusal, Assigned, Assignment, Capability,
-    Credit, EndCode, Heartbeat, Meta, Negotiation, ResultAnswers, SessionEnd, StatusUpdate,
-    SyncReport, SyncVerdicts, Verdict, Welcome,
+    Capability, Credit, EndCode, Heartbeat, Meta, Negotiation, ResultAnswers, SessionEnd,
+    StatusUpdate, SyncReport, SyncVerdicts, Verdict, Welcome,
 };
 use serde::Serialize;
 use skep_model::time::UnixMillis;
@@ -153,7 +151,12 @@ impl NodeEnd {
     }
 
     /// The same with a grant, if there is one.
-    fn answer_granting<R: Serialize>(&mut self, id: &RequestId, result: &R, grant: Option<Credit>) {
+    pub(super) fn answer_granting<R: Serialize>(
+        &mut self,
+        id: &RequestId,
+        result: &R,
+        grant: Option<Credit>,
+    ) {
         let Link::Up(connection) = &mut self.link else {
             return;
         };
@@ -181,60 +184,6 @@ impl NodeEnd {
             EndCode::Removed => self.exit(ExitCode::Removed, reason),
             EndCode::Shutdown | EndCode::Protocol | EndCode::StorageFull => {
                 self.close(now, &reason);
-            }
-        }
-    }
-
-    fn on_assign(&mut self, now: u64, id: Option<RequestId>, batch: AssignBatch, cost: u64) {
-        let count = batch.items.len() as u64;
-        if !self.takes_within_credit(count, cost) {
-            let method = method::TASK_ASSIGN;
-            return self.refuse(now, id, WireError::CreditExceeded { method });
-        }
-        let items = batch
-            .items
-            .into_iter()
-            .map(|assignment| {
-                let key = assignment.key();
-                Assigned::new(key, self.admit(now, assignment))
-            })
-            .collect();
-        let grant = self.has_dealt_with(count, cost);
-        match id {
-            Some(id) => self.answer_granting(&id, &AssignAnswers { items }, grant),
-            None => self.tell_grant(grant),
-        }
-    }
-
-    fn admit(&mut self, now: u64, assignment: Assignment) -> AssignAnswer {
-        if self.spool.contains(assignment.key()) {
-            return AssignAnswer::Duplicate;
-        }
-        let closed = if self.leaves_at.is_some() {
-            Some(AssignRefusal::ShuttingDown)
-        } else if self.lease.is_none_or(|lease| lease.fenced_at() <= now) {
-            Some(AssignRefusal::LeaseExpired)
-        } else if self.spool.is_full() {
-            Some(AssignRefusal::SpoolFull)
-        } else {
-            None
-        };
-        let admission = match closed {
-            // What was here before is not answered as if it had never started.
-            Some(code) if !self.attempts.knows(assignment.key()) => Admission::Refused(code),
-            _ => self.attempts.admit(assignment),
-        };
-        match admission {
-            Admission::Duplicate => AssignAnswer::Duplicate,
-            Admission::Refused(code) => AssignAnswer::Refused {
-                code,
-                message: explain(code).to_owned(),
-            },
-            Admission::Accepted { superseded } => {
-                for attempt in superseded {
-                    self.kill_output(attempt, KillReason::Revoked);
-                }
-                AssignAnswer::Accepted
             }
         }
     }
@@ -387,20 +336,5 @@ impl NodeEnd {
             Some(Asked::Results(keys)) => self.spool.refuse(now, &keys),
             Some(Asked::Heartbeat { .. }) | None => self.count_bad(now),
         }
-    }
-}
-
-const fn explain(code: AssignRefusal) -> &'static str {
-    match code {
-        AssignRefusal::NoSlot => "all slots of the node are taken",
-        AssignRefusal::Stale => "the node knows a higher fence of this task",
-        AssignRefusal::AlreadyEnded => "this attempt ended on the node before",
-        AssignRefusal::LeaseExpired => "no heartbeat was answered for too long",
-        AssignRefusal::SpoolFull => "SPOOLED_REPORTS_MAX results wait for an answer",
-        AssignRefusal::ShuttingDown => "the node stops",
-        AssignRefusal::TooLarge
-        | AssignRefusal::NotLive
-        | AssignRefusal::RequestFailed
-        | AssignRefusal::Other => "the assignment could not be handed over",
     }
 }

@@ -20,6 +20,7 @@
 //! * Inputs come before timers: an answer that is there at the last moment counts.
 
 mod ask;
+mod assigning;
 mod attempts;
 mod away;
 mod balance;
