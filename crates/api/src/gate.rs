@@ -26,8 +26,8 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 /// Connections whose first byte or handshake is waited for; beyond it the one that has been waited
-/// for longest is cut. A caller who means it is through within milliseconds.
-const HANDSHAKES_MAX: usize = 1_024;
+/// for longest is cut. Ten thousand nodes may come back at once, and none of them means ill.
+const HANDSHAKES_MAX: usize = 12_288;
 /// How long a caller may take to say what it speaks, handshake included.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the other end may take nothing of what waits for it, or not be there at all: a lease.

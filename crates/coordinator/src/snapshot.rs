@@ -254,7 +254,7 @@ pub fn explain_requirements(
 
 /// Nodes that one decision looks at. Where more have room, each decision begins where the one before
 /// ended: what is best among so many is good enough, and a decision never takes longer than that.
-pub(crate) const NODES_PER_DECISION_MAX: usize = 2_048;
+pub(crate) const NODES_PER_DECISION_MAX: usize = 1_024;
 
 /// No node lies before the smallest id.
 const EMPTY: Bound<NodeId> = Bound::Excluded(NodeId::from_u128(0));

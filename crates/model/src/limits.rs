@@ -106,7 +106,7 @@ pub const BATCH_BYTES_MAX: usize = 1 << 20;
 /// Commands that wait for the sequencer; beyond it callers get 429.
 pub const PROPOSALS_QUEUED_MAX: usize = 8_192;
 /// Grants in one decision of the dispatcher.
-pub const GRANTS_PER_ROUND_MAX: usize = 2_048;
+pub const GRANTS_PER_ROUND_MAX: usize = 1_024;
 /// Log entries whose events are kept in memory for subscribers that reconnect.
 pub const ENTRIES_IN_MEMORY_MAX: usize = 4_096;
 /// Subscribers to the event stream.
