@@ -94,8 +94,8 @@ fn run_tests(workspace: &Workspace) -> Result<Summary> {
 /// One test, too slow unless it is optimized as the simulator is.
 fn run_crowd(workspace: &Workspace) -> Result<Summary> {
     const ONE_RAN: &str = "test result: ok. 1 passed";
-    let words =
-        "test --profile sim --package skep-coordinator --lib -- --ignored ten_thousand_nodes";
+    let words = "test --profile sim --package skep-coordinator --features crowd --lib \
+                 -- ten_thousand_nodes";
     let summary = run_and_keep_summary(workspace.cargo(words))?;
     ensure!(
         summary.iter().any(|line| line.contains(ONE_RAN)),

@@ -122,6 +122,7 @@ fn facts(number: usize) -> NodeFacts {
         isolation: IsolationLevel::S1,
         probes: Vec::new(),
         class: NodeClass::Server,
+        on_disconnect: None,
         region: None,
         hardware: Hardware::default(),
         models: Vec::new(),
