@@ -35,6 +35,26 @@ pub(crate) const fn task(number: u128) -> TaskId {
     TaskId::from_u128(number)
 }
 
+/// What a node says about itself that has these slots and nothing else of note.
+pub(crate) fn facts(name: String, slots: u32) -> NodeFacts {
+    NodeFacts {
+        name,
+        version: "test".to_owned(),
+        system: "test".to_owned(),
+        resources: Resources::NONE,
+        slots,
+        labels: BTreeMap::new(),
+        capabilities: BTreeMap::new(),
+        isolation: IsolationLevel::S1,
+        probes: Vec::new(),
+        class: NodeClass::Server,
+        on_disconnect: None,
+        region: None,
+        hardware: Hardware::default(),
+        models: Vec::new(),
+    }
+}
+
 impl Observed {
     pub(crate) fn with_nodes(count: u128) -> Self {
         Self::with_nodes_of(NodeClass::Server, count)
@@ -77,20 +97,8 @@ impl Observed {
 
     pub(crate) fn node_starts(&mut self, number: u128) {
         let facts = NodeFacts {
-            name: format!("n{number}"),
-            version: "test".to_owned(),
-            system: "test".to_owned(),
-            resources: Resources::NONE,
-            slots: 100,
-            labels: BTreeMap::new(),
-            capabilities: BTreeMap::new(),
-            isolation: IsolationLevel::S1,
-            probes: Vec::new(),
             class: self.class,
-            region: None,
-            hardware: Hardware::default(),
-            models: Vec::new(),
-            on_disconnect: None,
+            ..facts(format!("n{number}"), 100)
         };
         let instance = InstanceId::from_u128(number);
         self.apply(Command::RegisterNode {

@@ -1,13 +1,11 @@
 //! As many nodes as a coordinator keeps, for a virtual hour: who is given up, and who is not.
 
 use super::*;
+use crate::observed::facts;
 use skep_model::attempt::LogIndex;
 use skep_model::command::{Actor, LogEntry};
 use skep_model::ids::{AgentId, InstanceId};
-use skep_model::isolation::IsolationLevel;
 use skep_model::limits::NODES_MAX;
-use skep_model::node::{Hardware, NodeFacts};
-use skep_model::requirements::Resources;
 use skep_model::time::UnixMillis;
 use std::collections::BTreeSet;
 
@@ -66,7 +64,7 @@ impl Crowd {
                 instance,
                 starts: 1,
                 agent: AgentId::from_u128(number as u128),
-                facts: Box::new(facts(number)),
+                facts: Box::new(facts(format!("n{number}"), 1)),
             });
             crowd.apply(Command::ConfirmNode {
                 node: id(number),
@@ -108,25 +106,6 @@ impl Crowd {
 
 fn id(number: usize) -> NodeId {
     NodeId::from_u128(number as u128 + 1)
-}
-
-fn facts(number: usize) -> NodeFacts {
-    NodeFacts {
-        name: format!("n{number}"),
-        version: "test".to_owned(),
-        system: "test".to_owned(),
-        resources: Resources::NONE,
-        slots: 1,
-        labels: BTreeMap::new(),
-        capabilities: BTreeMap::new(),
-        isolation: IsolationLevel::S1,
-        probes: Vec::new(),
-        class: NodeClass::Server,
-        on_disconnect: None,
-        region: None,
-        hardware: Hardware::default(),
-        models: Vec::new(),
-    }
 }
 
 /// Until when nobody is heard at this moment.

@@ -1,16 +1,13 @@
 //! Two nodes in virtual time: one is parked, and the other has room or not.
 
 use super::*;
+use crate::observed::facts;
 use skep_model::attempt::LogIndex;
 use skep_model::command::{Actor, Command, LogEntry, Phase, Progress};
 use skep_model::event::EntryEvents;
 use skep_model::ids::{InstanceId, NodeId};
-use skep_model::isolation::IsolationLevel;
-use skep_model::node::{Hardware, NodeClass, NodeFacts};
-use skep_model::requirements::Resources;
 use skep_model::task::{Delivery, NewTask, TaskSpec};
 use skep_scheduler::{Policy, strategy};
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const MINUTES: u64 = 60_000;
@@ -74,7 +71,7 @@ impl Swarm {
             instance,
             starts: 1,
             agent: AgentId::from_u128(number),
-            facts: Box::new(facts(number)),
+            facts: Box::new(facts(format!("n{number}"), 1)),
         });
         self.apply(Command::ConfirmNode {
             node,
@@ -128,25 +125,6 @@ impl Swarm {
         let now = (self.now_ms, UnixMillis(self.now_ms));
         let moves = self.moves.look(&self.view, now, place);
         moves.first().map(|found| found.agent)
-    }
-}
-
-fn facts(number: u128) -> NodeFacts {
-    NodeFacts {
-        name: format!("n{number}"),
-        version: "test".to_owned(),
-        system: "test".to_owned(),
-        resources: Resources::NONE,
-        slots: 1,
-        labels: BTreeMap::new(),
-        capabilities: BTreeMap::new(),
-        isolation: IsolationLevel::S1,
-        probes: Vec::new(),
-        class: NodeClass::Server,
-        on_disconnect: None,
-        region: None,
-        hardware: Hardware::default(),
-        models: Vec::new(),
     }
 }
 

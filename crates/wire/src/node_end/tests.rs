@@ -18,6 +18,7 @@ use serde_json::Value;
 use skep_model::ids::InstanceId;
 
 mod negotiated;
+mod parking;
 mod results;
 mod session;
 mod work;
