@@ -13,6 +13,7 @@ mod docs;
 mod layers;
 mod licences;
 mod lint;
+mod mcp_conformance;
 mod orphans;
 mod step;
 mod study;

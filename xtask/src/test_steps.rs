@@ -2,6 +2,7 @@
 
 use crate::console::note;
 use crate::doc_commands;
+use crate::mcp_conformance;
 use crate::step::{self, Step, Summary};
 use crate::workspace::{Workspace, run_visibly, shown};
 use anyhow::{Context, Result, anyhow, ensure};
@@ -63,6 +64,11 @@ pub(crate) const STEPS: &[Step] = &[
             let words = "run --package skep-chaos -- net";
             run_visibly(&mut workspace.cargo(words)).map(|()| vec![])
         },
+    },
+    Step {
+        name: "mcp-conformance",
+        about: "the official suite of MCP against a coordinator, as far as it needs no special tools",
+        run: mcp_conformance::run,
     },
     Step {
         name: "docs",

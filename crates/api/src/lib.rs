@@ -14,6 +14,7 @@ mod failure;
 mod gate;
 mod health;
 mod host_guard;
+mod mcp;
 mod mcpx;
 mod metrics;
 mod observe;

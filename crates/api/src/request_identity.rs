@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use axum::http::{HeaderMap, HeaderName};
 use skep_model::limits;
-use skep_operations::{ErrorCode, Services};
+use skep_operations::{ErrorCode, Services, is_idempotency_key};
 
 /// Header of the request's id, in and out.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -13,9 +13,6 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Characters of a request id that is taken over from the caller.
 const REQUEST_ID_LENGTH_MAX: usize = 128;
-/// `00-` trace id `-` parent id `-` flags.
-const TRACE_PARENT_LENGTH: usize = 55;
-
 /// A request's id and path.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestIdentity {
@@ -99,7 +96,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fai
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
     let key = quoted.unwrap_or(text);
-    if is_plain(key, limits::IDEMPOTENCY_KEY_LENGTH_MAX) && !key.contains('"') {
+    if is_idempotency_key(key) {
         Ok(Some(key.to_owned()))
     } else {
         Err(malformed())
@@ -111,36 +108,7 @@ pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Fai
 pub(crate) fn trace_parent(headers: &HeaderMap, services: &Services) -> String {
     let mut values = headers.get_all(TRACE_PARENT).iter();
     let first = values.next().filter(|_| values.next().is_none());
-    let given = first.and_then(|value| value.to_str().ok());
-    given.filter(|text| is_trace_parent(text)).map_or_else(
-        || {
-            let trace = services.fresh_id();
-            let span = blake3::hash(&trace.to_le_bytes()).to_hex();
-            format!("00-{trace:032x}-{}-01", &span[..16])
-        },
-        str::to_owned,
-    )
-}
-
-fn is_trace_parent(text: &str) -> bool {
-    let parts: Vec<&str> = text.split('-').collect();
-    let [version, trace, parent, flags] = parts[..] else {
-        return false;
-    };
-    let hex = |part: &str, length: usize| {
-        part.len() == length
-            && part
-                .bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let not_zero = |part: &str| part.bytes().any(|byte| byte != b'0');
-    text.len() == TRACE_PARENT_LENGTH
-        && version == "00"
-        && hex(trace, 32)
-        && not_zero(trace)
-        && hex(parent, 16)
-        && not_zero(parent)
-        && hex(flags, 2)
+    skep_operations::trace_parent(first.and_then(|value| value.to_str().ok()), services)
 }
 
 /// The `If-Match` header without quotes and weakness.
@@ -179,22 +147,6 @@ mod tests {
                 Err(ErrorCode::IdempotencyKeyMalformed),
                 "{text}"
             );
-        }
-    }
-
-    #[test]
-    fn only_a_whole_trace_parent_is_taken_over() {
-        let good = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert!(is_trace_parent(good));
-        for bad in [
-            "",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-        ] {
-            assert!(!is_trace_parent(bad), "{bad}");
         }
     }
 }

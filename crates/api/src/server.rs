@@ -3,13 +3,13 @@
 use crate::gate::{Caller, Gate};
 use crate::host_guard::HostGuard;
 use crate::state::ApiState;
-use crate::{dispatch, health, mcpx, metrics, observe, realtime};
+use crate::{dispatch, health, mcp, mcpx, metrics, observe, realtime};
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
 use axum::middleware;
 use axum::response::IntoResponse;
-use axum::routing::{MethodFilter, get, on};
+use axum::routing::{MethodFilter, any, get, on};
 use skep_operations::{API_PREFIX, Method, Operation};
 use std::future::ready;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -33,6 +33,7 @@ pub fn router(api: ApiState) -> Router {
         .route("/healthz", get(health::ready))
         .route("/metrics", get(metrics::show))
         .route("/openapi.json", get(crate::openapi::show))
+        .route("/mcp", any(mcp::serve))
         .route("/mcpx", get(mcpx::upgrade))
         .route("/swarm/realtime", get(realtime::upgrade));
     for operation in api.operations.iter() {

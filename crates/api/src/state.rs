@@ -2,6 +2,7 @@
 
 use crate::gate::STALL_MAX;
 use crate::host_guard::HostGuard;
+use crate::mcp::McpHandler;
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use skep_operations::{Operation, Services};
@@ -22,6 +23,8 @@ pub struct ApiState {
     pub(crate) shutdown: CancellationToken,
     /// How long a connection may take nothing of what waits for it.
     pub(crate) stall_max: Duration,
+    /// What answers at `/mcp`; nothing does without.
+    pub(crate) mcp: Option<McpHandler>,
 }
 
 impl ApiState {
@@ -41,6 +44,7 @@ impl ApiState {
             openapi: Bytes::from(document),
             shutdown: CancellationToken::new(),
             stall_max: STALL_MAX,
+            mcp: None,
         }
     }
 }

@@ -1,12 +1,15 @@
 //! The command line of `skep`: names, flags and their help. Nothing is decided here.
 
 mod families;
+mod mcp;
 mod nodes;
 mod operating;
 
 pub(crate) use families::{
     AggregateArgs, ArtifactCommand, ConfigCommand, MergeCommand, TaskCommand, TokenCommand,
 };
+
+pub(crate) use mcp::{McpArgs, McpClient, McpCommand, McpConfigArgs, Toolset};
 
 pub(crate) use nodes::{
     DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeParkArgs,
@@ -148,6 +151,10 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ArtifactCommand,
     },
+    /// Serve the swarm's tools to an agent over stdin and stdout (MCP), from the coordinator that
+    /// runs or one that ends with this; or set up a client for it
+    #[command(args_conflicts_with_subcommands = true)]
+    Mcp(McpArgs),
     /// Back up the data of a coordinator, check backups, and start anew from one
     Backup {
         #[command(subcommand)]

@@ -120,6 +120,13 @@ pub(crate) fn all() -> Value {
         let seen = "Answered to a node on `/mcpx`, in `error.data.code`.".to_owned();
         add(code.as_str(), seen, fault_title(code), advice);
     }
+    for fault in skep_mcp::Fault::ALL {
+        let seen =
+            "Told to a client of the Model Context Protocol, in `error.data.code` or in the \
+                    result of a tool."
+                .to_owned();
+        add(fault.as_str(), seen, fault.title(), fault.advice());
+    }
     Value::Object(pages)
 }
 

@@ -127,7 +127,8 @@ fn start_logging(command: &Command) {
                 command: args::NodeCommand::Start(_)
             }
     );
-    let default = if serves { "info" } else { "off" };
+    // What the protocol's library logs at `warn` is what a client did wrong, and it is told so.
+    let default = if serves { "info,rmcp=error" } else { "off" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -167,6 +168,7 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
         Command::Node { command } => Box::pin(commands::node::run(&session, command)).await,
         Command::Task { command } => commands::task::run(&session, command).await,
         Command::Artifact { command } => commands::artifact::run(&session, command).await,
+        Command::Mcp(args) => Box::pin(commands::mcp::run(&session, args)).await,
         Command::Backup { command } => commands::backup::run(&session, command).await,
         Command::Service { command } => commands::service::run(&session, &command),
         Command::Debug { command } => commands::debug_bundle::run(&session, command).await,

@@ -104,7 +104,7 @@ impl Server {
         let places = options.places;
         ensure_tokens(&hive, places).await?;
         let stop = CancellationToken::new();
-        let state = ApiState::new(Arc::new(services));
+        let state = api_state(Arc::new(services), &stop);
         let note = CoordinatorNote {
             url: format!("http://{}", listeners.local),
             token_file: places.admin_token(),
@@ -226,6 +226,15 @@ fn services(
         memory: MemoryGauge::new(memory_limit()?),
         event_texts: EventTexts::default(),
         subscribers: Arc::default(),
+    })
+}
+
+/// The API, with the Model Context Protocol beside REST.
+fn api_state(services: Arc<Services>, stop: &CancellationToken) -> ApiState {
+    let mcp = skep_mcp::Endpoint::new(Arc::clone(&services), stop.clone());
+    ApiState::new(services).with_mcp(move |caller, request| {
+        let mcp = mcp.clone();
+        async move { mcp.handle(caller, request).await }
     })
 }
 

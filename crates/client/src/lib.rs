@@ -14,6 +14,7 @@ mod dial;
 mod error;
 mod events;
 mod log_append;
+mod messages;
 mod query;
 mod request;
 mod retry;
@@ -26,6 +27,7 @@ pub use dial::{Dial, Stream};
 pub use error::{ClientError, Problem};
 pub use events::{EventStream, StreamedEvent};
 pub use log_append::LogAppended;
+pub use messages::Messages;
 pub use query::with_query;
 pub use request::Request;
 

@@ -158,4 +158,26 @@ impl<'a> Request<'a> {
             .open(&self.outgoing, authorization.as_ref())
             .await
     }
+
+    /// Sends it and gives the answer of whatever status as soon as its head is there; again only
+    /// when it cannot have arrived.
+    pub(crate) async fn open_whatever_status(
+        self,
+    ) -> Result<(String, http::Response<hyper::body::Incoming>), ClientError> {
+        let authorization = self.client.authorization();
+        let transport = &self.client.transport;
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let head = transport.head(&self.outgoing, authorization.as_ref()).await;
+            let error = match head {
+                Ok(response) => return Ok((transport.url_of(&self.outgoing), response)),
+                Err(error) => error,
+            };
+            match delay_after(&error, tries, Repeat::OnlyUnsent) {
+                Some(delay) => tokio::time::sleep(delay).await,
+                None => return Err(error),
+            }
+        }
+    }
 }

@@ -122,6 +122,16 @@ impl Transport {
         within(outgoing.timeout, &url, head).await
     }
 
+    /// Sends and answers as soon as the head of the answer is there, whatever its status.
+    pub(crate) async fn head(
+        &self,
+        outgoing: &Outgoing,
+        authorization: Option<&HeaderValue>,
+    ) -> Result<http::Response<Incoming>, ClientError> {
+        let url = self.url_of(outgoing);
+        within(outgoing.timeout, &url, self.send(outgoing, authorization)).await
+    }
+
     pub(crate) fn url_of(&self, outgoing: &Outgoing) -> String {
         format!("{}{}", self.base, outgoing.path)
     }

@@ -11,6 +11,7 @@
 mod agents;
 mod artifacts;
 mod body;
+mod caller_marks;
 pub mod context;
 mod declare;
 mod error;
@@ -39,6 +40,7 @@ pub mod tokens;
 pub mod views;
 
 pub use artifacts::missing_artifacts;
+pub use caller_marks::{is_idempotency_key, trace_parent};
 pub use context::{Context, Principal, ServerInfo, Services};
 pub use error::{OperationError, code_of};
 pub use error_codes::{ErrorCode, error_pages};

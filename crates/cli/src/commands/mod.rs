@@ -10,6 +10,7 @@ pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod join;
+pub(crate) mod mcp;
 pub(crate) mod merge;
 pub(crate) mod node;
 mod node_profile;

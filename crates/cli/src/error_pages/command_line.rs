@@ -17,6 +17,12 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "Fetch it again. If it happens again, run `skep doctor`: the coordinator's disk may be failing.",
     ),
     (
+        "client_file_unusable",
+        Exit::Invalid,
+        "The file of a client cannot be added to",
+        "Nothing was written. The message says what is wrong with the file: repair it, name another one with --file, or add by hand what `skep mcp config CLIENT` prints.",
+    ),
+    (
         "config_invalid",
         Exit::Invalid,
         "A configuration file is not usable",
@@ -99,6 +105,12 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         Exit::Failed,
         "The address cannot be listened on",
         "Choose another address with --listen.",
+    ),
+    (
+        "mcp_entry_failed",
+        Exit::Failed,
+        "The server of a client's entry does not answer",
+        "The entry is written. Run what it says by hand, e.g. `skep mcp` with its arguments, and look at what it prints; the copy that was kept has the file as it was.",
     ),
     (
         "membership_not_stored",

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Nothing here takes this long unless it is broken.
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// Pause between two looks at a condition.
 const LOOK_PAUSE: Duration = Duration::from_millis(10);
 

@@ -1,0 +1,181 @@
+//! The Model Context Protocol over stdin and stdout, and the entries in clients' files.
+
+use crate::hive::{TestHive, command, skep_in};
+use crate::mcp_client::Stdio;
+use crate::mcp_message::{gated, hello, modern};
+use serde_json::{Value, json};
+
+#[test]
+fn lines_are_forwarded_to_the_coordinator_that_runs() {
+    let mut hive = TestHive::start(0);
+    let mut stdio = Stdio::start(command(hive.path(), &["mcp"]));
+    let greeted = stdio.ask("initialize", hello("2025-11-25"));
+    assert_eq!(greeted["result"]["protocolVersion"], "2025-11-25");
+    stdio.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
+    let listed = stdio.ask("tools/list", json!({}));
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 14);
+    let submit =
+        json!({ "name": "skep_tasks_submit", "arguments": { "name": "t", "run": "true" } });
+    let submitted = stdio.ask("tools/call", submit);
+    let task = &submitted["result"]["structuredContent"]["id"];
+    // The same process speaks the new revision too, and goes on after a restart.
+    hive.crash_and_restart(0);
+    let read = json!({ "name": "skep_tasks_get", "arguments": { "id": task } });
+    let read = stdio.send(&modern("tools/call", read).body);
+    assert_eq!(read["result"]["structuredContent"]["id"], *task, "{read}");
+
+    stdio.write("not json\n");
+    assert_eq!(stdio.line()["error"]["data"]["code"], "mcp_parse_error");
+    stdio.write("[]\n");
+    assert_eq!(stdio.line()["error"]["data"]["code"], "mcp_invalid_request");
+    let wish = json!({ "notifications": { "resourceSubscriptions": [format!("skep://task/{}", task.as_str().unwrap())] } });
+    stdio.say(&modern("subscriptions/listen", wish).body);
+    assert_eq!(
+        stdio.line()["method"],
+        "notifications/subscriptions/acknowledged"
+    );
+    assert_eq!(stdio.end(), Some(0));
+}
+
+#[test]
+fn a_cancelled_call_is_not_answered_and_its_work_goes_on() {
+    let hive = TestHive::start(1);
+    let (arguments, open) = gated(&hive);
+    let mut stdio = Stdio::start(command(hive.path(), &["mcp"]));
+    stdio.ask("initialize", hello("2025-11-25"));
+    let submit = json!({ "name": "skep_runs_submit", "arguments": arguments });
+    let submitted = stdio.ask("tools/call", submit);
+    let run = submitted["result"]["structuredContent"]["run"]["id"].clone();
+    let wait = json!({ "name": "skep_wait", "arguments": { "id": run } });
+    let call = json!({ "jsonrpc": "2.0", "id": "w", "method": "tools/call", "params": wait });
+    stdio.say(&call);
+    let cancel = json!({ "requestId": "w", "reason": "enough" });
+    stdio.say(&json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": cancel }));
+    // The next answer is that of the next request.
+    let ping = stdio.ask("ping", json!({}));
+    assert_eq!(ping["result"], json!({}));
+    open();
+    hive.skep(&[
+        "wait",
+        run.as_str().unwrap(),
+        "--for",
+        "succeeded",
+        "--timeout",
+        "60",
+    ])
+    .expect(0);
+    assert_eq!(stdio.end(), Some(0));
+}
+
+#[test]
+fn a_coordinator_of_its_own_runs_what_it_is_given_and_serves_others_meanwhile() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut first = Stdio::start(command(directory.path(), &["mcp"]));
+    first.ask("initialize", hello("2025-11-25"));
+    let mut second = Stdio::start(command(directory.path(), &["mcp"]));
+    let plan = json!({ "name": "p", "tasks": { "a": { "run": "echo here" } } });
+    let submit = json!({ "name": "skep_runs_submit", "arguments": { "plan": plan } });
+    let submitted = second.ask("tools/call", submit);
+    let run = submitted["result"]["structuredContent"]["run"]["id"].clone();
+    let wait = json!({ "name": "skep_wait", "arguments": { "id": run } });
+    let ended = first.ask("tools/call", wait);
+    assert_eq!(
+        ended["result"]["structuredContent"]["state"], "succeeded",
+        "{ended}"
+    );
+    assert_eq!(first.end(), Some(0));
+    // It is gone, and what it knew is not: the next request starts the next coordinator.
+    skep_in(directory.path(), &["run", "ls"]).expect(4);
+    let shown = json!({ "name": "skep_runs_get", "arguments": { "id": run } });
+    let shown = second.ask("tools/call", shown);
+    assert_eq!(
+        shown["result"]["structuredContent"]["run"]["state"], "succeeded",
+        "{shown}"
+    );
+    assert_eq!(second.end(), Some(0));
+}
+
+#[test]
+fn a_coordinator_that_was_named_and_does_not_answer_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["mcp", "--url", "http://127.0.0.1:9", "--token", "swu1_x"];
+    let mut stdio = Stdio::start(command(directory.path(), &arguments));
+    let answer = stdio.ask("initialize", hello("2025-11-25"));
+    assert_eq!(
+        answer["error"]["data"]["code"], "coordinator_unreachable",
+        "{answer}"
+    );
+    assert_eq!(stdio.end(), Some(0));
+}
+
+#[test]
+fn a_client_is_told_of_the_server_and_its_entry_works() {
+    let hive = TestHive::start(0);
+    let file = hive.path().join("client.json");
+    for (client, section) in [
+        ("claude-code", "mcpServers"),
+        ("claude-desktop", "mcpServers"),
+        ("cursor", "mcpServers"),
+        ("vscode", "servers"),
+    ] {
+        std::fs::write(
+            &file,
+            format!("{{\"z\": 1, \"{section}\": {{\"a\": {{}}}}, \"b\": 2}}"),
+        )
+        .unwrap();
+        let arguments = ["--json", "mcp", "config", client, "--file", "client.json"];
+        let shown = hive.skep(&arguments).expect(0).json();
+        assert_eq!(shown["written"], false);
+        assert!(!std::fs::read_to_string(&file).unwrap().contains("skep"));
+        let written = hive
+            .skep(&[&arguments[..], &["--write"]].concat())
+            .expect(0)
+            .json();
+        assert_eq!(
+            (&written["tools"], &written["entry"]),
+            (&json!(14), &shown["entry"]),
+            "{client}"
+        );
+        let text = std::fs::read_to_string(&file).unwrap();
+        let kept: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((&kept["z"], &kept["b"]), (&json!(1), &json!(2)));
+        assert_eq!(kept[section]["skep"], shown["entry"]);
+        assert!(kept[section]["a"].is_object());
+        let copy = std::fs::read_to_string(written["copy"].as_str().unwrap()).unwrap();
+        assert!(copy.contains("\"z\": 1") && !copy.contains("skep"));
+        let again = hive
+            .skep(&[&arguments[..], &["--write"]].concat())
+            .expect(0)
+            .json();
+        assert_eq!(again["copy"], Value::Null, "nothing changed");
+    }
+    let toml = [
+        "--json", "mcp", "config", "codex", "--file", "c.toml", "--write",
+    ];
+    assert_eq!(hive.skep(&toml).expect(0).json()["tools"], 14);
+    let text = std::fs::read_to_string(hive.path().join("c.toml")).unwrap();
+    assert!(text.starts_with("[mcp_servers.skep]\n"), "{text}");
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("settings.json");
+    std::fs::write(&file, "// with a comment\n{}").unwrap();
+    let arguments = [
+        "--json",
+        "mcp",
+        "config",
+        "vscode",
+        "--file",
+        "settings.json",
+        "--write",
+    ];
+    let error = skep_in(directory.path(), &arguments).expect(6).json_error();
+    assert_eq!(error["code"], "client_file_unusable");
+    assert_eq!(
+        std::fs::read_to_string(&file).unwrap(),
+        "// with a comment\n{}"
+    );
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}

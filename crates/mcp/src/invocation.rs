@@ -1,0 +1,90 @@
+//! Runs an operation for a caller, with the caller's own permission.
+
+use crate::arguments;
+use crate::catalogue::Entry;
+use rmcp::ErrorData;
+use rmcp::RoleServer;
+use rmcp::service::RequestContext;
+use serde_json::{Map, Value};
+use skep_operations::{
+    Context, ErrorCode, OperationError, Principal, Repetition, Reply, Services, is_idempotency_key,
+    trace_parent,
+};
+use std::sync::Arc;
+
+/// Names the one call that a model made, also when its client sends it twice.
+const TOOL_USE_ID: &str = "claudecode/toolUseId";
+/// W3C trace context of the client.
+const TRACE_PARENT: &str = "traceparent";
+
+/// Who calls, and what the message says beside the arguments.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    pub(crate) services: Arc<Services>,
+    principal: Principal,
+    tool_use: Option<String>,
+    trace_parent: Option<String>,
+}
+
+impl Caller {
+    /// The caller of a message that came in by HTTP.
+    pub(crate) fn of(
+        services: &Arc<Services>,
+        context: &RequestContext<RoleServer>,
+    ) -> Result<Self, ErrorData> {
+        let parts = context.extensions.get::<http::request::Parts>();
+        let principal = parts
+            .and_then(|parts| parts.extensions.get::<Principal>())
+            .cloned()
+            .ok_or_else(|| crate::fault::Fault::Internal.error("nobody said who calls"))?;
+        let text = |key: &str| {
+            let value = context.meta.get(key).and_then(Value::as_str);
+            value.map(str::to_owned)
+        };
+        Ok(Self {
+            services: Arc::clone(services),
+            principal,
+            tool_use: text(TOOL_USE_ID),
+            trace_parent: text(TRACE_PARENT),
+        })
+    }
+
+    /// Runs the operation.
+    ///
+    /// # Errors
+    /// Those of the operation; the first that a caller without permission meets is that.
+    pub(crate) async fn invoke(
+        &self,
+        entry: &Entry,
+        arguments: Map<String, Value>,
+    ) -> Result<Reply, OperationError> {
+        let operation = &entry.operation;
+        let request = arguments::request(entry, arguments)?;
+        let mut context = Context::new(Arc::clone(&self.services), self.principal.clone());
+        if operation.repetition == Repetition::Keyed {
+            context.idempotency_key = self.idempotency_key()?;
+            let trace = trace_parent(self.trace_parent.as_deref(), &self.services);
+            context.trace_parent = Some(trace);
+        }
+        operation.authorise(&context, &request.path).await?;
+        operation.perform(context, request).await
+    }
+
+    /// Checks that the caller may read this with the operation.
+    pub(crate) async fn may(&self, entry: &Entry, id: &str) -> Result<(), OperationError> {
+        let context = Context::new(Arc::clone(&self.services), self.principal.clone());
+        let path = vec![("id".to_owned(), id.to_owned())];
+        entry.operation.authorise(&context, &path).await
+    }
+
+    fn idempotency_key(&self) -> Result<Option<String>, OperationError> {
+        match &self.tool_use {
+            Some(key) if !is_idempotency_key(key) => {
+                let detail = format!("`{TOOL_USE_ID}` in `_meta` is used as the key");
+                let code = ErrorCode::IdempotencyKeyMalformed;
+                Err(OperationError::new(code, detail))
+            }
+            key => Ok(key.clone()),
+        }
+    }
+}

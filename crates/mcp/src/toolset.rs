@@ -1,0 +1,190 @@
+//! The tools of Skep's own set: a few operations that agents need all the time, a wait, and a pair
+//! that finds and calls all other operations.
+
+use crate::catalogue::{self, Entry};
+use crate::outline::{Reader, outline};
+use crate::{search, tool_result, wait};
+use rmcp::model::{JsonObject, Tool, ToolAnnotations};
+use serde_json::Value;
+use skep_operations::Method;
+use std::sync::{Arc, LazyLock};
+
+/// The name of the set, as `toolset` in the URL asks for it.
+pub(crate) const NATIVE: &str = "native";
+
+/// What a tool does.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Action {
+    /// Runs the operation.
+    Run(&'static Entry),
+    /// Waits until a run or task is final.
+    Wait,
+    /// Looks for operations.
+    Search,
+    /// Runs the operation that the arguments name.
+    Call,
+}
+
+/// A tool and what it does.
+#[derive(Debug)]
+pub(crate) struct NativeTool {
+    pub(crate) action: Action,
+    pub(crate) tool: Tool,
+}
+
+/// What is said about an operation that is a tool: its own sentence, and what else a model needs
+/// to know to use it well.
+const OPERATIONS: [(&str, &str); 11] = [
+    (
+        "runs.submit",
+        "Submits a plan: a graph of shell commands for the swarm's machines, run isolated and in \
+         order of `needs`. Example of `plan`: {name: ci, tasks: {build: {run: make}, test: {run: \
+         make test, needs: build}}}. Gives the run's id; it goes on by itself: use skep_wait.",
+    ),
+    ("runs.get", ""),
+    ("runs.list", ""),
+    ("runs.cancel", ""),
+    ("plans.validate", ""),
+    (
+        "tasks.submit",
+        "Submits one task, e.g. {name: t, run: make}. Gives its id; use skep_wait for its end.",
+    ),
+    ("tasks.get", ""),
+    ("tasks.list", ""),
+    ("tasks.cancel", ""),
+    (
+        "tasks.logs",
+        "Reads the output of a task, 64 KiB at a time; go on at `next_offset`. With `grep`, lists \
+         matching lines.",
+    ),
+    ("system.status", ""),
+];
+
+static TOOLS: LazyLock<Vec<NativeTool>> = LazyLock::new(|| {
+    let operations = OPERATIONS.iter().filter_map(|(id, words)| {
+        let entry = catalogue::find(id)?;
+        let tool = of_operation(entry, words);
+        let action = Action::Run(entry);
+        Some(NativeTool { action, tool })
+    });
+    let own = [
+        NativeTool {
+            action: Action::Wait,
+            tool: wait::tool(),
+        },
+        NativeTool {
+            action: Action::Search,
+            tool: search::search_tool(),
+        },
+        NativeTool {
+            action: Action::Call,
+            tool: search::call_tool(),
+        },
+    ];
+    operations.chain(own).collect()
+});
+
+/// The tools, always in the same order.
+pub(crate) fn tools() -> &'static [NativeTool] {
+    &TOOLS
+}
+
+/// The tool of this name.
+pub(crate) fn find(name: &str) -> Option<&'static NativeTool> {
+    tools().iter().find(|tool| tool.tool.name == name)
+}
+
+/// The name of the tool that runs an operation.
+fn name_of(id: &str) -> String {
+    format!("skep_{}", id.replace('.', "_"))
+}
+
+fn of_operation(entry: &Entry, words: &'static str) -> Tool {
+    let operation = &entry.operation;
+    let description = if words.is_empty() {
+        operation.summary
+    } else {
+        words
+    };
+    let input = outline(&Value::Object(entry.input.schema.clone()), Reader::Writes);
+    let output = match &entry.output {
+        Some(schema) => outline(schema, Reader::Reads),
+        None => object(tool_result::text_schema()),
+    };
+    let annotations = match operation.method {
+        Method::Get | Method::Head => ToolAnnotations::new().read_only(true),
+        Method::Delete => ToolAnnotations::new().destructive(true),
+        Method::Post | Method::Put if operation.id.ends_with(".cancel") => {
+            ToolAnnotations::new().destructive(true)
+        }
+        Method::Post | Method::Put if operation.id == "plans.validate" => {
+            ToolAnnotations::new().read_only(true)
+        }
+        Method::Post | Method::Put => ToolAnnotations::new().destructive(false),
+    };
+    Tool::new(name_of(operation.id), description, Arc::new(input))
+        .with_raw_output_schema(Arc::new(output))
+        .with_annotations(annotations)
+}
+
+/// A schema that is written out as an object.
+pub(crate) fn object(schema: Value) -> JsonObject {
+    match schema {
+        Value::Object(object) => object,
+        _ => JsonObject::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes that the list may cost a conversation.
+    const LIST_BYTES_MAX: usize = 12_000;
+
+    #[test]
+    fn the_list_is_short_and_all_of_it_exists() {
+        let names: Vec<_> = tools().iter().map(|tool| tool.tool.name.as_ref()).collect();
+        assert_eq!(
+            names,
+            [
+                "skep_runs_submit",
+                "skep_runs_get",
+                "skep_runs_list",
+                "skep_runs_cancel",
+                "skep_plans_validate",
+                "skep_tasks_submit",
+                "skep_tasks_get",
+                "skep_tasks_list",
+                "skep_tasks_cancel",
+                "skep_tasks_logs",
+                "skep_system_status",
+                "skep_wait",
+                "skep_search",
+                "skep_call",
+            ]
+        );
+        let list: Vec<_> = tools().iter().map(|tool| &tool.tool).collect();
+        let bytes = serde_json::to_vec(&list).unwrap().len();
+        let sizes: Vec<_> = list
+            .iter()
+            .map(|tool| (&tool.name, serde_json::to_vec(tool).unwrap().len()))
+            .collect();
+        assert!(
+            bytes < LIST_BYTES_MAX,
+            "{bytes}: {sizes:?}\n{}",
+            serde_json::to_string(&list).unwrap()
+        );
+    }
+
+    #[test]
+    fn every_tool_says_what_it_takes_and_gives() {
+        for NativeTool { tool, .. } in tools() {
+            assert_eq!(tool.input_schema["type"], "object", "{}", tool.name);
+            let output = tool.output_schema.as_ref().unwrap();
+            assert_eq!(output["type"], "object", "{}", tool.name);
+            let description = tool.description.as_deref().unwrap();
+            assert!(description.ends_with('.'), "{}: {description}", tool.name);
+        }
+    }
+}
