@@ -10,7 +10,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use skep_model::limits::BODY_BYTES_MAX;
 use skep_operations::{ErrorCode, Principal, Services};
 use std::borrow::Cow;
@@ -18,6 +18,9 @@ use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
+
+/// Where a message of the new revision says that it is one.
+const META_REVISION: &str = "io.modelcontextprotocol/protocolVersion";
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -43,6 +46,26 @@ struct Probe<'a> {
     jsonrpc: Option<Cow<'a, str>>,
     #[serde(default)]
     id: Option<Value>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
+    #[serde(default)]
+    params: Option<ProbedParams>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ProbedParams {
+    #[serde(rename = "_meta", default)]
+    meta: Option<Map<String, Value>>,
+}
+
+impl Probe<'_> {
+    /// The handshake belongs to the older revisions; a message of the new one that asks for it
+    /// asks for a method that does not exist.
+    fn is_misplaced_handshake(&self) -> bool {
+        let meta = self.params.as_ref().and_then(|params| params.meta.as_ref());
+        self.method.as_deref() == Some("initialize")
+            && meta.is_some_and(|meta| meta.contains_key(META_REVISION))
+    }
 }
 
 impl Endpoint {
@@ -115,6 +138,11 @@ fn examined(method: &Method, bytes: &[u8]) -> Result<Option<Value>, Box<Response
         Err(Box::new(fault(StatusCode::BAD_REQUEST, id, kind, detail)))
     };
     match serde_json::from_slice::<Probe<'_>>(bytes) {
+        Ok(probe) if probe.is_misplaced_handshake() => {
+            let (id, kind) = (probe.id.as_ref(), Fault::MethodUnknown);
+            let detail = "`initialize` is not part of this revision";
+            Err(Box::new(fault(StatusCode::NOT_FOUND, id, kind, detail)))
+        }
         Ok(probe) if probe.jsonrpc.as_deref() == Some("2.0") => Ok(probe.id),
         Ok(probe) => refuse(
             probe.id.as_ref(),

@@ -187,7 +187,7 @@ fn bad_messages() -> [Bad; 11] {
 }
 
 /// Faults of what the message asks for.
-fn bad_requests() -> [Bad; 7] {
+fn bad_requests() -> [Bad; 8] {
     let call = |params: Value| modern("tools/call", params);
     let prompt = modern("prompts/get", json!({ "name": "nothing" }));
     let file = modern("resources/read", json!({ "uri": "file:///etc/passwd" }));
@@ -197,6 +197,12 @@ fn bad_requests() -> [Bad; 7] {
     [
         (modern("tools/explode", json!({})), 404, -32_601, method),
         (modern("ping", json!({})), 404, -32_601, method),
+        (
+            modern("initialize", hello("2026-07-28")),
+            404,
+            -32_601,
+            method,
+        ),
         (call(json!({})), 200, -32_602, "mcp_params_invalid"),
         (explode, 200, -32_602, "mcp_tool_unknown"),
         (prompt, 200, -32_602, "mcp_prompt_unknown"),
