@@ -6,9 +6,10 @@ use crate::commands::set_node::Said;
 use crate::commands::submit::Submission;
 use crate::state::State;
 use skep_model::attempt::LogIndex;
-use skep_model::command::{Command, LogEntry};
+use skep_model::command::{Actor, Command, LogEntry};
 use skep_model::event::Event;
 use skep_model::ids::{RunId, TaskId};
+use skep_model::memory::MemoryEffect;
 use skep_model::refusal::Refusal;
 use skep_model::run::RunRecord;
 use skep_model::task::{FinishedTask, TaskState};
@@ -24,6 +25,8 @@ pub struct Applied {
     pub finished: Vec<FinishedTask>,
     /// Runs that became final; the state has forgotten them.
     pub finished_runs: Vec<RunRecord>,
+    /// What shared memory holds now, for those who keep its values.
+    pub memory: Vec<MemoryEffect>,
 }
 
 /// One log entry while it is applied.
@@ -31,6 +34,8 @@ pub struct Applied {
 pub(crate) struct Step {
     pub(crate) index: LogIndex,
     pub(crate) seed: u64,
+    /// Who asked.
+    pub(crate) actor: Actor,
     /// Tasks taken in so far; counts the second part of their sequence.
     pub(crate) admitted: u32,
     pub(crate) applied: Applied,
@@ -49,10 +54,11 @@ pub(crate) struct EndedNeed {
 }
 
 impl Step {
-    fn new(index: LogIndex, seed: u64) -> Self {
+    fn new(index: LogIndex, entry: &LogEntry) -> Self {
         Self {
             index,
-            seed,
+            seed: entry.seed,
+            actor: entry.actor,
             admitted: 0,
             applied: Applied::default(),
             ended: VecDeque::new(),
@@ -70,7 +76,7 @@ impl State {
     /// same entries give the same state and events everywhere. `index` rises with every call.
     pub fn apply(&mut self, index: LogIndex, entry: &LogEntry) -> Applied {
         self.move_clock(entry.at);
-        let mut step = Step::new(index, entry.seed);
+        let mut step = Step::new(index, entry);
         if let Err(reason) = self.dispatch(&mut step, &entry.command) {
             step.emit(Event::Refused { reason });
         }
@@ -209,6 +215,15 @@ impl State {
                 fence,
                 gate,
             } => self.report_gate(step, *node, (*task, *fence), gate),
+            Command::WriteMemory {
+                writes,
+                all_or_nothing,
+                idempotency,
+            } => self.write_memory(step, writes, *all_or_nothing, idempotency.as_ref()),
+            Command::SetNamespace {
+                namespace,
+                settings,
+            } => self.set_namespace(step, namespace, settings),
         }
     }
 }

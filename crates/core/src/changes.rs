@@ -2,6 +2,7 @@
 
 use crate::state::State;
 use skep_model::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use skep_model::memory::{MemoryKey, Namespace};
 use skep_model::row::{Row, RowChange, RowKey};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,6 +19,9 @@ pub(crate) struct Changes {
     join_tokens: BTreeSet<JoinTokenId>,
     enrolments: BTreeSet<NodeId>,
     clock: bool,
+    namespaces: BTreeSet<Namespace>,
+    memory: BTreeSet<(Namespace, MemoryKey)>,
+    memory_floor: bool,
 }
 
 impl Changes {
@@ -64,6 +68,20 @@ impl Changes {
         if !self.idempotency.contains(key) {
             self.idempotency.insert(key.to_owned());
         }
+    }
+
+    pub(crate) fn namespace(&mut self, namespace: &Namespace) {
+        if !self.namespaces.contains(namespace) {
+            self.namespaces.insert(namespace.clone());
+        }
+    }
+
+    pub(crate) fn memory(&mut self, namespace: &Namespace, key: &MemoryKey) {
+        self.memory.insert((namespace.clone(), key.clone()));
+    }
+
+    pub(crate) fn memory_floor(&mut self) {
+        self.memory_floor = true;
     }
 
     pub(crate) fn clock(&mut self) {
@@ -119,10 +137,26 @@ impl State {
         let clock = changes
             .clock
             .then_some(RowChange::Put(RowKey::Clock, Row::Clock(self.now)));
+        let namespaces = changes.namespaces.into_iter().map(|name| {
+            let row = self.namespace(&name).map(|view| view.record.clone());
+            change(RowKey::Namespace(name), row.map(Row::Namespace))
+        });
+        let memory = changes.memory.into_iter().map(|(namespace, key)| {
+            let row = self.memory.get(&namespace, &key).cloned();
+            let row = row.map(|entry| Row::Memory(Box::new(entry)));
+            change(RowKey::Memory(namespace, key), row)
+        });
+        let floor = changes.memory_floor.then_some(RowChange::Put(
+            RowKey::MemoryFloor,
+            Row::MemoryFloor(self.memory.floor),
+        ));
         let rows = tasks.chain(runs).chain(nodes).chain(agents).chain(tokens);
         rows.chain(join_tokens)
             .chain(enrolments)
             .chain(keys)
+            .chain(namespaces)
+            .chain(memory)
+            .chain(floor)
             .chain(clock)
             .collect()
     }

@@ -7,6 +7,7 @@ pub(crate) mod gate;
 pub(crate) mod grant;
 pub(crate) mod hand_back;
 pub(crate) mod joining;
+pub(crate) mod memory;
 pub(crate) mod move_attempts;
 pub(crate) mod nodes;
 pub(crate) mod park;

@@ -4,6 +4,7 @@ use crate::changes::Changes;
 use skep_model::command::Idempotency;
 use skep_model::ids::{RunId, TaskId};
 use skep_model::limits::{IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_RETENTION_MS};
+use skep_model::memory::MemoryVersion;
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::row::IdempotencyRecord;
 use skep_model::time::UnixMillis;
@@ -34,19 +35,37 @@ impl IdempotencyTable {
         now: UnixMillis,
         changes: &mut Changes,
     ) {
+        let record = IdempotencyRecord {
+            run,
+            tasks,
+            ..blank(request, now)
+        };
+        self.take_in(record, changes);
+    }
+
+    /// Remembers the versions that a request wrote.
+    pub(crate) fn remember_writes(
+        &mut self,
+        request: &Idempotency,
+        versions: Vec<Option<MemoryVersion>>,
+        now: UnixMillis,
+        changes: &mut Changes,
+    ) {
+        let record = IdempotencyRecord {
+            versions,
+            ..blank(request, now)
+        };
+        self.take_in(record, changes);
+    }
+
+    fn take_in(&mut self, record: IdempotencyRecord, changes: &mut Changes) {
         if planted(PlantedBug::IdempotencyForgotten) {
             return;
         }
-        self.forget(&request.key, changes);
+        self.forget(&record.key, changes);
         self.make_room(IDEMPOTENCY_KEYS_MAX, changes);
-        changes.idempotency(&request.key);
-        self.insert(IdempotencyRecord {
-            key: request.key.clone(),
-            fingerprint: request.fingerprint,
-            run,
-            tasks,
-            expires_at: now.plus(IDEMPOTENCY_RETENTION_MS),
-        });
+        changes.idempotency(&record.key);
+        self.insert(record);
     }
 
     /// Forgets the oldest keys until one more is within `max`.
@@ -82,6 +101,18 @@ impl IdempotencyTable {
     /// When the next key is forgotten.
     pub(crate) fn next_expiry(&self) -> Option<UnixMillis> {
         self.expiries.first().map(|(at, _)| *at)
+    }
+}
+
+/// A record of a request that made nothing yet.
+fn blank(request: &Idempotency, now: UnixMillis) -> IdempotencyRecord {
+    IdempotencyRecord {
+        key: request.key.clone(),
+        fingerprint: request.fingerprint,
+        run: None,
+        tasks: Vec::new(),
+        versions: Vec::new(),
+        expires_at: now.plus(IDEMPOTENCY_RETENTION_MS),
     }
 }
 

@@ -1,5 +1,8 @@
 //! Relations that always hold between entries, each a named predicate over the whole state.
 
+use crate::memory::{
+    memory_indexes_match_entries, memory_versions_were_given, namespaces_have_reasons,
+};
 use crate::open_nodes::open_nodes_match_nodes;
 use crate::state::{NodeUse, State, queue_priority};
 use crate::waiting::Waiting;
@@ -46,6 +49,12 @@ pub enum InvariantId {
     ExpiriesMatchKeys,
     /// What decisions read of nodes and agents is what these are.
     OpenNodesMatchNodes,
+    /// Counts, quotas, expiries and conflicts of shared memory are those of its entries.
+    MemoryIndexesMatchEntries,
+    /// Each version of a namespace was given by it, and once only.
+    MemoryVersionsWereGiven,
+    /// No namespace is kept in which nothing is and about which nothing was said.
+    NamespacesHaveReasons,
 }
 
 /// An invariant that does not hold.
@@ -60,7 +69,7 @@ pub struct Violation {
 
 type Predicate = fn(&State) -> Result<(), String>;
 
-const INVARIANTS: [(InvariantId, Predicate); 17] = [
+const INVARIANTS: [(InvariantId, Predicate); 20] = [
     (InvariantId::OnlyLiveRecords, only_live_records),
     (InvariantId::CountsMatchTasks, counts_match_tasks),
     (InvariantId::RunsMatchTasks, runs_match_tasks),
@@ -78,6 +87,15 @@ const INVARIANTS: [(InvariantId, Predicate); 17] = [
     (InvariantId::AgentsMatchNodes, agents_match_nodes),
     (InvariantId::ExpiriesMatchKeys, expiries_match_keys),
     (InvariantId::OpenNodesMatchNodes, open_nodes_match_nodes),
+    (
+        InvariantId::MemoryIndexesMatchEntries,
+        memory_indexes_match_entries,
+    ),
+    (
+        InvariantId::MemoryVersionsWereGiven,
+        memory_versions_were_given,
+    ),
+    (InvariantId::NamespacesHaveReasons, namespaces_have_reasons),
 ];
 
 impl State {
@@ -90,11 +108,15 @@ impl State {
     }
 }
 
-fn ensure(holds: bool, detail: impl FnOnce() -> String) -> Result<(), String> {
+pub(crate) fn ensure(holds: bool, detail: impl FnOnce() -> String) -> Result<(), String> {
     if holds { Ok(()) } else { Err(detail()) }
 }
 
-fn same<T: PartialEq + std::fmt::Debug>(what: &str, kept: &T, real: &T) -> Result<(), String> {
+pub(crate) fn same<T: PartialEq + std::fmt::Debug>(
+    what: &str,
+    kept: &T,
+    real: &T,
+) -> Result<(), String> {
     ensure(kept == real, || {
         format!("{what}: {kept:?} is kept, {real:?} is real")
     })

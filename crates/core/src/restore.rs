@@ -4,6 +4,7 @@ use crate::state::{AgentSlot, NodeSlot, RunSlot, State, TaskSlot};
 use skep_model::agent::AgentRecord;
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
 use skep_model::join::EnrolmentRecord;
+use skep_model::memory::MemoryEntry;
 use skep_model::node::{NodeRecord, NodeState};
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::row::Row;
@@ -74,6 +75,14 @@ pub enum RestoreError {
         /// The node.
         node: NodeId,
     },
+    /// An entry of shared memory is in a namespace that is not stored.
+    #[error("entry `{key}` is in namespace `{namespace}`, which is not stored: restore a backup")]
+    NamespaceMissing {
+        /// The namespace.
+        namespace: String,
+        /// The key of the entry.
+        key: String,
+    },
 }
 
 /// Rows by kind, so that what is referred to is put in first. Tasks are not among them: there may
@@ -84,6 +93,7 @@ struct Sorted {
     nodes: Vec<NodeRecord>,
     agents: Vec<AgentRecord>,
     tokens: Vec<TokenRecord>,
+    memory: Vec<MemoryEntry>,
 }
 
 impl State {
@@ -110,6 +120,9 @@ impl State {
                     }
                     state.idempotency.insert(record);
                 }
+                Row::Namespace(record) => state.restore_namespace(record)?,
+                Row::Memory(entry) => sorted.memory.push(*entry),
+                Row::MemoryFloor(version) => state.memory.floor = version,
                 Row::Clock(now) => state.now = state.now.max(now),
             }
         }
@@ -129,6 +142,10 @@ impl State {
             .runs
             .into_iter()
             .try_for_each(|row| state.restore_run(row))?;
+        sorted
+            .memory
+            .into_iter()
+            .try_for_each(|row| state.restore_memory(row))?;
         state.link_tasks()?;
         state.restore_children()?;
         state.restore_agent_ceilings();
@@ -278,7 +295,7 @@ impl State {
     }
 }
 
-fn once(known: bool, id: &impl ToString) -> Result<(), RestoreError> {
+pub(crate) fn once(known: bool, id: &impl ToString) -> Result<(), RestoreError> {
     if known {
         return Err(RestoreError::StoredTwice(id.to_string()));
     }

@@ -6,6 +6,7 @@
 //! far, so every script is a test of these too.
 
 mod joining;
+mod memory;
 mod reports;
 mod statements;
 
@@ -15,6 +16,7 @@ use skep_model::attempt::LogIndex;
 use skep_model::command::{Actor, Command, LogEntry};
 use skep_model::event::Event;
 use skep_model::ids::{NodeId, RunId, TaskId};
+use skep_model::memory::MemoryWrite;
 use skep_model::row::{Row, RowChange, RowKey};
 use skep_model::task::NewTask;
 use skep_model::time::UnixMillis;
@@ -78,6 +80,8 @@ pub(crate) struct World {
     at: u64,
     /// Tasks of the next submission.
     draft: Vec<NewTask>,
+    /// Writes of the next batch.
+    writes: Vec<MemoryWrite>,
     pub(crate) rows: BTreeMap<RowKey, Row>,
     /// Everything that happened.
     pub(crate) events: Vec<Event>,
@@ -135,6 +139,8 @@ impl World {
         match words.verb {
             "at" => self.at = words.id() as u64,
             "task" => self.draft.push(statements::new_task(&words)),
+            "also" => self.draft_write(&words),
+            "entries" => return self.show_entries(),
             "show" => return self.show(TaskId::from_u128(words.id())),
             "run-counts" => return self.show_run(RunId::from_u128(words.id())),
             "queues" => return self.show_queues(),
@@ -244,6 +250,7 @@ pub(crate) fn portrait(state: &State) -> String {
     for queue in state.ready_queues() {
         writeln!(text, "{queue:?}").unwrap();
     }
+    text += &memory::portrait(state);
     writeln!(text, "{:?}", state.idempotency).unwrap();
     text
 }
@@ -314,7 +321,7 @@ pub(crate) fn check(script: &str, expect: &Expect) {
     let mut text = String::new();
     for statement in statements_of(shown) {
         let happened = world.perform(statement);
-        if !happened.is_empty() || !matches!(Words::of(statement).verb, "at" | "task") {
+        if !happened.is_empty() || !matches!(Words::of(statement).verb, "at" | "task" | "also") {
             writeln!(text, "> {statement}\n{}", happened.trim_end()).unwrap();
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::changes::Changes;
 use crate::idempotency::IdempotencyTable;
+use crate::memory::Memory;
 use crate::open_nodes::Experience;
 use crate::queues::ReadyQueue;
 use crate::signatures::{SignatureId, Signatures};
@@ -52,6 +53,7 @@ pub struct State {
     /// Ready nodes with a free slot.
     pub(crate) open_nodes: BTreeSet<NodeId>,
     pub(crate) experience: Experience,
+    pub(crate) memory: Memory,
     pub(crate) changes: Changes,
 }
 
@@ -348,12 +350,14 @@ impl State {
         self.idempotency.get(key, self.now()).is_some()
     }
 
-    /// When the next retry, deadline or forgotten idempotency key is due; it may be in the past.
+    /// When the next retry, deadline, forgotten idempotency key or ending entry of shared memory is
+    /// due; it may be in the past.
     pub fn next_timer(&self) -> Option<UnixMillis> {
         let task = self.waiting.timers.next();
         let key = self.idempotency.next_expiry();
         let parked = self.parked.first().map(|(until, _)| *until);
-        [task, key, parked].into_iter().flatten().min()
+        let entry = self.memory.next_expiry();
+        [task, key, parked, entry].into_iter().flatten().min()
     }
 
     pub(crate) fn is_run_paused(&self, run: RunId) -> bool {

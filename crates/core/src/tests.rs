@@ -119,11 +119,39 @@ fn about_the_swarm() -> impl Strategy<Value = String> {
     ]
 }
 
+fn about_memory() -> impl Strategy<Value = String> {
+    let put = prop_oneof![
+        3 => Just(String::new()),
+        1 => Just("ttl=2000 tag=x".to_owned()),
+        1 => Just("if=absent".to_owned()),
+        1 => (1..9_u8).prop_map(|version| format!("if={version}")),
+        1 => (1..9_u8).prop_map(|version| format!("settle={version}")),
+        3 => (0..90_u64, 7..10_u8, 1..4_u8, 0..9_u8).prop_map(|(at, who, count, seen)| {
+            format!("stamp={}:{who} saw={who}:{count} saw=0:{seen}", at * 1_000)
+        }),
+    ];
+    let verbs = proptest::sample::select(vec!["put", "put", "put", "del", "touch"]);
+    let write = (verbs, 1..5_u8, put).prop_map(|(verb, key, how)| format!("{verb} k{key} {how}"));
+    let rules = vec!["last", "vector", "merge", "manual"];
+    let all = proptest::sample::select(vec!["all", ""]);
+    prop_oneof![
+        8 => write.clone(),
+        2 => (proptest::collection::vec(write, 1..4), all, 1..3_u8).prop_map(|(writes, all, key)| {
+            let also = writes.iter().map(|write| format!("also {write};"));
+            also.collect::<String>() + &format!("write {all} idem=m{key}")
+        }),
+        1 => (proptest::sample::select(rules), 1..4_u8)
+            .prop_map(|(rule, count)| format!("space swarm entries={count} rule=k:{rule}")),
+        1 => Just("space swarm".to_owned()),
+    ]
+}
+
 fn statement() -> impl Strategy<Value = String> {
     prop_oneof![
         3 => submission(),
         6 => about_tasks(),
         3 => about_the_swarm(),
+        3 => about_memory(),
         1 => (0..100_u64).prop_map(|seconds| format!("at {};fire", seconds * 1_000)),
         1 => Just("at 90000000;fire".to_owned()),
     ]

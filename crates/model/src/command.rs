@@ -5,6 +5,7 @@ use crate::attempt::{AttemptReport, Fence, GateReport, LogIndex};
 use crate::hold::DisconnectSetting;
 use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
 use crate::join::JoinTokenRecord;
+use crate::memory::{MemoryWrite, Namespace, NamespaceSettings};
 use crate::node::NodeFacts;
 use crate::requirements::Proficiency;
 use crate::run::RunSpec;
@@ -272,6 +273,22 @@ pub enum Command {
     /// Attempts that stand still on parked nodes are taken back and granted to other agents. Each
     /// is checked again, and stays where it is if it cannot be moved any more.
     MoveAttempts(Vec<AttemptMove>),
+    /// Write to shared memory. An older node has to stop at it.
+    WriteMemory {
+        /// At least one; each is done or refused alone, in order.
+        writes: Vec<MemoryWrite>,
+        /// Do none if one is refused.
+        all_or_nothing: bool,
+        /// See [`Idempotency`].
+        idempotency: Option<Idempotency>,
+    },
+    /// Say how a namespace of shared memory is to be kept. An older node has to stop at it.
+    SetNamespace {
+        /// The namespace; it need not exist.
+        namespace: Namespace,
+        /// All of its settings.
+        settings: Box<NamespaceSettings>,
+    },
 }
 
 /// An attempt that stands still, and who is to have its task instead.

@@ -4,64 +4,18 @@ use crate::attempt::{Fence, LogIndex};
 use crate::command::{Actor, Phase};
 use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
 use crate::join::JoinKind;
+use crate::memory::{MemoryKey, MemoryRefusal, MemoryVersion, Namespace};
 use crate::node::NodeState;
 use crate::refusal::Refusal;
 use crate::run::{RunState, TaskCounts};
 use crate::task::{AttemptEnd, FinalCause, TaskState};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
-use std::fmt;
 
-/// Place of an event: log index and position among the events of that entry. Streams have no gap
-/// and no duplicate per cursor.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    PartialOrd,
-    Ord,
-    Hash,
-    Default,
-    Serialize,
-    Deserialize,
-    schemars::JsonSchema,
-)]
-pub struct EventCursor {
-    /// Log index.
-    pub index: LogIndex,
-    /// Counted from 0.
-    pub ordinal: u32,
-}
+mod cursor;
+mod subject;
 
-impl fmt::Display for EventCursor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.index, self.ordinal)
-    }
-}
-
-impl std::str::FromStr for EventCursor {
-    type Err = ParseCursorError;
-
-    fn from_str(text: &str) -> Result<Self, ParseCursorError> {
-        let error = || ParseCursorError {
-            text: text.to_owned(),
-        };
-        let (index, ordinal) = text.split_once('.').ok_or_else(error)?;
-        Ok(Self {
-            index: LogIndex(index.parse().map_err(|_| error())?),
-            ordinal: ordinal.parse().map_err(|_| error())?,
-        })
-    }
-}
-
-/// A text that is not `INDEX.ORDINAL`.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not an event cursor: it should be two numbers, `INDEX.ORDINAL`")]
-pub struct ParseCursorError {
-    text: String,
-}
+pub use cursor::{EventCursor, ParseCursorError};
 
 /// All events of one log entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -331,42 +285,96 @@ pub enum Event {
         /// Whether it passed.
         passed: bool,
     },
-}
-
-impl Event {
-    /// The run this event is about, if it is about one.
-    pub const fn run(&self) -> Option<RunId> {
-        match self {
-            Self::RunSubmitted { run, .. } | Self::RunChanged { run, .. } => Some(*run),
-            Self::TaskSubmitted { run, .. }
-            | Self::TaskChanged { run, .. }
-            | Self::TaskUpdated { run, .. }
-            | Self::TaskLeased { run, .. }
-            | Self::TaskProgressed { run, .. }
-            | Self::AttemptEnded { run, .. }
-            | Self::TaskFinished { run, .. }
-            | Self::GateAnswered { run, .. }
-            | Self::IsolationWaived { run, .. } => *run,
-            _ => None,
-        }
-    }
-
-    /// The task this event is about, if it is about one.
-    pub const fn task(&self) -> Option<TaskId> {
-        match self {
-            Self::TaskSubmitted { task, .. }
-            | Self::TaskChanged { task, .. }
-            | Self::TaskUpdated { task, .. }
-            | Self::TaskLeased { task, .. }
-            | Self::TaskProgressed { task, .. }
-            | Self::AttemptEnded { task, .. }
-            | Self::TaskFinished { task, .. }
-            | Self::AttemptRevoked { task, .. }
-            | Self::GateAnswered { task, .. }
-            | Self::IsolationWaived { task, .. }
-            | Self::ReportRefused { task, .. }
-            | Self::GrantRefused { task, .. } => Some(*task),
-            _ => None,
-        }
-    }
+    /// An entry of shared memory was made or replaced.
+    MemoryWritten {
+        /// Where.
+        namespace: Namespace,
+        /// Which entry.
+        key: MemoryKey,
+        /// Its version now.
+        version: MemoryVersion,
+        /// The version that it replaced; none when the entry is new.
+        replaced: Option<MemoryVersion>,
+        /// What it takes of the quota.
+        bytes: u64,
+        /// When it ends.
+        expires_at: Option<UnixMillis>,
+    },
+    /// An entry of shared memory lives longer or shorter; its version stays.
+    MemoryTouched {
+        /// Where.
+        namespace: Namespace,
+        /// Which entry.
+        key: MemoryKey,
+        /// Its version.
+        version: MemoryVersion,
+        /// When it ends now.
+        expires_at: Option<UnixMillis>,
+    },
+    /// An entry of shared memory was removed.
+    MemoryDeleted {
+        /// Where.
+        namespace: Namespace,
+        /// Which entry.
+        key: MemoryKey,
+        /// The version of the removal.
+        version: MemoryVersion,
+        /// The version that was removed; none when the key was only marked as deleted.
+        replaced: Option<MemoryVersion>,
+    },
+    /// The time of an entry of shared memory was over.
+    MemoryExpired {
+        /// Where.
+        namespace: Namespace,
+        /// Which entry.
+        key: MemoryKey,
+        /// The version of the end.
+        version: MemoryVersion,
+        /// The version that ended.
+        replaced: MemoryVersion,
+    },
+    /// Two writes of shared memory were made apart from each other.
+    MemoryConflict {
+        /// Where.
+        namespace: Namespace,
+        /// Which entry.
+        key: MemoryKey,
+        /// The version that is not the entry; the history has it.
+        version: MemoryVersion,
+        /// The version that is.
+        current: MemoryVersion,
+        /// Whether somebody has to decide.
+        open: bool,
+    },
+    /// A conflict of shared memory was settled.
+    MemoryConflictSettled {
+        /// Where.
+        namespace: Namespace,
+        /// Which entry.
+        key: MemoryKey,
+        /// The version that waited.
+        version: MemoryVersion,
+    },
+    /// One write to shared memory was refused.
+    MemoryRefused {
+        /// Which of the command, counted from 0.
+        item: u32,
+        /// Where.
+        namespace: Namespace,
+        /// Which entry.
+        key: MemoryKey,
+        /// Why.
+        reason: MemoryRefusal,
+    },
+    /// The writes were a repetition: these are the versions that the first ones made, in their
+    /// order; none for one that was refused.
+    MemoryAlreadyWritten {
+        /// The versions.
+        versions: Vec<Option<MemoryVersion>>,
+    },
+    /// Settings of a namespace of shared memory were changed.
+    NamespaceChanged {
+        /// The namespace.
+        namespace: Namespace,
+    },
 }

@@ -198,6 +198,26 @@ id!(
     /// One start of a node process; a restarted node has a new one.
     InstanceId, "inst"
 );
+id!(
+    /// Whoever writes to shared memory while apart: a node or another swarm, with the bits of its
+    /// id.
+    ReplicaId, "replica"
+);
+
+impl ReplicaId {
+    /// The log that the state belongs to.
+    pub const HOME: Self = Self::from_u128(0);
+
+    /// A node that writes while it is disconnected.
+    pub const fn of_node(node: NodeId) -> Self {
+        Self::from_u128(node.as_u128())
+    }
+
+    /// Another swarm.
+    pub const fn of_cluster(cluster: ClusterId) -> Self {
+        Self::from_u128(cluster.as_u128())
+    }
+}
 
 #[cfg(test)]
 mod tests {

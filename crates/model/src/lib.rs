@@ -15,6 +15,7 @@ pub mod ids;
 pub mod isolation;
 pub mod join;
 pub mod limits;
+pub mod memory;
 pub mod node;
 pub mod planted;
 pub mod refusal;

@@ -148,3 +148,53 @@ pub const SLOTS_MAX: u32 = 4_096;
 pub const PAGE_ITEMS_MAX: usize = 1_000;
 /// Items on a page unless the caller says otherwise.
 pub const PAGE_ITEMS_DEFAULT: usize = 100;
+
+/// Bytes of the name of a namespace in shared memory.
+pub const NAMESPACE_BYTES_MAX: usize = 64;
+/// Bytes of the key of an entry in shared memory.
+pub const MEMORY_KEY_BYTES_MAX: usize = 512;
+/// Bytes of one value in shared memory; a larger one is an artifact, and the value refers to it.
+pub const MEMORY_VALUE_BYTES_MAX: usize = 1 << 20;
+/// Tags of one entry.
+pub const MEMORY_TAGS_MAX: usize = 32;
+/// Bytes of one tag.
+pub const MEMORY_TAG_BYTES_MAX: usize = 64;
+/// Bytes of all metadata of one entry, names and values.
+pub const MEMORY_METADATA_BYTES_MAX: usize = 4 << 10;
+/// Bytes of the reason for a write.
+pub const MEMORY_WHY_BYTES_MAX: usize = 512;
+/// Shortest time to live of an entry: one second.
+pub const MEMORY_TTL_MS_MIN: u64 = 1_000;
+/// Longest time to live of an entry: ten years.
+pub const MEMORY_TTL_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
+/// Writes to shared memory in one command.
+pub const MEMORY_WRITES_PER_COMMAND_MAX: usize = 1_000;
+/// Namespaces that one coordinator keeps.
+pub const NAMESPACES_MAX: usize = 10_000;
+/// Entries of shared memory in all namespaces, deleted ones that are remembered included. At about
+/// 300 bytes each, besides keys and tags, they take 300 MB of memory.
+pub const MEMORY_ENTRIES_MAX: usize = 1_000_000;
+/// Entries of a namespace unless an operator says otherwise.
+pub const NAMESPACE_ENTRIES_DEFAULT: u64 = 100_000;
+/// Bytes of a namespace unless an operator says otherwise: 1 GiB.
+pub const NAMESPACE_QUOTA_BYTES_DEFAULT: u64 = 1 << 30;
+/// Conflict strategies of one namespace.
+pub const STRATEGY_RULES_MAX: usize = 32;
+/// Open conflicts of one entry; further writes that would add one are refused.
+pub const CONFLICTS_PER_ENTRY_MAX: usize = 16;
+/// Replicas that one vector clock may name.
+pub const REPLICAS_PER_CLOCK_MAX: usize = 64;
+/// How far the stamp of a write from elsewhere may be ahead of the log: five minutes. A clock that
+/// is far ahead would win over everybody else until its time has come.
+pub const CLOCK_SKEW_MS_MAX: u64 = 5 * 60_000;
+/// How long a deleted entry is remembered where writes from elsewhere may come: 30 days.
+pub const TOMBSTONE_KEPT_MS: u64 = 30 * 24 * 3_600_000;
+/// Versions of one key that the history keeps.
+pub const MEMORY_VERSIONS_KEPT: u32 = 16;
+/// Entries that one command collects when they have expired; the next one goes on.
+pub const MEMORY_EXPIRED_PER_COMMAND_MAX: usize = 1_000;
+/// Entries that one page of a listing looks at; when it ends before it is full, it says where to go
+/// on.
+pub const MEMORY_SCAN_MAX: usize = 10_000;
+/// Bytes of one value that the search reads.
+pub const MEMORY_SEARCH_BYTES_MAX: usize = 64 << 10;

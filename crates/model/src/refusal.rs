@@ -200,6 +200,34 @@ pub enum LimitName {
     TokensMax,
     /// Join tokens.
     JoinTokensMax,
+    /// Namespaces of shared memory.
+    NamespacesMax,
+    /// Entries of shared memory in all namespaces.
+    MemoryEntriesMax,
+    /// Writes to shared memory in one command.
+    MemoryWritesPerCommandMax,
+    /// Bytes of a value.
+    MemoryValueBytesMax,
+    /// Tags of an entry.
+    MemoryTagsMax,
+    /// Bytes of the metadata of an entry.
+    MemoryMetadataBytesMax,
+    /// Bytes of the reason for a write.
+    MemoryWhyBytesMax,
+    /// Time to live of an entry, milliseconds.
+    MemoryTtlMsMax,
+    /// Entries of one namespace, as its settings say.
+    NamespaceEntries,
+    /// Bytes of one namespace, as its settings say.
+    NamespaceBytes,
+    /// Conflict strategies of a namespace.
+    StrategyRulesMax,
+    /// Open conflicts of an entry.
+    ConflictsPerEntryMax,
+    /// Replicas in a vector clock.
+    ReplicasPerClockMax,
+    /// Bytes of a key, or of the prefix of keys.
+    MemoryKeyBytesMax,
 }
 
 impl std::fmt::Display for LimitName {
@@ -212,6 +240,20 @@ impl std::fmt::Display for LimitName {
             Self::AgentsMax => "AGENTS_MAX",
             Self::TokensMax => "TOKENS_MAX",
             Self::JoinTokensMax => "JOIN_TOKENS_MAX",
+            Self::NamespacesMax => "NAMESPACES_MAX",
+            Self::MemoryEntriesMax => "MEMORY_ENTRIES_MAX",
+            Self::MemoryWritesPerCommandMax => "MEMORY_WRITES_PER_COMMAND_MAX",
+            Self::MemoryValueBytesMax => "MEMORY_VALUE_BYTES_MAX",
+            Self::MemoryTagsMax => "MEMORY_TAGS_MAX",
+            Self::MemoryMetadataBytesMax => "MEMORY_METADATA_BYTES_MAX",
+            Self::MemoryWhyBytesMax => "MEMORY_WHY_BYTES_MAX",
+            Self::MemoryTtlMsMax => "MEMORY_TTL_MS_MAX",
+            Self::NamespaceEntries => "entries_max",
+            Self::NamespaceBytes => "bytes_max",
+            Self::StrategyRulesMax => "STRATEGY_RULES_MAX",
+            Self::ConflictsPerEntryMax => "CONFLICTS_PER_ENTRY_MAX",
+            Self::ReplicasPerClockMax => "REPLICAS_PER_CLOCK_MAX",
+            Self::MemoryKeyBytesMax => "MEMORY_KEY_BYTES_MAX",
         })
     }
 }

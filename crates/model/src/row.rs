@@ -3,6 +3,7 @@
 use crate::agent::AgentRecord;
 use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
 use crate::join::{EnrolmentRecord, JoinTokenRecord};
+use crate::memory::{MemoryEntry, MemoryKey, MemoryVersion, Namespace, NamespaceRecord};
 use crate::node::NodeRecord;
 use crate::run::RunRecord;
 use crate::task::TaskRecord;
@@ -31,6 +32,12 @@ pub enum RowKey {
     JoinToken(JoinTokenId),
     /// A machine that joined by a token.
     Enrolment(NodeId),
+    /// A namespace of shared memory.
+    Namespace(Namespace),
+    /// An entry of shared memory.
+    Memory(Namespace, MemoryKey),
+    /// The largest version of namespaces that were forgotten.
+    MemoryFloor,
 }
 
 /// One piece of the live state.
@@ -54,6 +61,12 @@ pub enum Row {
     JoinToken(JoinTokenRecord),
     /// A machine that joined by a token.
     Enrolment(EnrolmentRecord),
+    /// A namespace of shared memory.
+    Namespace(NamespaceRecord),
+    /// An entry of shared memory.
+    Memory(Box<MemoryEntry>),
+    /// The largest version of namespaces that were forgotten.
+    MemoryFloor(MemoryVersion),
 }
 
 /// What is remembered of a request with an idempotency key.
@@ -67,6 +80,8 @@ pub struct IdempotencyRecord {
     pub run: Option<RunId>,
     /// The tasks it made; empty when it made a run.
     pub tasks: Vec<TaskId>,
+    /// The versions that its writes to shared memory made; none for one that was refused.
+    pub versions: Vec<Option<MemoryVersion>>,
     /// When it is forgotten.
     pub expires_at: UnixMillis,
 }

@@ -8,6 +8,7 @@ use skep_model::row::RowKey;
 pub(crate) enum KeyBytes<'key> {
     Id([u8; 16]),
     Text(&'key str),
+    Owned(Vec<u8>),
     Only,
 }
 
@@ -16,6 +17,7 @@ impl KeyBytes<'_> {
         match self {
             Self::Id(bytes) => bytes,
             Self::Text(text) => text.as_bytes(),
+            Self::Owned(bytes) => bytes,
             Self::Only => &[],
         }
     }
@@ -33,5 +35,12 @@ pub(crate) fn columns(key: &RowKey) -> (i64, KeyBytes<'_>) {
         RowKey::Clock => (7, KeyBytes::Only),
         RowKey::JoinToken(id) => (8, KeyBytes::Id(id.as_u128().to_be_bytes())),
         RowKey::Enrolment(id) => (9, KeyBytes::Id(id.as_u128().to_be_bytes())),
+        RowKey::Namespace(name) => (10, KeyBytes::Text(name.as_str())),
+        RowKey::Memory(namespace, key) => {
+            // No namespace has a zero byte, so that no two places share one text.
+            let place = [namespace.as_str(), key.as_str()].join("\0");
+            (11, KeyBytes::Owned(place.into_bytes()))
+        }
+        RowKey::MemoryFloor => (12, KeyBytes::Only),
     }
 }

@@ -1,4 +1,5 @@
-//! `FireTimers`: retries, deadlines and idempotency keys that are due.
+//! `FireTimers`: retries, deadlines, idempotency keys and entries of shared memory that
+//! are due.
 
 use crate::apply::Step;
 use crate::state::State;
@@ -20,6 +21,7 @@ impl State {
         }
         self.unpark_all_due(step);
         self.idempotency.expire(self.now, &mut self.changes);
+        self.end_expired_entries(step);
         Ok(())
     }
 }

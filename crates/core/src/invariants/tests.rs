@@ -2,9 +2,11 @@
 
 use super::{INVARIANTS, InvariantId};
 use crate::State;
+use crate::memory::NamespaceSlot;
 use crate::script::World;
 use crate::waiting::Waiting;
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
+use skep_model::memory::{MemoryVersion, Namespace};
 use skep_model::requirements::Requirements;
 use skep_model::run::RunState;
 use skep_model::task::{Delivery, TaskRecord, TaskState};
@@ -13,7 +15,8 @@ use std::sync::Arc;
 
 /// Task 1 is held, 2 waits for it, 3 is ready, 4 waits for its retry, 5 has a deadline.
 const SCRIPT: &str = "node 1; confirm 1; agent 2 on=1; token 1; task 1; task 2 needs=1; task 3; \
-     task 4; task 5 deadline=99; run 1 key=a; grant 1:1 4:2; report 4 exit";
+     task 4; task 5 deadline=99; run 1 key=a; grant 1:1 4:2; report 4 exit; \
+     put k; put k2 ttl=1000";
 
 type Damage = fn(&mut State);
 
@@ -22,7 +25,11 @@ fn record(state: &mut State, task: u128) -> &mut TaskRecord {
     &mut slot.record
 }
 
-const DAMAGES: [(InvariantId, Damage); 25] = [
+fn swarm(state: &mut State) -> &mut NamespaceSlot {
+    state.memory.namespaces.get_mut(Namespace::SWARM).unwrap()
+}
+
+const DAMAGES: [(InvariantId, Damage); 30] = [
     (InvariantId::OnlyLiveRecords, |state| {
         record(state, 3).state = TaskState::Failed;
     }),
@@ -105,6 +112,21 @@ const DAMAGES: [(InvariantId, Damage); 25] = [
     }),
     (InvariantId::OpenNodesMatchNodes, |state| {
         state.experience.busy_ms += 1;
+    }),
+    (InvariantId::MemoryIndexesMatchEntries, |state| {
+        state.memory.entries += 1;
+    }),
+    (InvariantId::MemoryIndexesMatchEntries, |state| {
+        state.memory.expiries.clear();
+    }),
+    (InvariantId::MemoryIndexesMatchEntries, |state| {
+        swarm(state).totals.bytes += 1;
+    }),
+    (InvariantId::MemoryVersionsWereGiven, |state| {
+        swarm(state).record.last_version = MemoryVersion(1);
+    }),
+    (InvariantId::NamespacesHaveReasons, |state| {
+        state.memory.slot_mut(&"empty".parse().unwrap());
     }),
 ];
 

@@ -10,7 +10,7 @@ use skep_model::task::TaskState;
 
 /// Task 1 is held by node 1, task 2 waits for it, both are of run 1.
 const SCRIPT: &str = "node 1; confirm 1; agent 2 on=1; token 1; at 5; task 1; task 2 needs=1; \
-     run 1 key=a; grant 1:2";
+     run 1 key=a; grant 1:2; put k; put k ttl=1000 in=n";
 
 fn rows() -> Vec<Row> {
     World::after(SCRIPT).rows.into_values().collect()
@@ -84,6 +84,11 @@ fn rows_that_refer_to_missing_ones_are_refused() {
         without(&RowKey::Node(node)),
         &RestoreError::HostMissing { agent, node },
     );
+    let missing = RestoreError::NamespaceMissing {
+        namespace: "n".to_owned(),
+        key: "k".to_owned(),
+    };
+    assert_refused(without(&RowKey::Namespace("n".parse().unwrap())), &missing);
 }
 
 #[test]

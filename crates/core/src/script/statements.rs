@@ -256,6 +256,7 @@ impl World {
                 expires_at: None,
             })),
             "revoke" => Command::RevokeToken(TokenId::from_u128(id)),
+            "put" | "del" | "touch" | "write" | "space" => self.memory_command(words),
             _ => swarm_command(words, node),
         }
     }
