@@ -99,6 +99,7 @@ impl Applier {
         self.derived.events.clear();
         self.derived.tasks.clear();
         self.derived.runs.clear();
+        self.derived.memory.clear();
         view.recent.archived(index);
     }
 
@@ -123,9 +124,11 @@ impl Applier {
         let tasks: Vec<_> = applied.finished.into_iter().map(Arc::new).collect();
         let runs: Vec<_> = applied.finished_runs.into_iter().map(Arc::new).collect();
         view.recent.add(&events, &tasks, &runs);
+        view.recent.remember(index, &applied.memory);
         self.derived.events.push((Arc::clone(&events), self.digest));
         self.derived.tasks.extend(tasks);
         self.derived.runs.extend(runs);
+        self.derived.memory.extend(applied.memory);
         events
     }
 

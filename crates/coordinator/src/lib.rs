@@ -24,6 +24,7 @@ mod moves;
 mod observed;
 mod placement;
 pub mod ports;
+mod recent_memory;
 mod sequencer;
 mod snapshot;
 mod stats;

@@ -3,6 +3,7 @@
 use skep_model::attempt::LogIndex;
 use skep_model::command::LogEntry;
 use skep_model::event::EntryEvents;
+use skep_model::memory::MemoryEffect;
 use skep_model::row::{Row, RowChange};
 use skep_model::run::RunRecord;
 use skep_model::task::FinishedTask;
@@ -31,6 +32,8 @@ pub struct Derived {
     pub tasks: Vec<Arc<FinishedTask>>,
     /// Runs that became final.
     pub runs: Vec<Arc<RunRecord>>,
+    /// What shared memory holds now, in the order in which it came about.
+    pub memory: Vec<MemoryEffect>,
     /// The rows that changed since the last checkpoint, complete up to an index.
     pub checkpoint: Option<Checkpoint>,
 }
@@ -41,6 +44,7 @@ impl Derived {
         self.events.is_empty()
             && self.tasks.is_empty()
             && self.runs.is_empty()
+            && self.memory.is_empty()
             && self.checkpoint.is_none()
     }
 }

@@ -155,6 +155,10 @@ fn weight(command: &Command) -> usize {
             Command::ReportProgress { items, .. } => items.len() * GRANT,
             Command::ReportResults { reports, .. } => reports.len() * REPORT,
             Command::ReportGate { gate, .. } => gate.output.len(),
+            Command::WriteMemory { writes, .. } => writes
+                .iter()
+                .map(skep_model::memory::MemoryWrite::bytes)
+                .sum(),
             _ => 0,
         }
 }

@@ -4,11 +4,13 @@ use crate::breakers::Breakers;
 use crate::holdings::Holdings;
 use crate::leases::Leases;
 use crate::log_clock::LogClock;
+use crate::recent_memory::RecentMemory;
 use skep_core::State;
 use skep_model::attempt::LogIndex;
 use skep_model::event::{EntryEvents, EventCursor};
 use skep_model::ids::{NodeId, RunId, TaskId};
 use skep_model::limits;
+use skep_model::memory::{MemoryEffect, MemoryKey, MemoryRecord, MemoryVersion, Namespace};
 use skep_model::run::RunRecord;
 use skep_model::task::FinishedTask;
 use skep_wire::payload::NodeMetrics;
@@ -68,6 +70,7 @@ pub struct Recent {
     events: VecDeque<Arc<EntryEvents>>,
     tasks: BTreeMap<TaskId, Arc<FinishedTask>>,
     runs: BTreeMap<RunId, Arc<RunRecord>>,
+    memory: RecentMemory,
     /// Which tasks and runs each entry added, so that archived ones can be dropped.
     added: VecDeque<(LogIndex, Vec<TaskId>, Vec<RunId>)>,
     archived: LogIndex,
@@ -92,6 +95,29 @@ impl Recent {
     /// All final runs that are here, by id.
     pub fn runs(&self) -> impl DoubleEndedIterator<Item = &Arc<RunRecord>> {
         self.runs.values()
+    }
+
+    /// A version of an entry of shared memory, if it is here.
+    pub fn memory(
+        &self,
+        namespace: &Namespace,
+        key: &MemoryKey,
+        version: MemoryVersion,
+    ) -> Option<Arc<MemoryRecord>> {
+        self.memory.get(namespace, key, version)
+    }
+
+    /// All versions of an entry of shared memory that are here, oldest first.
+    pub fn memory_versions(
+        &self,
+        namespace: &Namespace,
+        key: &MemoryKey,
+    ) -> impl DoubleEndedIterator<Item = &Arc<MemoryRecord>> {
+        self.memory.versions(namespace, key)
+    }
+
+    pub(crate) fn remember(&mut self, index: LogIndex, effects: &[MemoryEffect]) {
+        self.memory.add(index, effects);
     }
 
     /// Index of the oldest entry whose events are here.
@@ -136,6 +162,7 @@ impl Recent {
     /// Everything up to this entry is in the archive.
     pub(crate) fn archived(&mut self, index: LogIndex) {
         self.archived = self.archived.max(index);
+        self.memory.archived(index);
         while self
             .added
             .front()
