@@ -21,7 +21,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the start waits for a guest that reads, to move the write-ahead log as a whole.
 const START_TIMEOUT: Duration = Duration::from_millis(200);
 /// Prepared statements kept per connection; more than this crate has.
-const STATEMENTS_CACHED: usize = 64;
+const STATEMENTS_CACHED: usize = 96;
 /// First `SQLite` without the bug that can lose a commit when the write-ahead log starts anew.
 const SQLITE_SAFE_SINCE: i32 = 3_051_003;
 /// A withdrawn release.

@@ -179,7 +179,8 @@ fn progress(connection: &Connection) -> Result<Progress, StoreError> {
 fn is_referenced(connection: &Connection, hash: ArtifactHash) -> Result<bool, StoreError> {
     exists(
         connection,
-        "SELECT EXISTS (SELECT 1 FROM artifacts WHERE hash = ?1)",
+        "SELECT EXISTS (SELECT 1 FROM artifacts WHERE hash = ?1)
+         OR EXISTS (SELECT 1 FROM memory WHERE artifact = ?1)",
         params![hash.0],
     )
 }

@@ -1,6 +1,9 @@
 //! Objects for tests: each fully valid, all of them made from small numbers.
 
-use crate::{DataDir, OpenOptions, PageStart, RunFilter, SqliteJournal, Store, TaskFilter};
+use crate::{
+    Archive, DataDir, OpenOptions, PageStart, RunFilter, SqliteJournal, Store, StoreError,
+    TaskFilter,
+};
 use skep_coordinator::ports::{Checkpoint, Commit, Derived, Journal, StateDigest};
 use skep_model::attempt::{
     ArtifactHash, ArtifactRecord, AttemptReport, Fence, LogIndex, Outcome, ResourceUse,
@@ -8,6 +11,10 @@ use skep_model::attempt::{
 use skep_model::command::{Actor, Command, LogEntry};
 use skep_model::event::{EntryEvents, Event, EventCursor};
 use skep_model::ids::{RunId, TaskId};
+use skep_model::memory::{
+    MemoryEffect, MemoryProvenance, MemoryPut, MemoryRecord, MemoryValue, MemoryVersion, Namespace,
+    RecordState,
+};
 use skep_model::row::{Row, RowChange, RowKey};
 use skep_model::run::{RunRecord, RunSpec, RunState, TaskCounts};
 use skep_model::task::{FinalCause, FinishedTask, NewTask, TaskRecord, TaskSpec, TaskState};
@@ -201,8 +208,8 @@ pub(crate) fn commit_sizes(journal: &mut SqliteJournal, sizes: &[u64]) {
     }
 }
 
-/// A database that has something in every table.
-pub(crate) fn write_everything(path: &Path) {
+/// A database that has something in every table of the first schema.
+pub(crate) fn write_first_version(path: &Path) {
     let mut journal = journal_in(path);
     commit_sizes(&mut journal, &[5, 3]);
     let mut task = finished(1, Some(run_id(1)), "first");
@@ -222,9 +229,81 @@ pub(crate) fn write_everything(path: &Path) {
     journal.index_search(10).unwrap();
 }
 
+/// A database that has something in every table.
+pub(crate) fn write_everything(path: &Path) {
+    write_first_version(path);
+    let mut journal = journal_in(path);
+    let artifact = MemoryValue::Artifact {
+        blake3: ArtifactHash::of(b"bytes"),
+        bytes: 5,
+    };
+    let large = format!("\"{}\"", "much to say ".repeat(200));
+    let effects = [
+        ("notes/a", 1, MemoryValue::Json("\"first words\"".into())),
+        ("notes/a", 2, MemoryValue::Json(large.as_str().into())),
+        ("notes/b", 3, MemoryValue::Bytes(b"plain".as_slice().into())),
+        ("notes/c", 4, artifact),
+    ];
+    let effects = effects.map(|(key, version, value)| memory_put(key, version, value));
+    journal.commit(&memory(effects.to_vec())).unwrap();
+    journal.index_search(10).unwrap();
+}
+
+/// A version of an entry in the namespace `knowledge`.
+pub(crate) fn memory_record(key: &str, version: u64, state: RecordState) -> MemoryRecord {
+    MemoryRecord {
+        namespace: Namespace::KNOWLEDGE.parse().unwrap(),
+        key: key.parse().unwrap(),
+        version: MemoryVersion(version),
+        state,
+        put: None,
+        expires_at: None,
+        written_at: UnixMillis(version),
+        actor: Actor::Coordinator,
+        provenance: MemoryProvenance {
+            why: Some("to remember".to_owned()),
+            ..MemoryProvenance::default()
+        },
+        stamp: None,
+        replaced: None,
+    }
+}
+
+pub(crate) fn memory_put(key: &str, version: u64, value: MemoryValue) -> MemoryEffect {
+    let put = MemoryPut {
+        value,
+        ttl_ms: None,
+        tags: [format!("tag{version}").parse().unwrap()].into(),
+        metadata: BTreeMap::from([("source".to_owned(), "test".to_owned())]),
+    };
+    MemoryEffect::Recorded(Arc::new(MemoryRecord {
+        put: Some(Arc::new(put)),
+        ..memory_record(key, version, RecordState::Written)
+    }))
+}
+
+pub(crate) fn memory(effects: Vec<MemoryEffect>) -> Commit {
+    Commit {
+        entries: Vec::new(),
+        derived: Derived {
+            memory: effects,
+            ..Derived::default()
+        },
+    }
+}
+
+fn remembered(archive: &Archive, key: &str) -> Result<Vec<Option<MemoryRecord>>, StoreError> {
+    let (namespace, key) = (Namespace::KNOWLEDGE.parse().unwrap(), key.parse().unwrap());
+    let history = archive.memory_history(&namespace, &key, None, 100)?;
+    let versions = history.into_iter().map(|head| head.record.version);
+    versions
+        .map(|version| archive.memory(&namespace, &key, version))
+        .collect()
+}
+
 /// What can be read of what [`write_everything`] wrote: what is recovered, and what the archive
 /// says.
-pub(crate) fn read_everything(path: &Path) -> Result<(String, String), crate::StoreError> {
+pub(crate) fn read_everything(path: &Path) -> Result<(String, String), StoreError> {
     let dir = DataDir::open(path, options())?;
     let store = Store::open(&dir)?;
     let archive = store.archive();
@@ -238,6 +317,9 @@ pub(crate) fn read_everything(path: &Path) -> Result<(String, String), crate::St
         archive.run(run_id(1))?,
         archive.artifacts_of_run(run_id(1), 100)?,
         archive.artifact_references(ArtifactHash::of(b"bytes"), 100)?,
+        remembered(&archive, "notes/a")?,
+        remembered(&archive, "notes/b")?,
+        remembered(&archive, "notes/c")?,
     );
     Ok((format!("{recovered:#?}"), format!("{found:#?}")))
 }

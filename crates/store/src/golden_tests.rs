@@ -1,12 +1,12 @@
 //! Databases that released versions wrote must stay readable.
 //!
-//! `tests/data/v1/skep.db` holds what `write_everything` wrote with schema 1 and log format 2
-//! (no release wrote log format 1). To
-//! make it anew (only while no release has written that format), run this test with
-//! `SKEP_WRITE_GOLDEN=1`.
+//! `tests/data/v1/skep.db` holds what `write_first_version` wrote with schema 1 and log format 2
+//! (no release wrote log format 1), `tests/data/v2/skep.db` what `write_everything` wrote with
+//! schema 2. To make the second one anew (only while no release has written it), run these tests
+//! with `SKEP_WRITE_GOLDEN=1`.
 
 use crate::Archive;
-use crate::fixtures::{read_everything, write_everything};
+use crate::fixtures::{read_everything, write_everything, write_first_version};
 use std::fs;
 use std::path::PathBuf;
 
@@ -17,10 +17,7 @@ fn golden(version: u32) -> PathBuf {
 #[test]
 fn a_database_of_the_first_version_opens_with_all_it_holds() {
     let fresh = tempfile::tempdir().unwrap();
-    write_everything(fresh.path());
-    if std::env::var_os("SKEP_WRITE_GOLDEN").is_some() {
-        fs::copy(fresh.path().join("skep.db"), golden(1)).unwrap();
-    }
+    write_first_version(fresh.path());
     let old = tempfile::tempdir().unwrap();
     fs::copy(golden(1), old.path().join("skep.db")).unwrap();
     let expected = read_everything(fresh.path()).unwrap();
@@ -28,5 +25,22 @@ fn a_database_of_the_first_version_opens_with_all_it_holds() {
     assert_eq!(read_everything(old.path()).unwrap(), expected);
     let archive = Archive::open_as_guest(old.path()).unwrap();
     assert_eq!(archive.search("nightly", None, 10).unwrap().hits.len(), 2);
+    assert_eq!(archive.verify_all().unwrap().findings, []);
+}
+
+#[test]
+fn a_database_with_shared_memory_opens_with_all_it_holds() {
+    let fresh = tempfile::tempdir().unwrap();
+    write_everything(fresh.path());
+    if std::env::var_os("SKEP_WRITE_GOLDEN").is_some() {
+        fs::create_dir_all(golden(2).parent().unwrap()).unwrap();
+        fs::copy(fresh.path().join("skep.db"), golden(2)).unwrap();
+    }
+    let old = tempfile::tempdir().unwrap();
+    fs::copy(golden(2), old.path().join("skep.db")).unwrap();
+    let expected = read_everything(fresh.path()).unwrap();
+    assert!(expected.1.contains("much to say") && expected.1.contains("to remember"));
+    assert_eq!(read_everything(old.path()).unwrap(), expected);
+    let archive = Archive::open_as_guest(old.path()).unwrap();
     assert_eq!(archive.verify_all().unwrap().findings, []);
 }

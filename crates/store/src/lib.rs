@@ -23,6 +23,7 @@ mod error;
 mod file_sweep;
 mod journal;
 mod key_locks;
+mod memory_row;
 mod migrations;
 mod provenance;
 mod recovery;
@@ -42,8 +43,9 @@ mod fixtures;
 mod golden_tests;
 
 pub use archive::{
-    Archive, ArtifactReference, HistoryCursor, Page, PageStart, RunFilter, SearchHit, SearchPage,
-    Sizes, TaskFilter,
+    Archive, ArtifactReference, HistoryCursor, MEMORY_HITS_MAX, MemoryHead, MemoryHit, MemoryHits,
+    MemorySearch, Page, PageStart, RunFilter, SNIPPET_MARK, SearchHit, SearchPage, Sizes,
+    TaskFilter,
 };
 pub use attempt_logs::{AttemptLogError, AttemptLogs, LogLine};
 pub use blobs::{BlobError, BlobStatus, BlobStore};

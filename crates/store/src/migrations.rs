@@ -4,7 +4,10 @@ use crate::error::StoreError;
 use rusqlite::{Connection, TransactionBehavior};
 
 /// The steps, first to last. A released step never changes; append a new one instead.
-const STEPS: &[&str] = &[include_str!("../migrations/0001_initial.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../migrations/0001_initial.sql"),
+    include_str!("../migrations/0002_memory.sql"),
+];
 
 /// The schema that this version reads and writes.
 pub(crate) const SCHEMA: i64 = STEPS.len() as i64;

@@ -31,7 +31,9 @@ pub const FILES_GRACE_MS_MIN: u64 = HOUR_MS;
 /// How long what is final is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetentionPolicy {
-    /// Final tasks, and runs with all their tasks, go this long after they became final.
+    /// Final tasks, and runs with all their tasks, go this long after they became final; versions
+    /// of shared memory that were replaced, or say that an entry ended, this long after they were
+    /// written.
     pub history_kept_ms: u64,
     /// Events go after this long.
     pub events_kept_ms: u64,
@@ -107,6 +109,8 @@ pub struct SweepReport {
     pub event_entries: u64,
     /// Log entries.
     pub log_entries: u64,
+    /// Versions of entries in shared memory.
+    pub memory_versions: u64,
     /// Whether the round goes on: sweep again.
     pub more: bool,
 }
@@ -118,6 +122,7 @@ impl SweepReport {
         self.runs += later.runs;
         self.event_entries += later.event_entries;
         self.log_entries += later.log_entries;
+        self.memory_versions += later.memory_versions;
         self.more = later.more;
     }
 }

@@ -18,6 +18,7 @@ pub(crate) enum Table {
     Tasks = 3,
     Runs = 4,
     Anchors = 5,
+    Memory = 6,
 }
 
 /// Why a sealed body cannot be used.

@@ -1,6 +1,8 @@
 //! Words of the full text search: what is put in, and how a person's query is read.
 
 use skep_model::attempt::Outcome;
+use skep_model::limits::MEMORY_SEARCH_BYTES_MAX;
+use skep_model::memory::MemoryValue;
 use skep_model::task::{AttemptEnd, FinalCause, FinishedTask};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -46,6 +48,48 @@ pub(crate) fn error(task: &FinishedTask) -> String {
         }
     }
     text
+}
+
+/// The texts in a value of shared memory: of JSON all strings, of bytes what is a text as a whole.
+pub(crate) fn memory(value: &MemoryValue) -> String {
+    let mut text = String::new();
+    match value {
+        MemoryValue::Json(json) => {
+            if let Ok(value) = serde_json::from_str(json) {
+                add_strings(&mut text, &value);
+            }
+        }
+        MemoryValue::Bytes(bytes) => {
+            if let Ok(plain) = std::str::from_utf8(bytes.as_slice()) {
+                add_bounded(&mut text, plain);
+            }
+        }
+        MemoryValue::Artifact { .. } => {}
+    }
+    text
+}
+
+/// As deep as the parser goes.
+fn add_strings(text: &mut String, value: &serde_json::Value) {
+    match value {
+        serde_json::Value::String(part) => add_bounded(text, part),
+        serde_json::Value::Array(list) => list.iter().for_each(|one| add_strings(text, one)),
+        serde_json::Value::Object(map) => map.values().for_each(|one| add_strings(text, one)),
+        _ => {}
+    }
+}
+
+/// Adds a part as far as there is room, cut between letters. A zero byte would end the text.
+fn add_bounded(text: &mut String, part: &str) {
+    let room = MEMORY_SEARCH_BYTES_MAX.saturating_sub(text.len());
+    if room == 0 {
+        return;
+    }
+    if !text.is_empty() {
+        text.push(' ');
+    }
+    let end = part.floor_char_boundary(room.min(part.len()));
+    text.extend(part[..end].chars().filter(|letter| *letter != '\0'));
 }
 
 const fn cause(cause: &FinalCause) -> &'static str {

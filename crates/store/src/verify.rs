@@ -6,6 +6,7 @@ use crate::anchors::{Anchor, AnchorName};
 use crate::archive::{Archive, collect, event_row, history_row};
 use crate::chain::{ChainWalk, StoredEntry};
 use crate::error::StoreError;
+use crate::memory_row::{self, StoredRow};
 use crate::recovery;
 use crate::sealed::Table;
 use rusqlite::{Connection, Row, params};
@@ -35,6 +36,8 @@ pub struct VerifyReport {
     pub tasks: u64,
     /// Runs of the history that are right.
     pub runs: u64,
+    /// Versions of shared memory that are right.
+    pub memory_versions: u64,
     /// Live rows of the checkpoint that are right.
     pub live_rows: u64,
     /// What is wrong, at most 100 findings; empty if all is well.
@@ -67,6 +70,12 @@ impl Archive {
             &mut report.findings,
             |_, row| check_run(row),
         );
+        let sql = format!(
+            "SELECT {}, written_at, blob, artifact FROM memory
+             WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+            memory_row::COLUMNS
+        );
+        report.memory_versions = self.verify_table(&sql, &mut report.findings, check_memory);
         report.live_rows = self.verify_live(&mut report.findings);
         Ok(report)
     }
@@ -215,6 +224,28 @@ fn check_run(row: &Row<'_>) -> Result<(), StoreError> {
     } else {
         Err(differs(seq, "Runs"))
     }
+}
+
+/// Checks a row with the columns of a version, then `written_at`, blob, artifact: these must be what
+/// the body says, and the value beside it must have its hash.
+fn check_memory(connection: &Connection, row: &Row<'_>) -> Result<(), StoreError> {
+    let stored = StoredRow::read(row)?;
+    let columns = || -> rusqlite::Result<_> { Ok((row.get(7)?, row.get(8)?, row.get(9)?)) };
+    let found: (i64, Option<[u8; 32]>, Option<[u8; 32]>) =
+        columns().map_err(StoreError::database("read a version of shared memory"))?;
+    let expected = (
+        stored.written_at().0 as i64,
+        stored.blob().map(|hash| hash.0),
+        stored.artifact().map(|hash| hash.0),
+    );
+    if found != expected {
+        return Err(StoreError::damaged(
+            format!("row {} of shared memory", stored.seq),
+            "its columns do not say what its body says",
+        ));
+    }
+    let blob = stored.blob();
+    blob.map_or(Ok(()), |hash| memory_row::blob(connection, hash).map(drop))
 }
 
 fn differs(seq: i64, table: &str) -> StoreError {

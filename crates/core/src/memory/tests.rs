@@ -1,7 +1,7 @@
 //! Shared memory against a simple model of it, and its listing.
 
 use super::MemoryQuery;
-use crate::script::World;
+use crate::script::{World, portrait};
 use proptest::prelude::*;
 use skep_model::event::Event;
 use skep_model::memory::{MemoryRefusal, Namespace};
@@ -312,5 +312,27 @@ fn entries_are_listed_by_prefix_tag_and_time() {
         (MemoryQuery { prefix: "z", ..all }, vec![vec![]]),
     ] {
         assert_eq!(pages(&world, query), expected, "{query:?}");
+    }
+}
+
+#[test]
+fn a_batch_that_is_refused_leaves_nothing_behind() {
+    let script = "space kept rule=k:manual; put k in=kept; put k in=kept stamp=9:7 saw=7:1; \
+         put a ttl=1000; at 2000";
+    for batch in [
+        "also put a; also put a if=absent",
+        "also put new in=other; also del new in=other; also put b if=9",
+        "also del k in=kept; also put k in=kept; also put k in=kept settle=9",
+        "also put k in=kept settle=2; also put k in=kept stamp=9:8 saw=8:1; also del nothing",
+        "also del k in=kept stamp=9:8 saw=0:3; also touch b",
+    ] {
+        let mut world = World::after(script);
+        // Time goes on whatever becomes of the batch.
+        world.perform("fire");
+        let before = portrait(&world.state);
+        for statement in format!("{batch}; write all idem=x").split(';') {
+            world.perform(statement);
+        }
+        assert_eq!(portrait(&world.state), before, "{batch}");
     }
 }

@@ -1,5 +1,7 @@
 //! Single tasks and runs by id or name, and sizes.
 
+use super::memory_search::MEMORY_PROGRESS;
+use super::search::{HISTORY_PROGRESS, behind};
 use super::{Archive, collect, history_row};
 use crate::error::StoreError;
 use crate::sealed::Table;
@@ -22,7 +24,9 @@ pub struct Sizes {
     pub tasks: u64,
     /// Runs in the history, as far as none was removed.
     pub runs: u64,
-    /// History rows that the search does not reach yet.
+    /// Versions of shared memory, as far as none was removed.
+    pub memory_versions: u64,
+    /// Rows of the history and of shared memory that the search does not reach yet.
     pub search_behind: u64,
 }
 
@@ -57,9 +61,10 @@ impl Archive {
         let sql = "SELECT
             (SELECT coalesce(max(idx) - min(idx) + 1, 0) FROM log),
             (SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM tasks),
-            (SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM runs)";
+            (SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM runs),
+            (SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM memory)";
         self.read(|connection| {
-            let (log_entries, tasks, runs) = connection
+            let (log_entries, tasks, runs, memory) = connection
                 .prepare_cached(sql)
                 .and_then(|mut statement| {
                     statement.query_row([], |row| {
@@ -67,6 +72,7 @@ impl Archive {
                             row.get::<_, i64>(0)?,
                             row.get::<_, i64>(1)?,
                             row.get::<_, i64>(2)?,
+                            row.get::<_, i64>(3)?,
                         ))
                     })
                 })
@@ -77,7 +83,9 @@ impl Archive {
                 log_entries: log_entries as u64,
                 tasks: tasks as u64,
                 runs: runs as u64,
-                search_behind: super::search::behind(connection)?,
+                memory_versions: memory as u64,
+                search_behind: behind(connection, &HISTORY_PROGRESS)?
+                    + behind(connection, &[MEMORY_PROGRESS])?,
             })
         })
     }

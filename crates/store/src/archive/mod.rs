@@ -4,8 +4,12 @@ mod artifacts;
 mod events;
 mod listing;
 mod lookup;
+mod memory;
+mod memory_search;
 mod search;
 
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod search_tests;
 #[cfg(test)]
@@ -15,6 +19,8 @@ pub use artifacts::ArtifactReference;
 pub(crate) use events::event_row;
 pub use listing::{HistoryCursor, Page, PageStart, RunFilter, TaskFilter};
 pub use lookup::Sizes;
+pub use memory::MemoryHead;
+pub use memory_search::{MEMORY_HITS_MAX, MemoryHit, MemoryHits, MemorySearch, SNIPPET_MARK};
 pub use search::{SearchHit, SearchPage};
 
 use crate::data_dir::DataDir;

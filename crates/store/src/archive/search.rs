@@ -70,15 +70,19 @@ impl Archive {
         Ok(SearchPage {
             hits,
             next,
-            behind: self.read(behind)?,
+            behind: self.read(|connection| behind(connection, &HISTORY_PROGRESS))?,
         })
     }
 }
 
-/// History rows that the search does not reach yet.
-pub(super) fn behind(connection: &Connection) -> Result<u64, StoreError> {
+/// The tables of the history, and the names in `meta` of their last rows in the search.
+pub(super) const HISTORY_PROGRESS: [(&str, &str); 2] =
+    [("tasks", TASKS_INDEXED), ("runs", RUNS_INDEXED)];
+
+/// Rows of these tables that the search does not reach yet.
+pub(super) fn behind(connection: &Connection, tables: &[(&str, &str)]) -> Result<u64, StoreError> {
     let mut total = 0;
-    for (table, progress) in [("tasks", TASKS_INDEXED), ("runs", RUNS_INDEXED)] {
+    for (table, progress) in tables {
         let count = || -> rusqlite::Result<i64> {
             let done: Option<[u8; 8]> = connection
                 .prepare_cached("SELECT value FROM meta WHERE name = ?1")?

@@ -13,6 +13,7 @@ use rusqlite::{Connection, params};
 use rustix::fs::FlockOperation;
 use skep_model::attempt::{ArtifactHash, LogIndex};
 use skep_model::command::{Command, LogEntry};
+use skep_model::memory::{MemoryChange, MemoryValue, MemoryWrite};
 use skep_model::time::UnixMillis;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -153,14 +154,15 @@ fn copy_artifacts(
     Ok(())
 }
 
-/// Hashes of artifacts of final tasks, in order.
+/// Hashes of artifacts of final tasks, and of those that shared memory refers to, in order.
 pub(super) fn indexed_after(
     connection: &Connection,
     after: &[u8],
 ) -> Result<Vec<ArtifactHash>, StoreError> {
     collect(
         connection,
-        "SELECT DISTINCT hash FROM artifacts WHERE hash > ?1 ORDER BY hash LIMIT ?2",
+        "SELECT hash FROM artifacts WHERE hash > ?1
+         UNION SELECT artifact FROM memory WHERE artifact > ?1 ORDER BY 1 LIMIT ?2",
         params![after, HASHES_PER_READ],
         |row| {
             row.get(0)
@@ -170,7 +172,18 @@ pub(super) fn indexed_after(
     )
 }
 
-/// Artifacts named by reports at the end of the log whose outcome is not stored yet.
+/// The artifact that a write to shared memory refers to.
+fn written_artifact(write: &MemoryWrite) -> Option<ArtifactHash> {
+    let MemoryChange::Put(put) = &write.change else {
+        return None;
+    };
+    match put.value {
+        MemoryValue::Artifact { blake3, .. } => Some(blake3),
+        _ => None,
+    }
+}
+
+/// Artifacts named by reports and writes at the end of the log whose outcome is not stored yet.
 pub(super) fn reported_and_not_indexed(
     connection: &Connection,
 ) -> Result<BTreeSet<ArtifactHash>, StoreError> {
@@ -187,9 +200,15 @@ pub(super) fn reported_and_not_indexed(
             let decoded: LogEntry = sealed::decode(&entry.body).map_err(|error| {
                 StoreError::damaged(format!("log entry {}", entry.index), error.to_string())
             })?;
-            if let Command::ReportResults { reports, .. } = decoded.command {
-                let artifacts = reports.into_iter().flat_map(|report| report.artifacts);
-                hashes.extend(artifacts.map(|artifact| artifact.blake3));
+            match decoded.command {
+                Command::ReportResults { reports, .. } => {
+                    let artifacts = reports.into_iter().flat_map(|report| report.artifacts);
+                    hashes.extend(artifacts.map(|artifact| artifact.blake3));
+                }
+                Command::WriteMemory { writes, .. } => {
+                    hashes.extend(writes.iter().filter_map(written_artifact));
+                }
+                _ => {}
             }
             Ok(())
         },

@@ -1,7 +1,7 @@
-//! Writes the read side: events, history, checkpoint. All of it can be computed again from the
+//! Writes the read side: events, history, shared memory, checkpoint. All of it can be computed again from the
 //! log, so a row that is there already (after a crash) is left as it is.
 
-use super::{classify, refused};
+use super::{classify, memory, refused};
 use crate::anchors::{Anchor, AnchorName};
 use crate::chain::GENESIS;
 use crate::row_key;
@@ -27,6 +27,7 @@ pub(super) fn write(
     write_events(transaction, &derived.events, scratch)?;
     write_tasks(transaction, &derived.tasks, scratch)?;
     write_runs(transaction, &derived.runs, scratch)?;
+    memory::write(transaction, &derived.memory, scratch)?;
     match &derived.checkpoint {
         Some(checkpoint) => write_checkpoint(transaction, checkpoint, last_checkpoint, scratch),
         None => Ok(()),

@@ -1,5 +1,6 @@
 //! Fills the full text search behind the history, in idle time.
 
+use super::memory_indexer::index_memory;
 use super::{SqliteJournal, classify};
 use crate::sealed::{self, Table};
 use crate::search_text;
@@ -14,7 +15,8 @@ pub(crate) const TASKS_INDEXED: &str = "search_tasks";
 pub(crate) const RUNS_INDEXED: &str = "search_runs";
 
 impl SqliteJournal {
-    /// Adds up to `limit` tasks and as many runs to the search. Gives the number added; 0 means
+    /// Adds up to `limit` tasks, as many runs, and as many versions of shared memory to the search.
+    /// Gives the number added; 0 means
     /// that the search is up to date. Kept off the path of commits because it costs several times
     /// what the history rows cost.
     ///
@@ -26,10 +28,13 @@ impl SqliteJournal {
                 .connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(classify("begin to fill the search"))?;
-            let added = index_tasks(&transaction, limit)? + index_runs(&transaction, limit)?;
+            let (versions, more) = index_memory(&transaction, limit)?;
+            let history = index_tasks(&transaction, limit)? + index_runs(&transaction, limit)?;
+            let added = history + versions;
             if added > 0 {
                 transaction.commit().map_err(classify("fill the search"))?;
             }
+            journal.search_unfinished = more;
             Ok(added)
         })
     }
@@ -80,15 +85,7 @@ fn index_rows<T: serde::de::DeserializeOwned>(
     mut add: impl FnMut(i64, &T) -> rusqlite::Result<usize>,
 ) -> Result<u32, JournalError> {
     let database = || classify("fill the search");
-    let done: Option<[u8; 8]> = transaction
-        .query_row(
-            "SELECT value FROM meta WHERE name = ?1",
-            [progress],
-            |row| row.get(0),
-        )
-        .optional()
-        .map_err(database())?;
-    let mut last = done.map_or(0, i64::from_le_bytes);
+    let mut last = self::progress(transaction, progress)?;
     let mut added = 0;
     let mut statement = transaction.prepare_cached(sql).map_err(database())?;
     let mut rows = statement.query(params![last, limit]).map_err(database())?;
@@ -114,12 +111,29 @@ fn index_rows<T: serde::de::DeserializeOwned>(
         added += 1;
     }
     if added > 0 {
-        transaction
-            .execute(
-                "INSERT OR REPLACE INTO meta VALUES (?1, ?2)",
-                params![progress, last.to_le_bytes()],
-            )
-            .map_err(database())?;
+        save_progress(transaction, progress, last)?;
     }
     Ok(added)
+}
+
+/// The last row of a walk that `meta` remembers under this name; 0 before the first one.
+pub(super) fn progress(transaction: &Transaction<'_>, name: &str) -> Result<i64, JournalError> {
+    let done: Option<[u8; 8]> = transaction
+        .prepare_cached("SELECT value FROM meta WHERE name = ?1")
+        .and_then(|mut select| select.query_row([name], |row| row.get(0)).optional())
+        .map_err(classify("read how far a walk came"))?;
+    Ok(done.map_or(0, i64::from_le_bytes))
+}
+
+/// Remembers the last row of a walk.
+pub(super) fn save_progress(
+    transaction: &Transaction<'_>,
+    name: &str,
+    last: i64,
+) -> Result<(), JournalError> {
+    transaction
+        .prepare_cached("INSERT OR REPLACE INTO meta VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute(params![name, last.to_le_bytes()]))
+        .map(drop)
+        .map_err(classify("remember how far a walk came"))
 }

@@ -2,10 +2,13 @@
 
 mod derived;
 mod indexer;
+mod memory;
+mod memory_indexer;
 mod retention;
 mod sweep;
 
 pub(crate) use indexer::{RUNS_INDEXED, TASKS_INDEXED};
+pub(crate) use memory_indexer::MEMORY_INDEXED;
 
 #[cfg(test)]
 mod crash_tests;
@@ -48,6 +51,8 @@ pub struct SqliteJournal {
     head: LogHead,
     stats: JournalStats,
     scratch: Vec<u8>,
+    /// Whether the last look at the search left something to do.
+    search_unfinished: bool,
     /// After a failure what is on disk is not known: nothing may follow.
     broken: bool,
     /// Keeps the ownership of the directory, and its reserve of space.
@@ -56,6 +61,8 @@ pub struct SqliteJournal {
     upkeep: Option<sweep::Upkeep>,
     /// The sweep under way.
     round: Option<sweep::Round>,
+    /// How far old versions of shared memory were looked at.
+    memory_aged: sweep::Aged,
 }
 
 /// Entries of a commit in their stored form; bytes lie in the scratch space.
@@ -71,10 +78,12 @@ impl SqliteJournal {
             head,
             stats: JournalStats::default(),
             scratch: Vec::new(),
+            search_unfinished: false,
             broken: false,
             dir,
             upkeep: None,
             round: None,
+            memory_aged: sweep::Aged::default(),
         }
     }
 
@@ -194,7 +203,7 @@ impl Journal for SqliteJournal {
 
     fn idle(&mut self) -> Result<bool, JournalError> {
         let added = self.index_search(ROWS_INDEXED_PER_IDLE)?;
-        if added >= ROWS_INDEXED_PER_IDLE {
+        if added >= ROWS_INDEXED_PER_IDLE || self.search_unfinished {
             return Ok(true);
         }
         self.sweep_idle()

@@ -1,7 +1,12 @@
 //! Removes what the retention policy gives up, in rounds of bounded pieces.
 
 mod history;
+mod memory;
 
+pub(super) use memory::Aged;
+
+#[cfg(test)]
+mod memory_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -20,6 +25,8 @@ use std::sync::Arc;
 
 /// Rows looked at or removed in one piece: a few milliseconds, as long as a commit.
 const ROWS_PER_PIECE: u32 = 100;
+/// Versions of shared memory looked at in one piece; most need nothing but a look.
+const VERSIONS_PER_PIECE: u32 = 500;
 /// A round begins this long after the one before it ended, milliseconds.
 const ROUND_PAUSE_MS: u64 = 60_000;
 /// Without a pause between commits, a piece is done behind a commit this often, milliseconds.
@@ -35,6 +42,7 @@ pub(super) struct Round {
 #[derive(Debug)]
 enum Stage {
     History(Scan),
+    Memory,
     Events,
     Log,
 }
@@ -102,11 +110,29 @@ impl SqliteJournal {
                 before(now, policy.history_kept_ms),
             )?),
         };
-        let mut report = SweepReport::default();
+        let (mut report, mut moved) = (SweepReport::default(), false);
         let next = match stage {
-            Stage::History(scan) => scan
-                .step(&transaction, ROWS_PER_PIECE, &mut report)?
-                .map_or(Some(Stage::Events), |scan| Some(Stage::History(scan))),
+            Stage::History(scan) => Some(
+                match scan.step(&transaction, ROWS_PER_PIECE, &mut report)? {
+                    Some(scan) => Stage::History(scan),
+                    None if memory::is_due(&transaction)? => Stage::Memory,
+                    None => Stage::Events,
+                },
+            ),
+            Stage::Memory => {
+                let bounds = memory::Bounds {
+                    cutoff: before(now, policy.history_kept_ms),
+                    limit: VERSIONS_PER_PIECE,
+                };
+                let aged = &mut self.memory_aged;
+                let trimmed = memory::step(&transaction, bounds, aged, &mut report)?;
+                moved = trimmed > 0;
+                Some(if trimmed == VERSIONS_PER_PIECE {
+                    Stage::Memory
+                } else {
+                    Stage::Events
+                })
+            }
             Stage::Events => {
                 let bounds = EventBounds {
                     keep_from: checkpoint,
@@ -129,12 +155,12 @@ impl SqliteJournal {
         };
         report.more = next.is_some();
         // Without a change there is nothing to sync.
-        if report
+        let removed = report
             != (SweepReport {
                 more: report.more,
                 ..SweepReport::default()
-            })
-        {
+            });
+        if removed || moved {
             transaction.commit().map_err(classify("commit a sweep"))?;
         }
         self.round = next.map(|stage| Round { stage });

@@ -87,6 +87,7 @@ fn a_checkpoint_replaces_and_removes_rows() {
         fingerprint: [7; 32],
         run: None,
         tasks: vec![task_id(1)],
+        versions: vec![None],
         expires_at: UnixMillis(99),
     };
     let mut derived = clock_checkpoint(2, 20);

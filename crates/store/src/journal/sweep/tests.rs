@@ -91,7 +91,7 @@ pub(super) fn checkpoint(
         .unwrap();
 }
 
-fn sweep_all(
+pub(super) fn sweep_all(
     journal: &mut SqliteJournal,
     now: UnixMillis,
     policy: &RetentionPolicy,

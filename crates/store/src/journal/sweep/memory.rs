@@ -1,0 +1,157 @@
+//! Removes versions of shared memory that are no longer kept. The version that an entry has now,
+//! and conflicts that are open, always stay.
+
+use super::super::indexer::{progress, save_progress};
+use super::super::memory_indexer::MEMORY_INDEXED;
+use super::super::{classify, retention::checkpoint_time};
+use crate::retention::SweepReport;
+use rusqlite::{Transaction, params};
+use skep_coordinator::ports::JournalError;
+use skep_model::limits::MEMORY_VERSIONS_KEPT;
+use skep_model::time::UnixMillis;
+use std::collections::BTreeSet;
+
+/// Name in `meta` of the last version whose key was cut to `MEMORY_VERSIONS_KEPT`.
+const MEMORY_TRIMMED: &str = "trimmed_memory";
+/// Versions looked at for their age in each round: one day's worth of rounds sees a million.
+const AGED_PER_ROUND: u32 = 1_000;
+
+type Result<T> = std::result::Result<T, JournalError>;
+
+/// The last version that was looked at for its age. The walk starts again when it came to the end,
+/// and with each start of the journal.
+#[derive(Debug, Default)]
+pub(in crate::journal) struct Aged(i64);
+
+/// What is no longer kept, and how much is looked at for it in one piece.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// Versions before this time go.
+    pub(super) cutoff: UnixMillis,
+    /// Rows of one piece.
+    pub(super) limit: u32,
+}
+
+/// Whether there is anything that could be removed at all.
+pub(super) fn is_due(transaction: &Transaction<'_>) -> Result<bool> {
+    transaction
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM memory)")
+        .and_then(|mut select| select.query_row([], |row| row.get(0)))
+        .map_err(classify("look at shared memory"))
+}
+
+/// One piece: first the keys that were written since the last one, then some of the old versions.
+/// Gives how many rows of the first kind it looked at; as many as the limit mean that there are
+/// more.
+pub(super) fn step(
+    transaction: &Transaction<'_>,
+    bounds: Bounds,
+    aged: &mut Aged,
+    report: &mut SweepReport,
+) -> Result<u32> {
+    let trimmed = trim(transaction, bounds.limit, report)?;
+    if trimmed < bounds.limit {
+        age(transaction, bounds.cutoff, aged, report)?;
+    }
+    Ok(trimmed)
+}
+
+/// Cuts the keys of the next `limit` rows; gives the number of rows.
+fn trim(transaction: &Transaction<'_>, limit: u32, report: &mut SweepReport) -> Result<u32> {
+    let database = || classify("cut the history of shared memory");
+    let start = progress(transaction, MEMORY_TRIMMED)?;
+    let rows = transaction
+        .prepare_cached(
+            "SELECT seq, namespace, key FROM memory WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        )
+        .and_then(|mut select| {
+            let rows = select.query_map(params![start, limit], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<(i64, String, String)>>>()
+        })
+        .map_err(database())?;
+    let Some(last) = rows.last().map(|(seq, ..)| *seq) else {
+        return Ok(0);
+    };
+    let keys: BTreeSet<_> = rows.iter().map(|(_, name, key)| (name, key)).collect();
+    for (namespace, key) in keys {
+        let sql = "DELETE FROM memory WHERE namespace = ?1 AND key = ?2 AND state <> 3
+             AND seq < (SELECT max(seq) FROM memory)
+             AND version < (SELECT version FROM memory
+                 WHERE namespace = ?1 AND key = ?2 AND state < 3
+                 ORDER BY version DESC LIMIT 1 OFFSET ?3)
+             RETURNING blob";
+        let kept = MEMORY_VERSIONS_KEPT - 1;
+        remove(transaction, sql, params![namespace, key, kept], report)?;
+    }
+    save_progress(transaction, MEMORY_TRIMMED, last)?;
+    Ok(rows.len() as u32)
+}
+
+/// Removes old versions that are not the entry any more. Versions after the last checkpoint, and
+/// those that the search has not seen, stay.
+fn age(
+    transaction: &Transaction<'_>,
+    cutoff: UnixMillis,
+    aged: &mut Aged,
+    report: &mut SweepReport,
+) -> Result<()> {
+    let Some(checkpoint) = checkpoint_time(transaction)? else {
+        return Ok(());
+    };
+    let cutoff = cutoff.min(checkpoint).0 as i64;
+    let start = aged.0;
+    let indexed = progress(transaction, MEMORY_INDEXED)?;
+    let end: Option<i64> = transaction
+        .prepare_cached(
+            "SELECT max(seq) FROM (SELECT seq FROM memory
+             WHERE seq > ?1 AND seq <= ?2 AND written_at < ?3 ORDER BY seq LIMIT ?4)",
+        )
+        .and_then(|mut select| {
+            let params = params![start, indexed, cutoff, AGED_PER_ROUND];
+            select.query_row(params, |row| row.get(0))
+        })
+        .map_err(classify("look for old versions"))?;
+    let Some(end) = end else {
+        aged.0 = 0;
+        return Ok(());
+    };
+    let sql = "DELETE FROM memory AS old WHERE seq > ?1 AND seq <= ?2 AND written_at < ?3
+         AND state <> 3 AND seq < (SELECT max(seq) FROM memory)
+         AND (state <> 0 OR EXISTS (SELECT 1 FROM memory AS new
+             WHERE new.namespace = old.namespace AND new.key = old.key
+             AND new.version > old.version AND new.state < 3))
+         RETURNING blob";
+    remove(transaction, sql, params![start, end, cutoff], report)?;
+    aged.0 = end;
+    Ok(())
+}
+
+/// Removes rows, and the values beside them that no other row has.
+fn remove(
+    transaction: &Transaction<'_>,
+    sql: &str,
+    params: impl rusqlite::Params,
+    report: &mut SweepReport,
+) -> Result<()> {
+    let database = || classify("remove versions of shared memory");
+    let blobs = transaction
+        .prepare_cached(sql)
+        .and_then(|mut delete| {
+            let blobs = delete.query_map(params, |row| row.get(0))?;
+            blobs.collect::<rusqlite::Result<Vec<Option<[u8; 32]>>>>()
+        })
+        .map_err(database())?;
+    report.memory_versions += blobs.len() as u64;
+    for blob in blobs.into_iter().flatten() {
+        transaction
+            .prepare_cached(
+                "DELETE FROM memory_blobs WHERE hash = ?1
+                 AND NOT EXISTS (SELECT 1 FROM memory WHERE blob = ?1)",
+            )
+            .and_then(|mut delete| delete.execute([blob]))
+            .map_err(database())?;
+    }
+    Ok(())
+}
