@@ -66,11 +66,15 @@ pub enum PlantedBug {
     HoldShortenedUnheard,
     /// An attempt is moved from a parked node that did not say that it stands still.
     MovedWhileRunning,
+    /// A write to shared memory counts whatever its condition says.
+    MemoryConditionIgnored,
+    /// The newest version of a forgotten namespace is forgotten with it.
+    MemoryVersionsStartAnew,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 33] = [
         Self::FenceNotChecked,
         Self::AtMostOnceRetried,
         Self::LostNodeKeepsLeases,
@@ -102,6 +106,8 @@ impl PlantedBug {
         Self::AwayNodeGetsWork,
         Self::HoldShortenedUnheard,
         Self::MovedWhileRunning,
+        Self::MemoryConditionIgnored,
+        Self::MemoryVersionsStartAnew,
     ];
 }
 

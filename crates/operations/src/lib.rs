@@ -23,6 +23,7 @@ mod instances;
 pub mod join;
 mod lookup;
 mod memory;
+pub mod memory_merge;
 pub mod node_requests;
 mod nodes;
 mod operation;

@@ -176,7 +176,7 @@ impl World {
         ticket: Ticket,
         answer: Result<Arc<EntryEvents>, ProposeError>,
     ) -> Result<(), String> {
-        if self.join_answered(ticket, &answer)? {
+        if self.join_answered(ticket, &answer)? || self.write_answered(ticket, &answer)? {
             return Ok(());
         }
         let Some(submission) = self.clients.waiting.remove(&ticket) else {
@@ -218,6 +218,7 @@ impl World {
         if let Some(joining) = &mut self.joining {
             joining.lost_coordinator();
         }
+        self.writers_lost_coordinator();
         let waiting = std::mem::take(&mut self.clients.waiting);
         for submission in waiting.into_values() {
             let again = self.now + self.random.between(500, 60_000);

@@ -5,6 +5,7 @@ use skep_model::attempt::LogIndex;
 use skep_model::command::LogEntry;
 use skep_model::event::EntryEvents;
 use skep_model::ids::{RunId, TaskId};
+use skep_model::memory::{MemoryEffect, MemoryKey, MemoryRecord, MemoryVersion, Namespace};
 use skep_model::row::{Row, RowChange, RowKey};
 use skep_model::run::RunRecord;
 use skep_model::task::FinishedTask;
@@ -20,6 +21,7 @@ pub(crate) struct Disk {
     pub(crate) events: BTreeMap<LogIndex, Arc<EntryEvents>>,
     pub(crate) tasks: BTreeMap<TaskId, Arc<FinishedTask>>,
     pub(crate) runs: BTreeMap<RunId, Arc<RunRecord>>,
+    pub(crate) memory: BTreeMap<(Namespace, MemoryKey, MemoryVersion), Arc<MemoryRecord>>,
     rows: BTreeMap<RowKey, Row>,
     checkpoint: (LogIndex, StateDigest),
 }
@@ -53,6 +55,12 @@ impl Disk {
         }
         for run in &commit.derived.runs {
             self.runs.insert(run.id, Arc::clone(run));
+        }
+        for effect in &commit.derived.memory {
+            if let MemoryEffect::Recorded(record) = effect {
+                let place = (record.namespace.clone(), record.key.clone(), record.version);
+                self.memory.insert(place, Arc::clone(record));
+            }
         }
         if let Some(checkpoint) = &commit.derived.checkpoint {
             for change in &checkpoint.changes {

@@ -86,6 +86,10 @@ pub(crate) enum What {
     ClientRepeats {
         submission: usize,
     },
+    WriterActs,
+    WriterRepeats {
+        request: usize,
+    },
     Fault,
 }
 
@@ -121,6 +125,8 @@ impl World {
             } => self.coordinator_end_lost(connection),
             What::ClientActs => self.client_acts(),
             What::ClientRepeats { submission } => self.submit(submission),
+            What::WriterActs => self.writer_acts(),
+            What::WriterRepeats { request } => self.write(request),
             What::Fault => {
                 self.plan_fault();
                 self.fault()

@@ -19,6 +19,7 @@ mod happening;
 mod joining;
 mod laptops;
 mod members;
+mod memory;
 mod network;
 mod node;
 mod oracle;

@@ -187,7 +187,7 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 45] = [
+const SOMETIMES: [&str; 48] = [
     "node vanished",
     "attempt moved",
     "attempt retried",
@@ -233,6 +233,9 @@ const SOMETIMES: [&str; 45] = [
     "slow reader",
     "state directory started twice",
     "used-up join token refused",
+    "memory expired",
+    "write refused",
+    "write repeated",
 ];
 
 #[cfg(feature = "planted-bugs")]

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::disk::Disk;
 use crate::members::Members;
+use crate::memory::MemoryFacts;
 
 #[derive(Debug, Default)]
 struct Facts {
@@ -61,6 +62,7 @@ pub(crate) struct Oracle {
     started: BTreeSet<(TaskId, Fence)>,
     /// Who is in the swarm.
     pub(crate) members: Members,
+    memory: MemoryFacts,
     completed: BTreeSet<(TaskId, Fence)>,
     /// How often each rare thing was seen, so that a run that tests nothing shows.
     pub(crate) seen: BTreeMap<&'static str, u64>,
@@ -202,6 +204,7 @@ impl Oracle {
                 self.read = entry.index;
                 for event in &entry.events {
                     self.members.event(entry.at, event)?;
+                    self.memory.event(entry.at, event)?;
                     self.event(event)?;
                 }
             }
@@ -265,6 +268,8 @@ impl Oracle {
             } => "node away",
             Event::Refused { reason } => return self.count_refusal(reason),
             Event::AlreadyDone { .. } => "submission repeated",
+            Event::MemoryExpired { .. } => "memory expired",
+            Event::MemoryRefused { .. } => "write refused",
             Event::NodeChanged {
                 state: skep_model::node::NodeState::Lost,
                 ..

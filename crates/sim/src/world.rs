@@ -6,6 +6,7 @@ use crate::disk::Disk;
 use crate::faults::{Faults, Flow};
 use crate::happening::What;
 use crate::joining::Joining;
+use crate::memory::Memory;
 use crate::network::Network;
 use crate::node::{Node, Standing};
 use crate::oracle::Oracle;
@@ -53,6 +54,8 @@ pub(crate) struct World {
     pub(crate) oracle: Oracle,
     /// In swarms whose machines come in by join tokens.
     pub(crate) joining: Option<Joining>,
+    /// In seeds in which somebody writes to shared memory.
+    pub(crate) memory: Option<Memory>,
     /// Found where nothing could be returned.
     pub(crate) violation: Option<String>,
     pub(crate) applied: u64,
@@ -131,6 +134,7 @@ impl World {
             clients: Clients::default(),
             oracle,
             joining,
+            memory: Memory::of_seed(seed),
             violation: None,
             applied: 0,
             trace: blake3::Hasher::new(),
@@ -145,6 +149,9 @@ impl World {
             self.start_node(node)?;
         }
         self.schedule(self.now, What::ClientActs);
+        if self.memory.is_some() {
+            self.schedule(self.now, What::WriterActs);
+        }
         self.plan_fault();
         self.run_until(FAULTY_MS, |_| false)?;
         self.heal()?;
@@ -232,7 +239,8 @@ impl World {
         };
         let view = coordinator.engine.view();
         let view = view.read();
-        answered && self.oracle.unfinished(&view).is_none()
+        let written = self.memory.as_ref().is_none_or(Memory::is_settled);
+        answered && written && self.oracle.unfinished(&view).is_none()
     }
 
     fn why_unsettled(&self) -> String {
@@ -249,7 +257,7 @@ impl World {
         let open = self.oracle.unfinished(&view);
         format!(
             "{}; {}",
-            open.unwrap_or_else(|| "a submission has no answer".into()),
+            open.unwrap_or_else(|| "a submission or a write has no answer".into()),
             nodes.join(", ")
         )
     }
@@ -264,6 +272,7 @@ impl World {
         view.state
             .check()
             .map_err(|violation| format!("{violation:?}"))?;
+        self.counted_right(&view)?;
         self.oracle.nothing_lost(&self.disk, &view)
     }
 

@@ -7,6 +7,7 @@ use skep_model::memory::{
     Causality, ConflictStrategy, MemoryChange, MemoryCondition, MemoryEntry, MemoryRefusal,
     MemoryStamp, MemoryVersion, MemoryWrite, OpenConflict,
 };
+use skep_model::planted::{PlantedBug, planted};
 use skep_model::time::UnixMillis;
 
 /// What a write that was not refused does to the entry.
@@ -31,6 +32,9 @@ impl State {
         write: &MemoryWrite,
         present: Option<&MemoryEntry>,
     ) -> Result<(), MemoryRefusal> {
+        if planted(PlantedBug::MemoryConditionIgnored) {
+            return Ok(());
+        }
         let current = present.map(|entry| entry.version);
         match (write.condition, current) {
             (MemoryCondition::Absent, Some(current)) => Err(MemoryRefusal::Exists { current }),
