@@ -1,5 +1,5 @@
 //! Who is who between machines: join tokens, the swarm's own certificate authority, and the keys
-//! of nodes.
+//! of nodes. And the key of secrets: [`SealingKey`] seals values of shared memory.
 //!
 //! A machine that holds a [`JoinToken`] knows the fingerprint of the coordinator's
 //! [`Authority`] before it connects for the first time, so no third party has to vouch for
@@ -19,6 +19,7 @@ mod key_file;
 mod login;
 mod node_key;
 mod pinned;
+mod sealing_key;
 mod secret;
 mod server_certificate;
 
@@ -29,6 +30,7 @@ pub use key_file::KeyFileError;
 pub use login::{ChallengeKey, Login, NONCE_TTL_MS, Nonce, join_message, pairing_code};
 pub use node_key::{NodeKey, NodeKeyError, PublicKey, Signature};
 pub use pinned::{TlsFailure, explain_tls_error, pinned_client_config};
+pub use sealing_key::{NONCE_BYTES, OpenError, SealError, SealingKey, SealingKeyError};
 pub use secret::Secret;
 
 /// SHA-256 of a certificate authority's certificate: what join tokens pin.

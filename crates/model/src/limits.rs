@@ -169,6 +169,12 @@ pub const MEMORY_TTL_MS_MIN: u64 = 1_000;
 pub const MEMORY_TTL_MS_MAX: u64 = 10 * 365 * 24 * 3_600_000;
 /// Writes to shared memory in one command.
 pub const MEMORY_WRITES_PER_COMMAND_MAX: usize = 1_000;
+/// Numbers of an embedding: the longest of models in use today have 4,096.
+pub const EMBEDDING_DIMENSIONS_MAX: usize = 4_096;
+/// What sealing may add to a value of shared memory.
+pub const MEMORY_SEAL_BYTES: usize = 64;
+/// Bytes of a sealed value of shared memory.
+pub const MEMORY_SEALED_BYTES_MAX: usize = MEMORY_VALUE_BYTES_MAX + MEMORY_SEAL_BYTES;
 /// Namespaces that one coordinator keeps.
 pub const NAMESPACES_MAX: usize = 10_000;
 /// Entries of shared memory in all namespaces, deleted ones that are remembered included. At about

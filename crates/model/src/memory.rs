@@ -4,6 +4,7 @@
 //! namespace, so that no version is ever given twice, not even to a key that went and came back.
 
 mod bytes;
+mod embedding;
 mod entry;
 mod names;
 mod refusal;
@@ -12,6 +13,7 @@ mod stamp;
 mod write;
 
 pub use bytes::Bytes;
+pub use embedding::{Embedding, EmbeddingFault, similarity};
 pub use entry::{MemoryEffect, MemoryEntry, MemoryRecord, OpenConflict, RecordState};
 pub use names::{MemoryKey, MemoryTag, Namespace, ParseNameError};
 pub use refusal::MemoryRefusal;

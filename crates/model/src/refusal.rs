@@ -3,6 +3,7 @@
 use crate::attempt::Fence;
 use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
 use crate::limits::{PARK_MS_MAX, PARK_MS_MIN};
+use crate::memory::Namespace;
 use crate::run::RunState;
 use crate::task::TaskState;
 use serde::{Deserialize, Serialize};
@@ -147,6 +148,12 @@ pub enum Refusal {
          copy join anew"
     )]
     NodeCloned(NodeId),
+    /// What is in the namespace was written under the other rule.
+    #[error(
+        "namespace `{0}` is not empty: what was written stays as it was written, so make it secret \
+         or open before its first entry, or delete all of them"
+    )]
+    SecrecyTooLate(Namespace),
 }
 
 /// What was asked of a task or run.

@@ -163,6 +163,7 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::JoinTokenUsedUp(_) => ErrorCode::JoinTokenUsedUp,
         Refusal::InstanceOld(_) => ErrorCode::InstanceOld,
         Refusal::NodeCloned(_) => ErrorCode::NodeCloned,
+        Refusal::SecrecyTooLate(_) => ErrorCode::MemoryNamespaceInUse,
     }
 }
 

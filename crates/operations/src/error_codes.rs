@@ -139,6 +139,8 @@ error_codes! {
         "Send the request again; new ids are made for it.";
     NameTaken, "name_taken", 409, Useless, "The name is already taken",
         "Choose another name, or remove what holds it.";
+    MemoryNamespaceInUse, "memory_namespace_in_use", 409, Useless, "The namespace of shared memory is not empty",
+        "Whether values are sealed is decided before the first entry. Use another namespace, or delete every entry of this one first.";
     NodeBusy, "node_busy", 409, Later, "The node still holds attempts",
         "Drain it with `skep node drain`, wait until it holds none, then remove it.";
     NodeGone, "node_gone", 409, Useless, "The node was given up or has left",

@@ -161,10 +161,8 @@ fn key(name: &str) -> MemoryKey {
 
 fn put(number: u64, ttl_ms: Option<u64>) -> MemoryChange {
     MemoryChange::Put(Arc::new(MemoryPut {
-        value: MemoryValue::Json(number.to_string().into()),
         ttl_ms,
-        tags: BTreeSet::new(),
-        metadata: BTreeMap::new(),
+        ..MemoryPut::new(MemoryValue::Json(number.to_string().into()))
     }))
 }
 

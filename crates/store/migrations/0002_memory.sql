@@ -38,3 +38,10 @@ CREATE TABLE memory_indexed (
     seq       INTEGER NOT NULL,
     PRIMARY KEY (namespace, key)
 ) STRICT, WITHOUT ROWID;
+
+-- Where the meanings of present entries lie, filled as the search is; `body` holds little-endian
+-- 32-bit floats whose squares add up to 1. seq as in `memory`.
+CREATE TABLE memory_vectors (
+    seq  INTEGER PRIMARY KEY,
+    body BLOB NOT NULL
+) STRICT;

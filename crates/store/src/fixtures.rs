@@ -12,7 +12,7 @@ use skep_model::command::{Actor, Command, LogEntry};
 use skep_model::event::{EntryEvents, Event, EventCursor};
 use skep_model::ids::{RunId, TaskId};
 use skep_model::memory::{
-    MemoryEffect, MemoryProvenance, MemoryPut, MemoryRecord, MemoryValue, MemoryVersion, Namespace,
+    Embedding, MemoryEffect, MemoryProvenance, MemoryPut, MemoryRecord, MemoryValue, MemoryVersion, Namespace,
     RecordState,
 };
 use skep_model::row::{Row, RowChange, RowKey};
@@ -275,6 +275,7 @@ pub(crate) fn memory_put(key: &str, version: u64, value: MemoryValue) -> MemoryE
         ttl_ms: None,
         tags: [format!("tag{version}").parse().unwrap()].into(),
         metadata: BTreeMap::from([("source".to_owned(), "test".to_owned())]),
+        embedding: Some(Embedding::of(&[1.0, version as f32]).unwrap()),
     };
     MemoryEffect::Recorded(Arc::new(MemoryRecord {
         put: Some(Arc::new(put)),

@@ -44,7 +44,7 @@ mod golden_tests;
 
 pub use archive::{
     Archive, ArtifactReference, HistoryCursor, MEMORY_HITS_MAX, MemoryHead, MemoryHit, MemoryHits,
-    MemorySearch, Page, PageStart, RunFilter, SNIPPET_MARK, SearchHit, SearchPage, Sizes,
+    MemoryNear, MemorySearch, NearValue, NearValues, Page, PageStart, RunFilter, SNIPPET_MARK, SearchHit, SearchPage, Sizes,
     TaskFilter,
 };
 pub use attempt_logs::{AttemptLogError, AttemptLogs, LogLine};

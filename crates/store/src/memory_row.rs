@@ -6,9 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use serde::{Deserialize, Serialize};
 use skep_model::attempt::ArtifactHash;
 use skep_model::command::Actor;
-use skep_model::limits::MEMORY_VALUE_BYTES_MAX;
+use skep_model::limits::MEMORY_SEALED_BYTES_MAX;
 use skep_model::memory::{
-    Bytes, MemoryKey, MemoryProvenance, MemoryPut, MemoryRecord, MemoryStamp, MemoryTag,
+    Bytes, Embedding, MemoryKey, MemoryProvenance, MemoryPut, MemoryRecord, MemoryStamp, MemoryTag,
     MemoryValue, MemoryVersion, Namespace, RecordState,
 };
 use skep_model::time::UnixMillis;
@@ -63,6 +63,7 @@ struct StoredPut<'a> {
     ttl_ms: Option<u64>,
     tags: Cow<'a, BTreeSet<MemoryTag>>,
     metadata: Cow<'a, BTreeMap<String, String>>,
+    embedding: Option<Cow<'a, Embedding>>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -70,6 +71,23 @@ enum StoredValue {
     Inside(MemoryValue),
     JsonBeside { blake3: ArtifactHash, bytes: u64 },
     BytesBeside { blake3: ArtifactHash, bytes: u64 },
+    SealedBeside { blake3: ArtifactHash, bytes: u64 },
+}
+
+impl StoredValue {
+    fn of(value: &MemoryValue, blob: Option<&Blob<'_>>) -> Self {
+        let Some(Blob { hash, .. }) = blob else {
+            return Self::Inside(value.clone());
+        };
+        let (blake3, bytes) = (*hash, value.bytes());
+        match value {
+            MemoryValue::Json(_) => Self::JsonBeside { blake3, bytes },
+            MemoryValue::Sealed(_) => Self::SealedBeside { blake3, bytes },
+            MemoryValue::Bytes(_) | MemoryValue::Artifact { .. } => {
+                Self::BytesBeside { blake3, bytes }
+            }
+        }
+    }
 }
 
 /// A value that lies beside its row.
@@ -84,7 +102,7 @@ impl<'a> Blob<'a> {
     pub(crate) fn of(value: &'a MemoryValue) -> Option<Self> {
         let bytes = match value {
             MemoryValue::Json(text) => text.as_bytes(),
-            MemoryValue::Bytes(bytes) => bytes.as_slice(),
+            MemoryValue::Bytes(bytes) | MemoryValue::Sealed(bytes) => bytes.as_slice(),
             MemoryValue::Artifact { .. } => return None,
         };
         (bytes.len() > VALUE_BYTES_INSIDE_MAX).then(|| Self {
@@ -107,20 +125,11 @@ impl<'a> Blob<'a> {
 impl<'a> StoredBody<'a> {
     pub(crate) fn of(record: &'a MemoryRecord, blob: Option<&Blob<'_>>) -> Self {
         let put = record.put.as_deref().map(|put| StoredPut {
-            value: match (blob, &put.value) {
-                (Some(blob), MemoryValue::Json(_)) => StoredValue::JsonBeside {
-                    blake3: blob.hash,
-                    bytes: put.value.bytes(),
-                },
-                (Some(blob), _) => StoredValue::BytesBeside {
-                    blake3: blob.hash,
-                    bytes: put.value.bytes(),
-                },
-                (None, value) => StoredValue::Inside(value.clone()),
-            },
+            value: StoredValue::of(&put.value, blob),
             ttl_ms: put.ttl_ms,
             tags: Cow::Borrowed(&put.tags),
             metadata: Cow::Borrowed(&put.metadata),
+            embedding: put.embedding.as_ref().map(Cow::Borrowed),
         });
         Self {
             written_at: record.written_at,
@@ -214,7 +223,9 @@ impl StoredRow {
             None => 0,
             Some(StoredValue::Inside(value)) => value.bytes(),
             Some(
-                StoredValue::JsonBeside { bytes, .. } | StoredValue::BytesBeside { bytes, .. },
+                StoredValue::JsonBeside { bytes, .. }
+                | StoredValue::BytesBeside { bytes, .. }
+                | StoredValue::SealedBeside { bytes, .. },
             ) => *bytes,
         }
     }
@@ -223,7 +234,9 @@ impl StoredRow {
     pub(crate) fn blob(&self) -> Option<ArtifactHash> {
         match self.body.put.as_ref().map(|put| &put.value) {
             Some(
-                StoredValue::JsonBeside { blake3, .. } | StoredValue::BytesBeside { blake3, .. },
+                StoredValue::JsonBeside { blake3, .. }
+                | StoredValue::BytesBeside { blake3, .. }
+                | StoredValue::SealedBeside { blake3, .. },
             ) => Some(*blake3),
             _ => None,
         }
@@ -246,6 +259,7 @@ impl StoredRow {
                 ttl_ms: put.ttl_ms,
                 tags: put.tags.into_owned(),
                 metadata: put.metadata.into_owned(),
+                embedding: put.embedding.map(Cow::into_owned),
             })),
         };
         Ok(MemoryRecord {
@@ -285,6 +299,9 @@ fn load(connection: &Connection, value: StoredValue) -> Result<MemoryValue, Stor
         StoredValue::BytesBeside { blake3, .. } => {
             Ok(MemoryValue::Bytes(Bytes::from(blob(connection, blake3)?)))
         }
+        StoredValue::SealedBeside { blake3, .. } => {
+            Ok(MemoryValue::Sealed(Bytes::from(blob(connection, blake3)?)))
+        }
         StoredValue::JsonBeside { blake3, .. } => {
             let text = String::from_utf8(blob(connection, blake3)?)
                 .map_err(|error| damaged(blake3, error.to_string()))?;
@@ -309,7 +326,7 @@ pub(crate) fn blob(connection: &Connection, hash: ArtifactHash) -> Result<Vec<u8
         return Err(damaged(hash, "it is missing".to_owned()));
     };
     let value = if packed {
-        let length = (bytes as usize).min(MEMORY_VALUE_BYTES_MAX);
+        let length = (bytes as usize).min(MEMORY_SEALED_BYTES_MAX);
         zstd::bulk::decompress(&body, length).map_err(|error| damaged(hash, error.to_string()))?
     } else {
         body

@@ -64,7 +64,7 @@ pub(crate) fn memory(value: &MemoryValue) -> String {
                 add_bounded(&mut text, plain);
             }
         }
-        MemoryValue::Artifact { .. } => {}
+        MemoryValue::Artifact { .. } | MemoryValue::Sealed(_) => {}
     }
     text
 }

@@ -132,6 +132,10 @@ impl State {
             within(LimitName::NamespacesMax, NAMESPACES_MAX, count)?;
         }
         let slot = self.memory.slot_mut(namespace);
+        let changes_secrecy = slot.record.settings.secret != settings.secret;
+        if changes_secrecy && !slot.entries.is_empty() {
+            return Err(Refusal::SecrecyTooLate(namespace.clone()));
+        }
         slot.record.settings = settings.clone();
         self.changes.namespace(namespace);
         self.memory.forget_if_idle(namespace, &mut self.changes);

@@ -6,7 +6,7 @@ use crate::State;
 use skep_model::command::{Command, Idempotency};
 use skep_model::ids::ReplicaId;
 use skep_model::memory::{
-    ConflictStrategy, HybridTime, MemoryChange, MemoryCondition, MemoryKey, MemoryPut, MemoryStamp,
+    ConflictStrategy, Embedding, HybridTime, MemoryChange, MemoryCondition, MemoryKey, MemoryPut, MemoryStamp,
     MemoryValue, MemoryVersion, MemoryWrite, MergeFunction, Namespace, NamespaceSettings,
     StrategyRule, VectorClock,
 };
@@ -47,11 +47,20 @@ fn put(words: &Words<'_>) -> MemoryChange {
         (name.to_owned(), value.to_owned())
     });
     MemoryChange::Put(Arc::new(MemoryPut {
-        value: MemoryValue::Json(words.option("value").unwrap_or("0").into()),
+        value: value(words),
         ttl_ms: words.number("ttl"),
         tags: tags.map(|tag| tag.parse().unwrap()).collect(),
         metadata: metadata.collect(),
+        embedding: words.has("near").then(|| Embedding::of(&[1.0, 0.0]).unwrap()),
     }))
+}
+
+/// `value=JSON`, or `sealed=TEXT` for something that nobody here can read.
+fn value(words: &Words<'_>) -> MemoryValue {
+    match words.option("sealed") {
+        Some(text) => MemoryValue::Sealed(text.as_bytes().into()),
+        None => MemoryValue::Json(words.option("value").unwrap_or("0").into()),
+    }
 }
 
 fn write(verb: &str, key: &str, words: &Words<'_>) -> MemoryWrite {
@@ -101,6 +110,7 @@ fn settings(words: &Words<'_>) -> NamespaceSettings {
         entries_max: words.number("entries").unwrap_or(default.entries_max),
         bytes_max: words.number("bytes").unwrap_or(default.bytes_max),
         strategies: rules.collect(),
+        secret: words.has("secret"),
     }
 }
 

@@ -75,6 +75,15 @@ pub enum MemoryRefusal {
         /// Which, counted from 0.
         item: u32,
     },
+    /// The namespace is secret, and the value would be readable in the log.
+    #[error(
+        "the namespace is secret: its values are sealed before they enter the log, and have neither \
+         artifacts nor embeddings"
+    )]
+    NotSealed,
+    /// The numbers of the embedding are cut off, or too many.
+    #[error("the embedding is damaged: its bytes are not 1 to EMBEDDING_DIMENSIONS_MAX numbers")]
+    EmbeddingDamaged,
 }
 
 fn present(current: Option<&MemoryVersion>) -> String {

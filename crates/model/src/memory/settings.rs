@@ -73,6 +73,9 @@ pub struct NamespaceSettings {
     /// [`TOMBSTONE_KEPT_MS`](limits::TOMBSTONE_KEPT_MS), so that an older write from elsewhere does
     /// not bring it back.
     pub strategies: Vec<StrategyRule>,
+    /// Whether its values are sealed before they enter the log. Keys, tags and metadata are not.
+    /// Can be changed only while nothing is in the namespace.
+    pub secret: bool,
 }
 
 impl Default for NamespaceSettings {
@@ -81,6 +84,7 @@ impl Default for NamespaceSettings {
             entries_max: limits::NAMESPACE_ENTRIES_DEFAULT,
             bytes_max: limits::NAMESPACE_QUOTA_BYTES_DEFAULT,
             strategies: Vec::new(),
+            secret: false,
         }
     }
 }

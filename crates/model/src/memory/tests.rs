@@ -9,12 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 fn put() -> MemoryPut {
-    MemoryPut {
-        value: MemoryValue::Json("1".into()),
-        ttl_ms: None,
-        tags: BTreeSet::new(),
-        metadata: BTreeMap::new(),
-    }
+    MemoryPut::new(MemoryValue::Json("1".into()))
 }
 
 fn write(put: MemoryPut) -> MemoryWrite {

@@ -4,7 +4,7 @@ use crate::attempt::ArtifactHash;
 use crate::ids::{RunId, TaskId};
 use crate::limits;
 use crate::memory::{
-    Bytes, MemoryKey, MemoryRefusal, MemoryStamp, MemoryTag, MemoryVersion, Namespace,
+    Bytes, Embedding, MemoryKey, MemoryRefusal, MemoryStamp, MemoryTag, MemoryVersion, Namespace,
 };
 use crate::refusal::LimitName;
 use serde::{Deserialize, Serialize};
@@ -25,14 +25,16 @@ pub enum MemoryValue {
         /// Its size.
         bytes: u64,
     },
+    /// JSON or bytes that only holders of the swarm's memory key can read.
+    Sealed(Bytes),
 }
 
 impl MemoryValue {
-    /// How many bytes it has; for an artifact, how many that has.
+    /// How many bytes it has; for an artifact, how many that has; as it lies there, if it is sealed.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Json(text) => text.len() as u64,
-            Self::Bytes(bytes) => bytes.as_slice().len() as u64,
+            Self::Bytes(bytes) | Self::Sealed(bytes) => bytes.as_slice().len() as u64,
             Self::Artifact { bytes, .. } => *bytes,
         }
     }
@@ -41,7 +43,7 @@ impl MemoryValue {
     pub fn blake3(&self) -> ArtifactHash {
         match self {
             Self::Json(text) => ArtifactHash::of(text.as_bytes()),
-            Self::Bytes(bytes) => ArtifactHash::of(bytes.as_slice()),
+            Self::Bytes(bytes) | Self::Sealed(bytes) => ArtifactHash::of(bytes.as_slice()),
             Self::Artifact { blake3, .. } => *blake3,
         }
     }
@@ -59,14 +61,33 @@ pub struct MemoryPut {
     pub tags: BTreeSet<MemoryTag>,
     /// What else the writer says about it.
     pub metadata: BTreeMap<String, String>,
+    /// Where its meaning lies, for those who look for something like it.
+    pub embedding: Option<Embedding>,
 }
 
 impl MemoryPut {
+    /// A value for ever, about which nothing else is said.
+    pub const fn new(value: MemoryValue) -> Self {
+        Self {
+            value,
+            ttl_ms: None,
+            tags: BTreeSet::new(),
+            metadata: BTreeMap::new(),
+            embedding: None,
+        }
+    }
+
     /// How many bytes it takes of the quota, under this key.
     pub fn charged(&self, key: &MemoryKey) -> u64 {
         let tags = self.tags.iter().map(|tag| tag.as_str().len());
         let named = key.as_str().len() + tags.sum::<usize>() + self.metadata_bytes();
+        let named = named + self.embedding_bytes();
         self.value.bytes().saturating_add(named as u64)
+    }
+
+    fn embedding_bytes(&self) -> usize {
+        let embedding = self.embedding.as_ref();
+        embedding.map_or(0, |embedding| embedding.as_bytes().len())
     }
 
     fn metadata_bytes(&self) -> usize {
@@ -153,7 +174,7 @@ impl MemoryWrite {
         let named = self.namespace.as_str().len() + self.key.as_str().len();
         let put = match &self.change {
             MemoryChange::Put(put) => match &put.value {
-                MemoryValue::Artifact { .. } => put.metadata_bytes(),
+                MemoryValue::Artifact { .. } => put.metadata_bytes() + put.embedding_bytes(),
                 _ => put.charged(&self.key) as usize,
             },
             MemoryChange::Delete | MemoryChange::Touch { .. } => 0,
@@ -189,12 +210,16 @@ impl MemoryWrite {
 }
 
 fn check_put(put: &MemoryPut) -> Result<(), MemoryRefusal> {
-    if !matches!(put.value, MemoryValue::Artifact { .. }) {
-        within(
-            LimitName::MemoryValueBytesMax,
-            limits::MEMORY_VALUE_BYTES_MAX,
-            put.value.bytes(),
-        )?;
+    let value_max = match put.value {
+        MemoryValue::Artifact { .. } => None,
+        MemoryValue::Sealed(_) => Some(limits::MEMORY_SEALED_BYTES_MAX),
+        MemoryValue::Json(_) | MemoryValue::Bytes(_) => Some(limits::MEMORY_VALUE_BYTES_MAX),
+    };
+    if let Some(max) = value_max {
+        within(LimitName::MemoryValueBytesMax, max, put.value.bytes())?;
+    }
+    if put.embedding.as_ref().is_some_and(|found| !found.is_whole()) {
+        return Err(MemoryRefusal::EmbeddingDamaged);
     }
     within(
         LimitName::MemoryTagsMax,

@@ -1,11 +1,11 @@
 //! Versions of shared memory and their search, on real files.
 
 use super::tests::{Fixture, with_history};
-use crate::MemorySearch;
+use crate::{MemoryNear, MemorySearch, NearValues};
 use crate::fixtures::{memory, memory_put, memory_record};
 use skep_coordinator::ports::Journal;
 use skep_model::memory::{
-    MemoryEffect, MemoryKey, MemoryRecord, MemoryValue, MemoryVersion, Namespace, RecordState,
+    Embedding, MemoryEffect, MemoryKey, MemoryRecord, MemoryValue, MemoryVersion, Namespace, RecordState,
 };
 use skep_model::time::UnixMillis;
 use std::sync::Arc;
@@ -52,12 +52,14 @@ fn every_version_is_read_as_it_was_written() {
             blake3: skep_model::attempt::ArtifactHash::of(b"x"),
             bytes: 1 << 30,
         },
+        MemoryValue::Sealed(b"little".as_slice().into()),
+        MemoryValue::Sealed(vec![7; 3_000].into()),
     ];
     let effects = (1..).zip(values);
     let mut effects: Vec<_> = effects
         .map(|(n, value)| memory_put("a", n, value))
         .collect();
-    effects.push(end("a", 6));
+    effects.push(end("a", 8));
     let fixture = with_memory(effects.clone());
     for (version, effect) in (1..).zip(&effects) {
         let MemoryEffect::Recorded(record) = effect else {
@@ -65,11 +67,11 @@ fn every_version_is_read_as_it_was_written() {
         };
         assert_eq!(read(&fixture, "a", version).as_ref(), Some(&**record));
     }
-    assert_eq!(read(&fixture, "a", 7), None);
+    assert_eq!(read(&fixture, "a", 9), None);
     assert_eq!(read(&fixture, "b", 1), None);
     let packed =
         "SELECT sum(packed) * 100 + count(*) FROM memory_blobs WHERE length(body) <= bytes";
-    assert_eq!(count(&fixture, packed), 102, "one of two is compressed");
+    assert_eq!(count(&fixture, packed), 203, "noise is not compressed");
 }
 
 #[test]
@@ -255,4 +257,38 @@ fn a_damaged_version_or_value_is_refused_and_found_by_the_doctor() {
         assert!(error.to_string().contains("damaged"), "{error}");
     }
     assert_eq!(fixture.archive.verify_all().unwrap().findings.len(), 3);
+}
+
+#[test]
+fn the_nearest_values_come_first_and_only_present_ones() {
+    let mut fixture = with_memory(vec![
+        memory_put("notes/a", 1, json("old")),
+        memory_put("notes/a", 9, json("steep")),
+        memory_put("notes/b", 2, json("flat")),
+        memory_put("notes/c", 3, json("gone")),
+        end("notes/c", 4),
+        memory_put("other", 2, json("elsewhere")),
+    ]);
+    fixture.journal.index_search(100).unwrap();
+    let near = |values: &[f32], limit| {
+        let near = MemoryNear {
+            embedding: Embedding::of(values).unwrap(),
+            namespace: None,
+            prefix: "notes/".to_owned(),
+            limit,
+        };
+        fixture.archive.nearest_memory(&near).unwrap()
+    };
+    let keys = |found: &NearValues| -> Vec<_> {
+        let values = found.values.iter();
+        values.map(|value| (value.key.to_string(), value.version.0)).collect()
+    };
+    let (a, b) = (("notes/a".to_owned(), 9), ("notes/b".to_owned(), 2));
+    let steep = near(&[1.0, 9.0], 10);
+    assert_eq!(keys(&steep), [a.clone(), b.clone()]);
+    assert!((steep.values[0].similarity - 1.0).abs() < 1e-5);
+    assert_eq!(keys(&near(&[1.0, 0.0], 10)), [b.clone(), a]);
+    assert_eq!(keys(&near(&[1.0, 0.0], 1)), [b]);
+    let longer = near(&[1.0, 0.0, 0.0], 10);
+    assert_eq!((longer.values.len(), longer.incomparable), (0, 2));
 }

@@ -5,6 +5,7 @@ mod events;
 mod listing;
 mod lookup;
 mod memory;
+mod memory_near;
 mod memory_search;
 mod search;
 
@@ -20,6 +21,7 @@ pub(crate) use events::event_row;
 pub use listing::{HistoryCursor, Page, PageStart, RunFilter, TaskFilter};
 pub use lookup::Sizes;
 pub use memory::MemoryHead;
+pub use memory_near::{MemoryNear, NearValue, NearValues};
 pub use memory_search::{MEMORY_HITS_MAX, MemoryHit, MemoryHits, MemorySearch, SNIPPET_MARK};
 pub use search::{SearchHit, SearchPage};
 

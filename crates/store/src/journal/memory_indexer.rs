@@ -70,6 +70,8 @@ fn index_row(transaction: &Transaction<'_>, stored: StoredRow) -> Result<(), Jou
         transaction
             .prepare_cached("DELETE FROM memory_search WHERE rowid = ?1")
             .and_then(|mut delete| delete.execute([old]))
+            .and_then(|_| transaction.prepare_cached("DELETE FROM memory_vectors WHERE seq = ?1"))
+            .and_then(|mut delete| delete.execute([old]))
             .and_then(|_| {
                 transaction
                     .prepare_cached("DELETE FROM memory_indexed WHERE namespace = ?1 AND key = ?2")
@@ -122,6 +124,13 @@ fn insert(
         .and_then(|mut insert| insert.execute(params![seq, key, tags.join(" "), text]))
         .and_then(|_| transaction.prepare_cached("INSERT INTO memory_indexed VALUES (?1, ?2, ?3)"))
         .and_then(|mut insert| insert.execute(params![namespace, key, seq]))
+        .map_err(classify("fill the search of shared memory"))?;
+    let Some(embedding) = &put.embedding else {
+        return Ok(());
+    };
+    transaction
+        .prepare_cached("INSERT INTO memory_vectors VALUES (?1, ?2)")
+        .and_then(|mut insert| insert.execute(params![seq, embedding.as_bytes()]))
         .map(drop)
-        .map_err(classify("fill the search of shared memory"))
+        .map_err(classify("store where a value lies"))
 }

@@ -355,3 +355,31 @@ fn a_namespace_keeps_what_was_said_about_it() {
         "#]],
     );
 }
+
+#[test]
+fn a_secret_namespace_takes_sealed_values_only_and_stays_secret_while_something_is_in_it() {
+    check(
+        "space swarm secret; put a value=1; put a sealed=xyz near; put a sealed=xyz; space swarm; \
+         del a; space swarm; put a value=1; space swarm secret",
+        &expect![[r#"
+            > space swarm secret
+            NamespaceChanged { namespace: "swarm" }
+            > put a value=1
+            MemoryRefused { item: 0, namespace: "swarm", key: "a", reason: NotSealed }
+            > put a sealed=xyz near
+            MemoryRefused { item: 0, namespace: "swarm", key: "a", reason: NotSealed }
+            > put a sealed=xyz
+            MemoryWritten { namespace: "swarm", key: "a", version: MemoryVersion(1), replaced: None, bytes: 4, expires_at: None }
+            > space swarm
+            Refused { reason: SecrecyTooLate("swarm") }
+            > del a
+            MemoryDeleted { namespace: "swarm", key: "a", version: MemoryVersion(2), replaced: Some(MemoryVersion(1)) }
+            > space swarm
+            NamespaceChanged { namespace: "swarm" }
+            > put a value=1
+            MemoryWritten { namespace: "swarm", key: "a", version: MemoryVersion(3), replaced: None, bytes: 2, expires_at: None }
+            > space swarm secret
+            Refused { reason: SecrecyTooLate("swarm") }
+        "#]],
+    );
+}

@@ -10,7 +10,7 @@ use skep_model::limits::{
 };
 use skep_model::memory::{
     Causality, MemoryChange, MemoryEffect, MemoryEntry, MemoryKey, MemoryPut, MemoryRecord,
-    MemoryRefusal, MemoryStamp, MemoryVersion, MemoryWrite, Namespace, NamespaceSettings,
+    MemoryRefusal, MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, Namespace, NamespaceSettings,
     OpenConflict, RecordState,
 };
 use skep_model::refusal::LimitName;
@@ -27,6 +27,7 @@ impl State {
         write: &MemoryWrite,
     ) -> Result<MemoryVersion> {
         write.check()?;
+        self.check_sealed(write)?;
         let (namespace, key) = (&write.namespace, &write.key);
         let now = self.now;
         let current = self.memory.get(namespace, key);
@@ -56,6 +57,20 @@ impl State {
         };
         debug_assert_eq!(version, next);
         Ok(version)
+    }
+
+    /// What a secret namespace holds nobody reads out of the log.
+    fn check_sealed(&self, write: &MemoryWrite) -> Result<()> {
+        let MemoryChange::Put(put) = &write.change else {
+            return Ok(());
+        };
+        let slot = self.memory.namespaces.get(&write.namespace);
+        let is_secret = slot.is_some_and(|slot| slot.record.settings.secret);
+        let is_sealed = matches!(put.value, MemoryValue::Sealed(_)) && put.embedding.is_none();
+        if is_secret && !is_sealed {
+            return Err(MemoryRefusal::NotSealed);
+        }
+        Ok(())
     }
 
     /// The version that the next write of its namespace gets.
