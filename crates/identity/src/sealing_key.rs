@@ -81,12 +81,9 @@ impl SealingKey {
         let Some(bytes) = key_file::read(path)? else {
             return Ok(None);
         };
-        let secret: [u8; KEY_BYTES] =
-            bytes
-                .try_into()
-                .map_err(|_| SealingKeyError::Damaged {
-                    path: path.to_owned(),
-                })?;
+        let secret: [u8; KEY_BYTES] = bytes.try_into().map_err(|_| SealingKeyError::Damaged {
+            path: path.to_owned(),
+        })?;
         Ok(Some(Self::of(secret)))
     }
 
@@ -248,7 +245,10 @@ mod tests {
         assert_eq!(moved, Err(OpenError::Damaged));
         let other = SealingKey::of([8; KEY_BYTES]);
         let opened = other.open(place, &envelope.into());
-        assert!(matches!(opened, Err(OpenError::OtherKey { .. })), "{opened:?}");
+        assert!(
+            matches!(opened, Err(OpenError::OtherKey { .. })),
+            "{opened:?}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use skep_model::memory::{
     Namespace,
 };
 use skep_model::time::UnixMillis;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Seeds in which somebody writes to shared memory, of a thousand.

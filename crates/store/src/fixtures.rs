@@ -12,8 +12,8 @@ use skep_model::command::{Actor, Command, LogEntry};
 use skep_model::event::{EntryEvents, Event, EventCursor};
 use skep_model::ids::{RunId, TaskId};
 use skep_model::memory::{
-    Embedding, MemoryEffect, MemoryProvenance, MemoryPut, MemoryRecord, MemoryValue, MemoryVersion, Namespace,
-    RecordState,
+    Embedding, MemoryEffect, MemoryProvenance, MemoryPut, MemoryRecord, MemoryValue, MemoryVersion,
+    Namespace, RecordState,
 };
 use skep_model::row::{Row, RowChange, RowKey};
 use skep_model::run::{RunRecord, RunSpec, RunState, TaskCounts};

@@ -6,9 +6,9 @@ use crate::State;
 use skep_model::command::{Command, Idempotency};
 use skep_model::ids::ReplicaId;
 use skep_model::memory::{
-    ConflictStrategy, Embedding, HybridTime, MemoryChange, MemoryCondition, MemoryKey, MemoryPut, MemoryStamp,
-    MemoryValue, MemoryVersion, MemoryWrite, MergeFunction, Namespace, NamespaceSettings,
-    StrategyRule, VectorClock,
+    ConflictStrategy, Embedding, HybridTime, MemoryChange, MemoryCondition, MemoryKey, MemoryPut,
+    MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, MergeFunction, Namespace,
+    NamespaceSettings, StrategyRule, VectorClock,
 };
 use skep_model::time::UnixMillis;
 use std::fmt::Write;
@@ -51,7 +51,9 @@ fn put(words: &Words<'_>) -> MemoryChange {
         ttl_ms: words.number("ttl"),
         tags: tags.map(|tag| tag.parse().unwrap()).collect(),
         metadata: metadata.collect(),
-        embedding: words.has("near").then(|| Embedding::of(&[1.0, 0.0]).unwrap()),
+        embedding: words
+            .has("near")
+            .then(|| Embedding::of(&[1.0, 0.0]).unwrap()),
     }))
 }
 

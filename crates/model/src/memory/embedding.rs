@@ -95,7 +95,11 @@ pub fn similarity(one: &[u8], other: &[u8]) -> Option<f32> {
     let mut sums = [0.0_f32; LANES];
     let (ones, others) = (one.chunks(LANES * WIDTH), other.chunks(LANES * WIDTH));
     for (one, other) in ones.zip(others) {
-        let pairs = one.as_chunks::<WIDTH>().0.iter().zip(other.as_chunks::<WIDTH>().0);
+        let pairs = one
+            .as_chunks::<WIDTH>()
+            .0
+            .iter()
+            .zip(other.as_chunks::<WIDTH>().0);
         for (sum, (one, other)) in sums.iter_mut().zip(pairs) {
             *sum += f32::from_le_bytes(*one) * f32::from_le_bytes(*other);
         }

@@ -5,7 +5,6 @@ use crate::ids::{ReplicaId, RunId};
 use crate::limits;
 use crate::refusal::LimitName;
 use crate::time::UnixMillis;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 fn put() -> MemoryPut {

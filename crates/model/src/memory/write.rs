@@ -218,7 +218,11 @@ fn check_put(put: &MemoryPut) -> Result<(), MemoryRefusal> {
     if let Some(max) = value_max {
         within(LimitName::MemoryValueBytesMax, max, put.value.bytes())?;
     }
-    if put.embedding.as_ref().is_some_and(|found| !found.is_whole()) {
+    if put
+        .embedding
+        .as_ref()
+        .is_some_and(|found| !found.is_whole())
+    {
         return Err(MemoryRefusal::EmbeddingDamaged);
     }
     within(

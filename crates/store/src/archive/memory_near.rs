@@ -138,7 +138,11 @@ const fn order(similarity: f32) -> u32 {
 
 /// What [`order`] was given.
 const fn from_order(order: u32) -> f32 {
-    f32::from_bits(if order & SIGN == 0 { !order } else { order & !SIGN })
+    f32::from_bits(if order & SIGN == 0 {
+        !order
+    } else {
+        order & !SIGN
+    })
 }
 
 const SIGN: u32 = 1 << 31;

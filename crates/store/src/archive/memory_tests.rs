@@ -1,11 +1,12 @@
 //! Versions of shared memory and their search, on real files.
 
 use super::tests::{Fixture, with_history};
-use crate::{MemoryNear, MemorySearch, NearValues};
 use crate::fixtures::{memory, memory_put, memory_record};
+use crate::{MemoryNear, MemorySearch, NearValues};
 use skep_coordinator::ports::Journal;
 use skep_model::memory::{
-    Embedding, MemoryEffect, MemoryKey, MemoryRecord, MemoryValue, MemoryVersion, Namespace, RecordState,
+    Embedding, MemoryEffect, MemoryKey, MemoryRecord, MemoryValue, MemoryVersion, Namespace,
+    RecordState,
 };
 use skep_model::time::UnixMillis;
 use std::sync::Arc;
@@ -281,7 +282,9 @@ fn the_nearest_values_come_first_and_only_present_ones() {
     };
     let keys = |found: &NearValues| -> Vec<_> {
         let values = found.values.iter();
-        values.map(|value| (value.key.to_string(), value.version.0)).collect()
+        values
+            .map(|value| (value.key.to_string(), value.version.0))
+            .collect()
     };
     let (a, b) = (("notes/a".to_owned(), 9), ("notes/b".to_owned(), 2));
     let steep = near(&[1.0, 9.0], 10);

@@ -10,8 +10,8 @@ use skep_model::limits::{
 };
 use skep_model::memory::{
     Causality, MemoryChange, MemoryEffect, MemoryEntry, MemoryKey, MemoryPut, MemoryRecord,
-    MemoryRefusal, MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, Namespace, NamespaceSettings,
-    OpenConflict, RecordState,
+    MemoryRefusal, MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, Namespace,
+    NamespaceSettings, OpenConflict, RecordState,
 };
 use skep_model::refusal::LimitName;
 use std::collections::BTreeSet;
