@@ -56,7 +56,7 @@ mod tests {
         let gone = Arc::new(Mutex::new(Vec::new()));
         let listener = Arc::clone(&gone);
         let forget = move |location: Location| listener.lock().push(location);
-        let ledger = Ledger::new(1_000, Duration::from_secs(60), forget);
+        let ledger = Ledger::new(1_000, Duration::from_mins(1), forget);
         for number in 0..10 {
             ledger.add([number; 32], 300);
         }
