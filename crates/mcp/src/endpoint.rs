@@ -7,6 +7,8 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use rmcp::ServerHandler;
+use rmcp::transport::streamable_http_server::session::SessionManager;
 use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
 use rmcp::transport::streamable_http_server::{StreamableHttpServerConfig, StreamableHttpService};
 use serde::Deserialize;
@@ -28,12 +30,22 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 pub type ResponseBody = BoxBody<Bytes, Infallible>;
 
 /// The protocol's end of the coordinator. Cheap to clone; holds nothing about clients.
-#[derive(Clone)]
-pub struct Endpoint {
-    service: StreamableHttpService<Server, NeverSessionManager>,
+///
+/// `H` answers the messages. `M` keeps the conversations of older clients, which nothing of ours
+/// needs: [`Endpoint::new`] keeps none.
+pub struct Endpoint<H = Server, M = NeverSessionManager> {
+    service: StreamableHttpService<H, M>,
 }
 
-impl fmt::Debug for Endpoint {
+impl<H, M> Clone for Endpoint<H, M> {
+    fn clone(&self) -> Self {
+        Self {
+            service: self.service.clone(),
+        }
+    }
+}
+
+impl<H, M> fmt::Debug for Endpoint<H, M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").finish_non_exhaustive()
     }
@@ -71,22 +83,36 @@ impl Probe<'_> {
 impl Endpoint {
     /// An endpoint whose streams end when `stop` is cancelled.
     pub fn new(services: Arc<Services>, stop: CancellationToken) -> Self {
+        Self::around(services, stop, |server| server, None)
+    }
+}
+
+impl<H: ServerHandler, M: SessionManager + Default> Endpoint<H, M> {
+    /// An endpoint of a server that is built around Skep's own. With `sessions`, clients of older
+    /// revisions get a session, which a server needs to ask them something in the middle of a
+    /// request; a restart ends it.
+    pub fn around(
+        services: Arc<Services>,
+        stop: CancellationToken,
+        build: impl Fn(Server) -> H + Send + Sync + 'static,
+        sessions: Option<Arc<M>>,
+    ) -> Self {
         // Who may call, and from which page, was checked before; every message stands alone.
         let config = StreamableHttpServerConfig::default()
             .disable_allowed_hosts()
             .disable_allowed_origins()
-            .with_legacy_session_mode(false)
+            .with_legacy_session_mode(sessions.is_some())
             .with_json_response(true)
             .with_sse_retry(None)
             .with_cancellation_token(stop)
             .with_max_request_body_bytes(BODY_BYTES_MAX);
         let make = move || {
-            Ok(Server {
+            Ok(build(Server {
                 services: Arc::clone(&services),
-            })
+            }))
         };
         Self {
-            service: StreamableHttpService::new(make, Arc::default(), config),
+            service: StreamableHttpService::new(make, sessions.unwrap_or_default(), config),
         }
     }
 

@@ -64,6 +64,9 @@ faults! {
     ToolUnknown, "mcp_tool_unknown", RpcCode::INVALID_PARAMS,
         "There is no such tool",
         "`tools/list` lists the tools; every other operation is reached with `skep_search` and `skep_call`.";
+    RequestStateInvalid, "mcp_request_state_invalid", RpcCode::INVALID_PARAMS,
+        "The state of a question is not the one that was given",
+        "Send `requestState` exactly as it came, with the same arguments and token, within an hour; or leave it out and begin anew.";
     PromptUnknown, "mcp_prompt_unknown", RpcCode::INVALID_PARAMS,
         "There is no such prompt",
         "`prompts/list` lists the prompts and their arguments.";

@@ -21,7 +21,7 @@ const TRACE_PARENT: &str = "traceparent";
 #[derive(Debug, Clone)]
 pub(crate) struct Caller {
     pub(crate) services: Arc<Services>,
-    principal: Principal,
+    pub(crate) principal: Principal,
     tool_use: Option<String>,
     trace_parent: Option<String>,
 }

@@ -10,6 +10,7 @@
 //! keep state of a client, check tokens, or read and write anything but through an operation.
 
 mod arguments;
+mod around;
 mod catalogue;
 mod endpoint;
 mod fault;
@@ -18,6 +19,7 @@ mod invocation;
 mod mcp_tasks;
 mod outline;
 mod prompts;
+mod request_state;
 mod resources;
 mod search;
 mod server;
@@ -27,5 +29,7 @@ mod tool_result;
 mod toolset;
 mod wait;
 
+pub use around::Question;
 pub use endpoint::{Endpoint, ResponseBody};
 pub use fault::Fault;
+pub use server::Server;

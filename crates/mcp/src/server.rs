@@ -1,5 +1,6 @@
 //! Answers each method of the protocol; what it means is said in the module of its kind.
 
+use crate::around::refuse_state;
 use crate::fault::Fault;
 use crate::invocation::Caller;
 use crate::swarm_uri::Named;
@@ -53,7 +54,7 @@ const METHODS_WITH_PARAMETERS: [&str; 8] = [
 
 /// The server of one request.
 #[derive(Debug, Clone)]
-pub(crate) struct Server {
+pub struct Server {
     pub(crate) services: Arc<Services>,
 }
 
@@ -192,6 +193,7 @@ impl ServerHandler for Server {
         let tool = toolset::find(&request.name).ok_or_else(|| {
             Fault::ToolUnknown.error(format!("no tool is called `{}`", request.name))
         })?;
+        refuse_state(&request.name, request.request_state.as_deref())?;
         let arguments = request.arguments.unwrap_or_default();
         let done = self.act(tool.action, arguments, &context).await;
         Ok(done.unwrap_or_else(|refusal| CallToolResult::into(refused(&refusal))))
@@ -212,6 +214,7 @@ impl ServerHandler for Server {
         request: GetPromptRequestParams,
         _: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
+        refuse_state(&request.name, request.request_state.as_deref())?;
         let prompt = prompts::get(&request.name, request.arguments.as_ref())?;
         std::future::ready(Ok(prompt.into())).await
     }
@@ -239,6 +242,7 @@ impl ServerHandler for Server {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
+        refuse_state(&request.uri, request.request_state.as_deref())?;
         let caller = self.caller(&context)?;
         Ok(resources::read(&caller, &request.uri).await?.into())
     }

@@ -187,14 +187,35 @@ fn bad_messages() -> [Bad; 11] {
 }
 
 /// Faults of what the message asks for.
-fn bad_requests() -> [Bad; 8] {
+fn bad_requests() -> [Bad; 12] {
     let call = |params: Value| modern("tools/call", params);
     let prompt = modern("prompts/get", json!({ "name": "nothing" }));
     let file = modern("resources/read", json!({ "uri": "file:///etc/passwd" }));
     let task = modern("tasks/get", json!({ "taskId": "x" }));
     let explode = call(json!({ "name": "skep_explode" }));
     let method = "mcp_method_unknown";
+    let other_name = call(json!({ "name": "skep_system_status" })).header("mcp-name", "skep_wait");
+    // With the form of a state, and without.
+    let forged = json!({
+        "name": "skep_system_status",
+        "requestState": format!("9999999999999.7b7d.{}", "0".repeat(64)),
+        "inputResponses": { "confirm": { "action": "accept", "content": { "ok": true } } },
+    });
+    let prompt_state = json!({
+        "name": "explain", "arguments": { "id": "run_1" }, "requestState": "x",
+    });
+    let resource_state = json!({ "uri": "skep://node/node_1", "requestState": "" });
+    let state = "mcp_request_state_invalid";
     [
+        (other_name, 400, -32_020, "mcp_header_mismatch"),
+        (call(forged), 200, -32_602, state),
+        (modern("prompts/get", prompt_state), 200, -32_602, state),
+        (
+            modern("resources/read", resource_state),
+            200,
+            -32_602,
+            state,
+        ),
         (modern("tools/explode", json!({})), 404, -32_601, method),
         (modern("ping", json!({})), 404, -32_601, method),
         (
@@ -238,6 +259,7 @@ fn bad_arguments_are_named_in_the_result_of_the_tool() {
     let http = Http::of(&hive);
     let (query, params) = ("query_malformed", "mcp_params_invalid");
     let login = json!({ "operation": "nodes.login" });
+    let long = json!({ "name": "t", "run": "x".repeat(65_537) });
     for (tool, arguments, code, named) in [
         ("skep_tasks_get", json!({}), query, "`id` is missing"),
         ("skep_tasks_list", json!({ "limit": "x" }), query, "`limit`"),
@@ -247,6 +269,12 @@ fn bad_arguments_are_named_in_the_result_of_the_tool() {
             json!({ "nmae": "t" }),
             "body_malformed",
             "nmae",
+        ),
+        (
+            "skep_tasks_submit",
+            long,
+            "body_malformed",
+            "SCRIPT_BYTES_MAX",
         ),
         ("skep_wait", json!({}), params, "`id`"),
         ("skep_wait", json!({ "id": "task_1" }), params, "task_1"),
