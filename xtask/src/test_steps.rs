@@ -67,7 +67,7 @@ pub(crate) const STEPS: &[Step] = &[
     },
     Step {
         name: "mcp-conformance",
-        about: "the official suite of MCP against a coordinator, as far as it needs no special tools",
+        about: "the official suite of MCP, all that both revisions require",
         run: mcp_conformance::run,
     },
     Step {
