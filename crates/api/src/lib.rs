@@ -8,6 +8,7 @@
 //! token, keep state of its own, or know SQL.
 
 mod authenticate;
+mod calls;
 mod dispatch;
 mod event_stream;
 mod failure;

@@ -3,7 +3,7 @@
 use crate::gate::{Caller, Gate};
 use crate::host_guard::HostGuard;
 use crate::state::ApiState;
-use crate::{dispatch, health, mcp, mcpx, metrics, observe, realtime};
+use crate::{calls, dispatch, health, mcp, mcpx, metrics, observe, realtime};
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{RawPathParams, Request};
@@ -35,6 +35,7 @@ pub fn router(api: ApiState) -> Router {
         .route("/openapi.json", get(crate::openapi::show))
         .route("/mcp", any(mcp::serve))
         .route("/mcpx", get(mcpx::upgrade))
+        .route("/api/v2/calls", get(calls::upgrade))
         .route("/swarm/realtime", get(realtime::upgrade));
     for operation in api.operations.iter() {
         router = add(router, &api, operation);

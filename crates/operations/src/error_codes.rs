@@ -91,6 +91,12 @@ error_codes! {
         "The detail names the header and what it should hold.";
     MediaTypeUnsupported, "media_type_unsupported", 415, Useless, "The body is not JSON",
         "Send `Content-Type: application/json`, or leave the header out.";
+    CallMalformed, "call_malformed", 400, Useless, "The frame is no question",
+        "A question is a text frame with `id` and `operation`, and with `parameters`, `body`, `idempotency_key` and `if_match` as the operation needs them: see docs/calls.md.";
+    CallUnsupported, "call_unsupported", 400, Useless, "The operation cannot be asked for in a frame",
+        "Ask for it by HTTP: what goes in or comes out is bytes, or too long.";
+    OperationUnknown, "operation_unknown", 404, Useless, "There is no such operation",
+        "`/openapi.json` lists all of them: the name is `operationId`.";
     RouteUnknown, "route_unknown", 404, Useless, "There is no such route",
         "`/openapi.json` lists all routes; those of this version start with `/api/v2/`.";
     MethodNotAllowed, "method_not_allowed", 405, Useless, "The route does not take this method",

@@ -5,6 +5,7 @@ mod clock;
 mod fixture;
 
 mod access;
+mod calls;
 mod events;
 mod instances;
 mod joining;

@@ -83,6 +83,7 @@ async fn odd_paths_and_methods_are_problems_on_every_route() {
         "/metrics",
         "/openapi.json",
         "/mcpx",
+        "/api/v2/calls",
         "/swarm/realtime",
     ];
     let paths = skep_operations::registry()
