@@ -115,7 +115,9 @@ fn context(api: &ApiState, operation: &Operation, headers: &HeaderMap) -> Result
     let caller = authenticate::principal(headers, &api.services)?;
     let mut context = Context::new(Arc::clone(&api.services), caller);
     context.idempotency_key = request_identity::idempotency_key(headers)?;
-    context.if_match = request_identity::if_match(headers)?;
+    context.if_match = request_identity::entity_tag(headers, &header::IF_MATCH, "If-Match")?;
+    context.if_none_match =
+        request_identity::entity_tag(headers, &header::IF_NONE_MATCH, "If-None-Match")?;
     if operation.repetition == Repetition::Keyed {
         context.trace_parent = Some(request_identity::trace_parent(headers, &api.services));
     }

@@ -48,7 +48,7 @@ pub(crate) async fn respond(
 ) -> Result<Response, Failure> {
     let last_seen = single(headers, &LAST_EVENT_ID, "Last-Event-ID")?;
     let FeedStart { after, filter } = FeedStart::parse(query, last_seen)?;
-    let mut feed = EventFeed::open(context.services.clone(), after, filter).await?;
+    let mut feed = EventFeed::open(context.services.clone(), after, filter.clone()).await?;
     // A client that comes back with an id is told in the stream that its events are gone: it
     // would take a 410 for a broken connection and come back with the same id for ever.
     if last_seen.is_none() {
@@ -129,7 +129,7 @@ impl Following {
             return None;
         }
         let services = self.feed.services();
-        match EventFeed::open(services, None, self.filter).await {
+        match EventFeed::open(services, None, self.filter.clone()).await {
             Ok(feed) => self.feed = feed,
             Err(_) => self.ended = true,
         }

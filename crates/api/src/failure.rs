@@ -68,6 +68,9 @@ pub(crate) struct Problem {
     request_id: String,
     /// What to do.
     hint: String,
+    /// The version that is there, when the request expected another one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_version: Option<u64>,
 }
 
 impl Problem {
@@ -84,6 +87,7 @@ impl Problem {
             retry_after_s: error.retry_after_s(),
             request_id: identity.id.clone(),
             hint: error.hint().to_owned(),
+            current_version: error.current_version(),
         }
     }
 }

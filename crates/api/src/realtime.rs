@@ -36,7 +36,7 @@ pub(crate) async fn upgrade(
     authenticate::require(&headers, &api.services, Scope::Read)?;
     let FeedStart { after, filter } = FeedStart::parse(query.as_deref().unwrap_or_default(), None)?;
     let upgrade = upgrade.map_err(|rejection| not_a_websocket(&rejection.to_string()))?;
-    let feed = EventFeed::open(api.services.clone(), after, filter).await?;
+    let feed = EventFeed::open(api.services.clone(), after, filter.clone()).await?;
     let shutdown = api.shutdown.clone();
     Ok(upgrade
         .max_message_size(INCOMING_BYTES_MAX)
@@ -64,7 +64,7 @@ async fn follow(
         let sent = tokio::select! {
             more = feed.next_texts() => match more {
                 Ok(events) => send_all(&mut socket, &events).await,
-                Err(error) => match after_error(&mut feed, filter, &error).await {
+                Err(error) => match after_error(&mut feed, &filter, &error).await {
                     Some(text) => send(&mut socket, Message::text(text)).await,
                     None => break,
                 },
@@ -109,13 +109,15 @@ async fn send_all(socket: &mut WebSocket, events: &[Arc<EventText>]) -> bool {
 /// After a cursor that is of no use any more the stream goes on from now; other errors end it.
 async fn after_error(
     feed: &mut EventFeed,
-    filter: EventFilter,
+    filter: &EventFilter,
     error: &OperationError,
 ) -> Option<String> {
     if !needs_resync(error) {
         return None;
     }
-    *feed = EventFeed::open(feed.services(), None, filter).await.ok()?;
+    *feed = EventFeed::open(feed.services(), None, filter.clone())
+        .await
+        .ok()?;
     let mut value = resync(error, &feed.cursor().to_string());
     value["event"] = "resync".into();
     Some(value.to_string())

@@ -111,9 +111,13 @@ pub(crate) fn trace_parent(headers: &HeaderMap, services: &Services) -> String {
     skep_operations::trace_parent(first.and_then(|value| value.to_str().ok()), services)
 }
 
-/// The `If-Match` header without quotes and weakness.
-pub(crate) fn if_match(headers: &HeaderMap) -> Result<Option<String>, Failure> {
-    let text = single(headers, &axum::http::header::IF_MATCH, "If-Match")?;
+/// A header that holds an entity tag, without quotes and weakness.
+pub(crate) fn entity_tag(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    title: &str,
+) -> Result<Option<String>, Failure> {
+    let text = single(headers, name, title)?;
     Ok(text.map(str::trim).map(|text| {
         let tag = text.strip_prefix("W/").unwrap_or(text);
         tag.trim_matches('"').to_owned()

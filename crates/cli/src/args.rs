@@ -2,6 +2,7 @@
 
 mod families;
 mod mcp;
+mod memory;
 mod nodes;
 mod operating;
 
@@ -10,6 +11,8 @@ pub(crate) use families::{
 };
 
 pub(crate) use mcp::{McpArgs, McpClient, McpCommand, McpConfigArgs, Toolset};
+
+pub(crate) use memory::{EntryArgs, MemoryCommand, NamespaceArgs, SetArgs as MemorySetArgs};
 
 pub(crate) use nodes::{
     DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeParkArgs,
@@ -150,6 +153,12 @@ pub(crate) enum Command {
     Artifact {
         #[command(subcommand)]
         command: ArtifactCommand,
+    },
+    /// Read and write values that the swarm shares
+    #[command(after_help = memory::EXAMPLES)]
+    Memory {
+        #[command(subcommand)]
+        command: MemoryCommand,
     },
     /// Serve the swarm's tools to an agent over stdin and stdout (MCP), from the coordinator that
     /// runs or one that ends with this; or set up a client for it

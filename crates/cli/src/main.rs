@@ -168,6 +168,7 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
         Command::Node { command } => Box::pin(commands::node::run(&session, command)).await,
         Command::Task { command } => commands::task::run(&session, command).await,
         Command::Artifact { command } => commands::artifact::run(&session, command).await,
+        Command::Memory { command } => Box::pin(commands::memory::run(&session, command)).await,
         Command::Mcp(args) => Box::pin(commands::mcp::run(&session, args)).await,
         Command::Backup { command } => commands::backup::run(&session, command).await,
         Command::Service { command } => commands::service::run(&session, &command),

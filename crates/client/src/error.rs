@@ -176,6 +176,9 @@ pub struct Problem {
     /// When to try again.
     #[serde(default)]
     pub retry_after_s: Option<u64>,
+    /// The version that is there, when the request expected another one.
+    #[serde(default)]
+    pub current_version: Option<u64>,
     /// Under which the coordinator's log has more.
     #[serde(default)]
     pub request_id: Option<String>,
@@ -207,6 +210,7 @@ impl Problem {
             hint: None,
             retryable: overloaded || status.is_server_error(),
             retry_after_s: None,
+            current_version: None,
             request_id: None,
         }
     }

@@ -63,6 +63,7 @@ impl Applier {
         })?;
         let mut view = View {
             state,
+            applied: recovered.checkpoint_index,
             ..View::default()
         };
         let mut applier = Self {
@@ -118,6 +119,7 @@ impl Applier {
             events: applied.events,
         });
         self.applied = index;
+        view.applied = index;
         self.digest = chain(&self.digest, &events);
         self.events_since_checkpoint += events.events.len();
         count(stats, &events);

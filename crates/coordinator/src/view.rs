@@ -36,6 +36,8 @@ pub struct View {
     pub breakers: Breakers,
     /// Who has which artifacts. Not part of the log.
     pub holdings: Holdings,
+    /// The newest entry that is applied.
+    pub applied: LogIndex,
     /// By what the log counts time.
     pub log_clock: LogClock,
     /// Until when nodes hold their work. Not part of the log.

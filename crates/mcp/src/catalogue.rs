@@ -68,6 +68,7 @@ mod tests {
                 "tasks.append_log",
                 "artifacts.status",
                 "artifacts.put",
+                "memory.import",
                 "join.enrol",
                 "nodes.challenge",
                 "nodes.login",

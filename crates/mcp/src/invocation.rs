@@ -1,14 +1,15 @@
 //! Runs an operation for a caller, with the caller's own permission.
 
 use crate::arguments;
-use crate::catalogue::Entry;
+use crate::catalogue::{self, Entry};
 use rmcp::ErrorData;
 use rmcp::RoleServer;
 use rmcp::service::RequestContext;
 use serde_json::{Map, Value};
+use skep_model::memory::Namespace;
 use skep_operations::{
     Context, ErrorCode, OperationError, Principal, Repetition, Reply, Services, is_idempotency_key,
-    trace_parent,
+    may_read_namespace, trace_parent,
 };
 use std::sync::Arc;
 
@@ -75,6 +76,14 @@ impl Caller {
         let context = Context::new(Arc::clone(&self.services), self.principal.clone());
         let path = vec![("id".to_owned(), id.to_owned())];
         entry.operation.authorise(&context, &path).await
+    }
+
+    /// Checks that the caller may read this namespace of shared memory.
+    pub(crate) async fn may_read(&self, namespace: &Namespace) -> Result<(), OperationError> {
+        let entry = catalogue::find("memory.get").expect("a test reads an entry");
+        self.may(entry, "").await?;
+        let context = Context::new(Arc::clone(&self.services), self.principal.clone());
+        may_read_namespace(&context, namespace)
     }
 
     fn idempotency_key(&self) -> Result<Option<String>, OperationError> {

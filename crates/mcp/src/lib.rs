@@ -17,6 +17,7 @@ mod fault;
 mod full_schema;
 mod invocation;
 mod mcp_tasks;
+mod memory_uri;
 mod outline;
 mod prompts;
 mod request_state;

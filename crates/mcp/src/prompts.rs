@@ -28,7 +28,7 @@ const PROMPTS: [Beginning; 2] = [
                2. Write a plan: tasks with `run`, and `needs` between those that build on each \
                other. Let tasks that do not need each other run beside each other. Give each task \
                whose result matters a gate: a command that proves it.\n\
-               3. Check it with skep_plans_validate and repair what it names.\n\
+               3. Check it with skep_call at `plans.validate` and repair what it names.\n\
                4. Submit it with skep_runs_submit, then use skep_wait until the run is final.\n\
                5. Report what was reached, with the evidence of gates and logs. If a task failed, \
                read its log with skep_tasks_logs before you say why.",

@@ -1,8 +1,9 @@
-//! Tasks, runs and nodes as resources, each in the form that REST shows it.
+//! Tasks, runs, nodes and entries of shared memory as resources, each in the form that REST shows it.
 
 use crate::catalogue;
 use crate::fault::Fault;
 use crate::invocation::Caller;
+use crate::memory_uri::MemoryAddress;
 use crate::swarm_uri::Named;
 use crate::tool_result::{self, Refusal};
 use crate::toolset::object;
@@ -13,10 +14,14 @@ use rmcp::model::{
     ResourceContents, ResourceTemplate,
 };
 use serde_json::{Value, json};
+use skep_model::memory::Namespace;
 
 const JSON: &str = "application/json";
 /// Runs, and nodes, that the list names; all others are reached by their templates.
 const LISTED_MAX: usize = 50;
+
+/// Namespaces whose first entries the list names.
+const LISTED_NAMESPACES: [&str; 2] = [Namespace::SWARM, Namespace::KNOWLEDGE];
 
 /// What a list can be made of: the operation, and what its items are.
 const LISTS: [(&str, &str); 2] = [("runs.list", "Run"), ("nodes.list", "Node")];
@@ -38,7 +43,31 @@ pub(crate) async fn list(caller: &Caller) -> Result<ListResourcesResult, ErrorDa
         let items = page["items"].as_array().into_iter().flatten();
         resources.extend(items.filter_map(|item| resource(kind, item)));
     }
+    for namespace in LISTED_NAMESPACES {
+        resources.extend(entries(caller, namespace).await?);
+    }
     Ok(ListResourcesResult::with_all_items(resources).with_cache_scope(CacheScope::Private))
+}
+
+/// The first entries of a namespace of shared memory.
+async fn entries(caller: &Caller, namespace: &str) -> Result<Vec<Resource>, ErrorData> {
+    let entry = catalogue::find("memory.list").expect("a test lists all kinds");
+    let arguments = object(json!({ "namespace": namespace, "limit": LISTED_MAX }));
+    let reply = match caller.invoke(entry, arguments).await {
+        Ok(reply) => reply,
+        Err(error) if error.code().status() == 403 => return Ok(Vec::new()),
+        Err(error) => return Err(as_error(&error.into())),
+    };
+    let page = tool_result::document(reply, 0).await;
+    let page = page.map_err(|refusal| as_error(&refusal))?;
+    let keys = page["items"].as_array().into_iter().flatten();
+    let keys = keys.filter_map(|item| item["key"].as_str());
+    let resource = |key: &str| {
+        Resource::new(MemoryAddress::of(namespace, key), key)
+            .with_description(format!("Entry of shared memory in `{namespace}`"))
+            .with_mime_type(JSON)
+    };
+    Ok(keys.map(resource).collect())
 }
 
 fn resource(kind: &str, item: &Value) -> Option<Resource> {
@@ -64,6 +93,9 @@ pub(crate) fn templates() -> ListResourceTemplatesResult {
         ),
         template("run", "A run with its tasks and artifacts."),
         template("node", "A node: what it can do and what it does."),
+        ResourceTemplate::new("skep://memory/{namespace}/{+key}", "memory")
+            .with_description("An entry of shared memory, with its version and who wrote it.")
+            .with_mime_type(JSON),
     ])
 }
 
@@ -74,8 +106,10 @@ pub(crate) fn named(uri: &str) -> Result<Named, ErrorData> {
 
 /// A resource as it is now.
 pub(crate) async fn read(caller: &Caller, uri: &str) -> Result<ReadResourceResult, ErrorData> {
-    let named = named(uri)?;
-    let document = read_named(caller, named).await;
+    let document = match MemoryAddress::by_uri(uri) {
+        Some(address) => address.read(caller).await,
+        None => read_named(caller, named(uri)?).await,
+    };
     let document = document.map_err(|refusal| as_error(&refusal))?;
     let contents = ResourceContents::text(document.to_string(), uri).with_mime_type(JSON);
     let result = ReadResourceResult::new(vec![contents]);

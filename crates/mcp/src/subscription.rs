@@ -5,14 +5,17 @@
 
 use crate::fault::Fault;
 use crate::invocation::Caller;
+use crate::memory_uri::MemoryAddress;
 use crate::resources::as_error;
 use crate::swarm_uri::Named;
 use rmcp::ErrorData;
 use rmcp::model::SubscriptionFilter;
 use rmcp::service::SubscriptionContext;
-use skep_operations::events::{EventFeed, EventFilter};
+use skep_model::memory::Namespace;
+use skep_operations::OperationError;
+use skep_operations::events::{EventFeed, EventFilter, MemoryPattern};
 use skep_operations::views::EventView;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,12 +24,13 @@ const RESOURCES_MAX: usize = 64;
 /// Pause between two rounds of signs.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// What of a wish can be served: addresses of tasks, runs and nodes, up to a bound. Lists never
+/// What of a wish can be served: addresses of tasks, runs, nodes and entries of shared memory, up
+/// to a bound. Lists never
 /// change in a way that is told.
 pub(crate) fn accepted(requested: &SubscriptionFilter) -> SubscriptionFilter {
     let wanted = requested.resource_subscriptions.iter().flatten();
     let known: Vec<_> = wanted
-        .filter(|uri| Named::by_uri(uri).is_some())
+        .filter(|uri| Followed::by_uri(uri).is_some())
         .take(RESOURCES_MAX)
         .cloned()
         .collect();
@@ -41,20 +45,20 @@ pub(crate) async fn listen(
     subscription: &SubscriptionContext,
 ) -> Result<(), ErrorData> {
     let wanted = subscription.accepted().resource_subscriptions.iter();
-    let named: BTreeSet<Named> = wanted
+    let followed: BTreeMap<&String, Followed> = wanted
         .flatten()
-        .filter_map(|uri| Named::by_uri(uri))
+        .filter_map(|uri| Some((uri, Followed::by_uri(uri)?)))
         .collect();
-    for one in &named {
-        let allowed = caller.may(one.reading(), &one.id()).await;
+    for one in followed.values() {
+        let allowed = one.check(caller).await;
         allowed.map_err(|error| as_error(&error.into()))?;
     }
-    if named.is_empty() {
+    if followed.is_empty() {
         subscription.cancelled().await;
         return Ok(());
     }
-    let filter = match named.first() {
-        Some(only) if named.len() == 1 => only.filter(),
+    let filter = match followed.values().next() {
+        Some(only) if followed.len() == 1 => only.filter(),
         _ => EventFilter::default(),
     };
     let feed = EventFeed::open(Arc::clone(&caller.services), None, filter).await;
@@ -70,10 +74,8 @@ pub(crate) async fn listen(
             Err(error) if error.code() == skep_operations::ErrorCode::Stopped => return Ok(()),
             Err(error) => return Err(as_error(&error.into())),
         };
-        for changed in named.iter().filter(|one| is_about(**one, &events)) {
-            let sent = subscription
-                .sink()
-                .notify_resource_updated(changed.to_string());
+        for (uri, _) in followed.iter().filter(|(_, one)| one.is_touched(&events)) {
+            let sent = subscription.sink().notify_resource_updated(*uri);
             if let Err(error) = sent.await {
                 return Err(Fault::Internal.error(error.to_string()));
             }
@@ -85,12 +87,52 @@ pub(crate) async fn listen(
     }
 }
 
-fn is_about(named: Named, events: &[EventView]) -> bool {
-    events.iter().any(|event| match named {
-        Named::Task(task) => event.task == Some(task),
-        Named::Run(run) => event.run == Some(run),
-        Named::Node(node) => event.data["node"] == node.to_string().as_str(),
-    })
+/// What is followed under one address.
+#[derive(Debug)]
+enum Followed {
+    Named(Named),
+    /// Entries of shared memory in this namespace.
+    Memory(Namespace, MemoryPattern),
+}
+
+impl Followed {
+    fn by_uri(uri: &str) -> Option<Self> {
+        if let Some(named) = Named::by_uri(uri) {
+            return Some(Self::Named(named));
+        }
+        let address = MemoryAddress::by_uri(uri)?;
+        let pattern = address.pattern()?;
+        Some(Self::Memory(address.namespace, pattern))
+    }
+
+    async fn check(&self, caller: &Caller) -> Result<(), OperationError> {
+        match self {
+            Self::Named(named) => caller.may(named.reading(), &named.id()).await,
+            Self::Memory(namespace, _) => caller.may_read(namespace).await,
+        }
+    }
+
+    fn filter(&self) -> EventFilter {
+        match self {
+            Self::Named(named) => named.filter(),
+            Self::Memory(_, pattern) => EventFilter {
+                memory: Some(pattern.clone()),
+                ..EventFilter::default()
+            },
+        }
+    }
+
+    fn is_touched(&self, events: &[EventView]) -> bool {
+        events.iter().any(|event| match self {
+            Self::Named(Named::Task(task)) => event.task == Some(*task),
+            Self::Named(Named::Run(run)) => event.run == Some(*run),
+            Self::Named(Named::Node(node)) => event.data["node"] == node.to_string().as_str(),
+            Self::Memory(_, pattern) => event
+                .memory
+                .as_ref()
+                .is_some_and(|(namespace, key)| pattern.matches(namespace, key)),
+        })
+    }
 }
 
 #[cfg(test)]

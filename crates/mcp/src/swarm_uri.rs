@@ -67,7 +67,11 @@ impl Named {
             Self::Run(run) => (None, Some(run)),
             Self::Node(_) => (None, None),
         };
-        EventFilter { run, task }
+        EventFilter {
+            run,
+            task,
+            memory: None,
+        }
     }
 
     /// Its state in the document that [`Named::reading`] gives, and whether that is final. A node

@@ -42,6 +42,9 @@ impl Refusal {
                 if let Some(seconds) = error.retry_after_s() {
                     document["retry_after_s"] = json!(seconds);
                 }
+                if let Some(version) = error.current_version() {
+                    document["current_version"] = json!(version);
+                }
                 document
             }
             Self::Fault(fault, detail) => json!({

@@ -42,22 +42,47 @@ const OPERATIONS: [(&str, &str); 11] = [
          make test, needs: build}}}. Gives the run's id; it goes on by itself: use skep_wait.",
     ),
     ("runs.get", ""),
-    ("runs.list", ""),
     ("runs.cancel", ""),
-    ("plans.validate", ""),
     (
         "tasks.submit",
         "Submits one task, e.g. {name: t, run: make}. Gives its id; use skep_wait for its end.",
     ),
     ("tasks.get", ""),
     ("tasks.list", ""),
-    ("tasks.cancel", ""),
     (
         "tasks.logs",
         "Reads the output of a task, 64 KiB at a time; go on at `next_offset`. With `grep`, lists \
          matching lines.",
     ),
     ("system.status", ""),
+    (
+        "memory.get",
+        "Reads a value that the swarm shares, e.g. {namespace: swarm, key: plan}.",
+    ),
+    (
+        "memory.put",
+        "Shares a value. Namespaces: `swarm`, `knowledge` (keys TOPIC/NAME), `run/ID`. With the \
+         `if_version` of your last read nobody's write is lost.",
+    ),
+    ("memory.search", "Searches shared values."),
+];
+
+/// Keys that a tool's list leaves out although the operation takes them: few calls need them, and
+/// `skep_search` shows them.
+const NOT_LISTED: [(&str, &[&str]); 3] = [
+    ("memory.get", &["consistency"]),
+    (
+        "memory.put",
+        &[
+            "artifact",
+            "base64",
+            "if_present",
+            "metadata",
+            "settles",
+            "stamp",
+        ],
+    ),
+    ("memory.search", &["cursor", "prefix"]),
 ];
 
 static TOOLS: LazyLock<Vec<NativeTool>> = LazyLock::new(|| {
@@ -106,7 +131,12 @@ fn of_operation(entry: &Entry, words: &'static str) -> Tool {
     } else {
         words
     };
-    let input = outline(&Value::Object(entry.input.schema.clone()), Reader::Writes);
+    let mut input = outline(&Value::Object(entry.input.schema.clone()), Reader::Writes);
+    for (_, keys) in NOT_LISTED.iter().filter(|(id, _)| *id == operation.id) {
+        if let Some(listed) = input.get_mut("properties").and_then(Value::as_object_mut) {
+            listed.retain(|key, _| !keys.contains(&key.as_str()));
+        }
+    }
     let output = match &entry.output {
         Some(schema) => outline(schema, Reader::Reads),
         None => object(tool_result::text_schema()),
@@ -116,9 +146,6 @@ fn of_operation(entry: &Entry, words: &'static str) -> Tool {
         Method::Delete => ToolAnnotations::new().destructive(true),
         Method::Post | Method::Put if operation.id.ends_with(".cancel") => {
             ToolAnnotations::new().destructive(true)
-        }
-        Method::Post | Method::Put if operation.id == "plans.validate" => {
-            ToolAnnotations::new().read_only(true)
         }
         Method::Post | Method::Put => ToolAnnotations::new().destructive(false),
     };
@@ -150,15 +177,15 @@ mod tests {
             [
                 "skep_runs_submit",
                 "skep_runs_get",
-                "skep_runs_list",
                 "skep_runs_cancel",
-                "skep_plans_validate",
                 "skep_tasks_submit",
                 "skep_tasks_get",
                 "skep_tasks_list",
-                "skep_tasks_cancel",
                 "skep_tasks_logs",
                 "skep_system_status",
+                "skep_memory_get",
+                "skep_memory_put",
+                "skep_memory_search",
                 "skep_wait",
                 "skep_search",
                 "skep_call",

@@ -19,7 +19,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-const OCTETS: &str = "application/octet-stream";
+/// Bytes of any kind.
+pub(crate) const OCTETS: &str = "application/octet-stream";
 /// Bytes read or written at a time.
 const PIECE_BYTES: usize = 256 * 1024;
 
@@ -105,8 +106,18 @@ async fn get(
     path: ArtifactPath,
     _: RequestBody,
 ) -> Result<Reply, OperationError> {
-    let hash = path.blake3;
-    let file = blob(&context, move |blobs| blobs.open_blob(hash)).await?;
+    let reply = content(&context, path.blake3).await?;
+    Ok(reply
+        .header("etag", format!("\"{}\"", path.blake3))
+        .header("cache-control", "private, immutable, max-age=31536000"))
+}
+
+/// The bytes of an artifact.
+pub(crate) async fn content(
+    context: &Context,
+    hash: ArtifactHash,
+) -> Result<Reply, OperationError> {
+    let file = blob(context, move |blobs| blobs.open_blob(hash)).await?;
     let file = file.ok_or_else(|| missing(hash))?;
     let length = file
         .metadata()
@@ -118,9 +129,20 @@ async fn get(
         headers: Vec::new(),
         body,
     }
-    .header("content-length", length.to_string())
-    .header("etag", format!("\"{hash}\""))
-    .header("cache-control", "private, immutable, max-age=31536000"))
+    .header("content-length", length.to_string()))
+}
+
+/// Keeps these bytes.
+pub(crate) async fn keep(context: &Context, bytes: Vec<u8>) -> Result<(), OperationError> {
+    let (hash, size) = (ArtifactHash::of(&bytes), bytes.len() as u64);
+    let stored = blob(context, move |blobs| {
+        if blobs.status(hash)? != BlobStatus::Complete(size) {
+            blobs.append(hash, 0, &bytes)?;
+            blobs.finish(hash, size)?;
+        }
+        Ok(())
+    });
+    stored.await
 }
 
 async fn next_piece(mut file: File) -> io::Result<Option<(Bytes, File)>> {

@@ -5,7 +5,8 @@ use crate::error_codes::ErrorCode;
 use crate::events::EventTexts;
 use crate::join::JoinDesk;
 use crate::lookup;
-use crate::memory::MemoryGauge;
+use crate::memory_gauge::MemoryGauge;
+use crate::parameters::PathParameters;
 use parking_lot::Mutex;
 use skep_coordinator::ports::{Clock, Entropy};
 use skep_coordinator::{Hive, TaskTokenKey};
@@ -13,6 +14,7 @@ use skep_model::attempt::Fence;
 use skep_model::command::{Actor, Command, Idempotency};
 use skep_model::event::{EntryEvents, Event};
 use skep_model::ids::{ClusterId, NodeId, RunId, TaskId, TokenId};
+use skep_model::memory::MemoryChange;
 use skep_model::time::UnixMillis;
 use skep_model::token::Scope;
 use skep_store::{Archive, AttemptLogs, BlobStore, DataDir, SpaceState};
@@ -159,6 +161,8 @@ pub struct Context {
     pub trace_parent: Option<String>,
     /// `If-Match`, without quotes.
     pub if_match: Option<String>,
+    /// `If-None-Match`, without quotes.
+    pub if_none_match: Option<String>,
     /// Hash of the canonical body; set when there is a key.
     pub(crate) fingerprint: Option<[u8; 32]>,
     /// The operation, which is part of a key's scope.
@@ -174,6 +178,7 @@ impl Context {
             idempotency_key: None,
             trace_parent: None,
             if_match: None,
+            if_none_match: None,
             fingerprint: None,
             operation: "",
         }
@@ -192,6 +197,20 @@ impl Context {
             key: format!("{caller}:{}:{key}", self.operation),
             fingerprint: self.fingerprint?,
         })
+    }
+
+    /// The parameters of the path, and the conditions of the headers: all of them make a request
+    /// what it is.
+    pub(crate) fn named_with_conditions(&self, path: &PathParameters) -> PathParameters {
+        let conditions = [
+            ("if-match", &self.if_match),
+            ("if-none-match", &self.if_none_match),
+        ];
+        let conditions = conditions.into_iter().filter_map(|(name, tag)| {
+            let tag = tag.as_ref()?;
+            Some((name.to_owned(), tag.clone()))
+        });
+        path.iter().cloned().chain(conditions).collect()
     }
 
     /// New work is refused before the disk is full: what was accepted must still be able to end.
@@ -219,10 +238,7 @@ impl Context {
     /// # Errors
     /// The core's refusal, an overload, or that the outcome is not known.
     pub async fn propose(&self, command: Command) -> Result<Arc<EntryEvents>, OperationError> {
-        if matches!(
-            command,
-            Command::SubmitRun { .. } | Command::SubmitTasks { .. }
-        ) {
+        if takes_room(&command) {
             self.refuse_when_space_is_low()?;
             self.refuse_when_memory_is_short()?;
         }
@@ -242,5 +258,17 @@ impl Context {
             None => Ok(entry),
             Some(reason) => Err(lookup::explain_refusal(&self.services, reason).await),
         }
+    }
+}
+
+/// Whether a command brings in what has to be kept.
+fn takes_room(command: &Command) -> bool {
+    match command {
+        Command::SubmitRun { .. } | Command::SubmitTasks { .. } => true,
+        Command::WriteMemory { writes, .. } => {
+            let mut changes = writes.iter().map(|write| &write.change);
+            changes.any(|change| matches!(change, MemoryChange::Put(_)))
+        }
+        _ => false,
     }
 }

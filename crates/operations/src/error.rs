@@ -18,6 +18,7 @@ struct Parts {
     detail: String,
     hint: Option<String>,
     retry_after_ms: Option<u64>,
+    current_version: Option<u64>,
 }
 
 impl OperationError {
@@ -28,6 +29,7 @@ impl OperationError {
             detail: detail.into(),
             hint: None,
             retry_after_ms: None,
+            current_version: None,
         }))
     }
 
@@ -43,6 +45,18 @@ impl OperationError {
     pub fn retry_after_ms(mut self, ms: u64) -> Self {
         self.0.retry_after_ms = Some(ms);
         self
+    }
+
+    /// The version that is there instead of the one that the request expected.
+    #[must_use]
+    pub fn with_current_version(mut self, version: u64) -> Self {
+        self.0.current_version = Some(version);
+        self
+    }
+
+    /// The version that is there instead of the one that the request expected.
+    pub fn current_version(&self) -> Option<u64> {
+        self.0.current_version
     }
 
     /// Logs the cause for the operator and tells the caller only that something broke.

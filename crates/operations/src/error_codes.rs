@@ -133,6 +133,39 @@ error_codes! {
     AttemptNotFound, "attempt_not_found", 404, Useless, "The task has no such attempt",
         "Attempts are counted from 1; the task shows how many there are.";
 
+    MemoryNotFound, "memory_not_found", 404, Useless, "There is no such entry in shared memory",
+        "It was never written, was deleted, or has expired. `skep memory list NAMESPACE` shows what is there, `skep memory history` what was.";
+    NamespaceNotFound, "namespace_not_found", 404, Useless, "There is no such namespace",
+        "A namespace is there as long as something is in it or was said about it. `skep memory namespaces` lists them; a write makes one.";
+    NamespaceForbidden, "namespace_forbidden", 403, Useless, "The namespace is not open to this caller",
+        "The token of a task reads and writes `swarm`, `knowledge` and the namespace of its own run; a restricted namespace is open to holders of the scope `admin` only.";
+    MemoryNameInvalid, "memory_name_invalid", 422, Useless, "A namespace, key or tag cannot be used",
+        "The detail says which one, and what it may look like.";
+    MemoryVersionConflict, "memory_version_conflict", 409, Useless, "The entry has another version",
+        "`current_version` says which version is there; none is there without it. Read the entry again, decide anew, and write with its version.";
+    MemoryContended, "memory_contended", 409, Later, "Others wrote the entry again and again meanwhile",
+        "Nothing was written. Send the request again; if it happens often, write to fewer keys at a time or use a key for each writer.";
+    MemoryMergeFailed, "memory_merge_failed", 422, Useless, "The values cannot be merged",
+        "The detail says which value has not the form that the merge function of the namespace is for. Read the entry, and write a merged value with its version.";
+    MemoryConflictUnknown, "memory_conflict_unknown", 404, Useless, "The entry has no such open conflict",
+        "`skep memory conflicts` lists what is open; somebody may have resolved it already.";
+    MemoryClockInvalid, "memory_clock_invalid", 422, Useless, "The stamp of a write from elsewhere cannot be used",
+        "The detail says what is wrong. A stamp holds a hybrid time and the writer's vector clock, its own write included; leave it out for a write of now.";
+    MemoryTtlInvalid, "memory_ttl_invalid", 422, Useless, "The time to live is out of range",
+        "One second to ten years, in whole seconds; leave it out for an entry that does not end.";
+    MemoryValueTooLarge, "memory_value_too_large", 413, Useless, "The value is too large",
+        "Hand in the bytes as an artifact, and write an entry that refers to it.";
+    MemoryQuotaExceeded, "memory_quota_exceeded", 507, Useless, "The namespace is full",
+        "Delete entries, let them end by a time to live, or raise the quota with `PUT /api/v2/memory-namespaces/{namespace}`.";
+    MemoryImportMalformed, "memory_import_malformed", 422, Useless, "A line of an import cannot be read",
+        "The detail names the line. Lines before it may have been written; importing the repaired file again does no harm.";
+    SnapshotNotFound, "snapshot_not_found", 404, Useless, "There is no such snapshot",
+        "`skep memory snapshots` lists them; one is named by its namespace and its own name.";
+    SnapshotTooLarge, "snapshot_too_large", 422, Useless, "The namespace is too large for a snapshot",
+        "A snapshot is restored as one step, which bounds it; the detail names the bound. Use `skep memory export` and `skep memory import`, which go entry by entry.";
+    MemoryRefusedBefore, "memory_refused_before", 409, Useless, "The write was refused when the request first came",
+        "The request was repeated under its idempotency key, and only what was written is remembered. Read the entry, and send the write alone under a new key.";
+
     AlreadyFinal, "already_final", 409, Useless, "It is already final",
         "What is final never changes. Read it to see how it ended; `retry` on a final task submits a copy.";
     TaskStateConflict, "task_state_conflict", 409, Useless, "The task's state does not allow this",

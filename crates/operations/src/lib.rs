@@ -23,6 +23,7 @@ mod instances;
 pub mod join;
 mod lookup;
 mod memory;
+mod memory_gauge;
 pub mod memory_merge;
 pub mod node_requests;
 mod nodes;
@@ -47,7 +48,8 @@ pub use error::{OperationError, code_of};
 pub use error_codes::{ErrorCode, error_pages};
 pub use exchange::{ByteStream, Reply, ReplyBody, Request, RequestBody, Shape};
 pub use lookup::AnyTask;
-pub use memory::{MemoryExcess, MemoryGauge};
+pub use memory::may_read_namespace;
+pub use memory_gauge::{MemoryExcess, MemoryGauge};
 pub use operation::{Cost, Method, Operation, Repetition};
 pub use parameters::PathParameters;
 pub use permission::{Permission, TaskRule};
@@ -66,6 +68,7 @@ pub fn registry() -> Vec<Operation> {
         agents::operations(),
         instances::operations(),
         artifacts::operations(),
+        memory::operations(),
         events::operations(),
         tokens::operations(),
         join::operations(),

@@ -209,8 +209,8 @@ impl Declaration {
                     let bytes = whole(request.body)?;
                     let body = read_body(&bytes)?;
                     if context.idempotency_key.is_some() {
-                        context.fingerprint =
-                            Some(fingerprint(&request.path, &request.query, &bytes)?);
+                        let named = context.named_with_conditions(&request.path);
+                        context.fingerprint = Some(fingerprint(&named, &request.query, &bytes)?);
                     }
                     Reply::json(&handle(context, parameters, body).await?)
                 })

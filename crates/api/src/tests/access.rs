@@ -11,6 +11,8 @@ use skep_operations::{API_PREFIX, Operation, Shape, TaskRule};
 fn path_of(operation: &Operation) -> String {
     let ids = [
         ("{attempt}", "1?offset=0".to_owned()),
+        ("{namespace}", "swarm".to_owned()),
+        ("{key}", "a%2Fb".to_owned()),
         ("{blake3}", "0".repeat(64)),
         ("{id}", some_id(operation.path)),
     ];

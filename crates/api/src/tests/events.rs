@@ -338,3 +338,52 @@ async fn a_cursor_that_was_given_out_is_good_after_a_restart() {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_of_shared_memory_are_followed_by_pattern_and_from_any_cursor() {
+    let coordinator = Coordinator::start().await;
+    let put = |namespace: &str, key: &str| {
+        let path = format!("/api/v2/memory/{namespace}/{key}");
+        let body = json!({"value": 1, "if_absent": true});
+        async { coordinator.call("PUT", &{ path }, Some(body)).await }
+    };
+    let path = "/api/v2/events?namespace=swarm&key=plan/*";
+    let mut stream = Stream::open(&coordinator, path, None).await.unwrap();
+    for (namespace, key) in [("swarm", "plan%2Fa"), ("other", "plan%2Fb"), ("swarm", "x")] {
+        put(namespace, key).await.ok();
+    }
+    let refused = put("swarm", "plan%2Fa").await;
+    assert_eq!(refused.problem().1, "memory_version_conflict");
+    coordinator
+        .call("DELETE", "/api/v2/memory/swarm/plan%2Fa", None)
+        .await
+        .ok();
+    put("swarm", "plan%2Fc").await.ok();
+    let mut seen = Vec::new();
+    for _ in 0..3 {
+        let (id, name, data) = stream.next().await.unwrap();
+        seen.push((id, name, data["data"]["key"].as_str().unwrap().to_owned()));
+    }
+    let kinds: Vec<_> = seen
+        .iter()
+        .map(|(_, name, key)| (name.as_str(), key.as_str()))
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            ("memory_written", "plan/a"),
+            ("memory_deleted", "plan/a"),
+            ("memory_written", "plan/c"),
+        ]
+    );
+    let mut resumed = Stream::open(&coordinator, path, Some(&seen[0].0))
+        .await
+        .unwrap();
+    assert_eq!(resumed.next().await.unwrap().1, "memory_deleted");
+    let listed = coordinator
+        .get("/api/v2/events?namespace=*&key=plan/b")
+        .await
+        .ok();
+    assert_eq!(listed["items"][0]["data"]["namespace"], "other");
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+}

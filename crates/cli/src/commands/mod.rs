@@ -11,6 +11,7 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod join;
 pub(crate) mod mcp;
+pub(crate) mod memory;
 pub(crate) mod merge;
 pub(crate) mod node;
 mod node_profile;

@@ -1,4 +1,5 @@
-//! Codes of the commands that operate a swarm: backups, services, discovery, its authority.
+//! Codes of the commands that operate a swarm: backups, services, discovery, its authority, and
+//! what comes into shared memory and goes out of it.
 
 use crate::exit::Exit;
 
@@ -93,5 +94,17 @@ pub(super) const OPERATING: &[(&str, Exit, &str, &str)] = &[
         Exit::Denied,
         "The unit may not be written",
         "Use --user for the systemd of this user, or run it as root with --run-as USER.",
+    ),
+    (
+        "export_cut",
+        Exit::Invalid,
+        "An export of shared memory is not whole",
+        "Its last line is missing, or counts other entries: the export broke off, or the file was cut. Export again. Nothing of the file was taken in.",
+    ),
+    (
+        "memory_import_refused",
+        Exit::Invalid,
+        "Some lines of an import were refused",
+        "The lines are named with their reasons; all others are written. Repair them, and import the file again: what is there already is written again, or stays with --keep.",
     ),
 ];

@@ -113,6 +113,7 @@ fn settings(words: &Words<'_>) -> NamespaceSettings {
         bytes_max: words.number("bytes").unwrap_or(default.bytes_max),
         strategies: rules.collect(),
         secret: words.has("secret"),
+        restricted: default.restricted,
     }
 }
 

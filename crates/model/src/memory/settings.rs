@@ -76,6 +76,8 @@ pub struct NamespaceSettings {
     /// Whether its values are sealed before they enter the log. Keys, tags and metadata are not.
     /// Can be changed only while nothing is in the namespace.
     pub secret: bool,
+    /// Whether only holders of the scope `admin` read and write it.
+    pub restricted: bool,
 }
 
 impl Default for NamespaceSettings {
@@ -85,6 +87,7 @@ impl Default for NamespaceSettings {
             bytes_max: limits::NAMESPACE_QUOTA_BYTES_DEFAULT,
             strategies: Vec::new(),
             secret: false,
+            restricted: false,
         }
     }
 }

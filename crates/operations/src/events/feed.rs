@@ -6,14 +6,15 @@
 use crate::context::Services;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
+use crate::events::pattern::MemoryPattern;
 use crate::events::texts::EventText;
 use crate::lookup;
 use crate::views::EventView;
-use serde::Deserialize;
 use skep_model::attempt::LogIndex;
 use skep_model::event::{EntryEvents, EventCursor};
 use skep_model::ids::{RunId, TaskId};
 use skep_model::limits;
+use skep_model::memory::{MemoryKey, Namespace};
 use skep_store::Archive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,24 +28,35 @@ const ENTRIES_PER_READ: usize = 256;
 pub const PIECE_BYTES_MAX: usize = 1 << 20;
 
 /// Which events are wanted; all that is given must hold.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct EventFilter {
     /// Only events about this run and its tasks.
     pub run: Option<RunId>,
     /// Only events about this task.
     pub task: Option<TaskId>,
+    /// Only changes of these entries of shared memory.
+    pub memory: Option<MemoryPattern>,
 }
 
 impl EventFilter {
-    fn admits(self, event: &EventText) -> bool {
+    fn admits(&self, event: &EventText) -> bool {
         self.run.is_none_or(|run| event.run == Some(run))
             && self.task.is_none_or(|task| event.task == Some(task))
+            && self.admits_change(event.memory.as_ref())
     }
 
     /// Whether the event is wanted by a reader of views.
-    pub(super) fn admits_view(self, event: &EventView) -> bool {
+    pub(super) fn admits_view(&self, event: &EventView) -> bool {
         self.run.is_none_or(|run| event.run == Some(run))
             && self.task.is_none_or(|task| event.task == Some(task))
+            && self.admits_change(event.memory.as_ref())
+    }
+
+    fn admits_change(&self, changed: Option<&(Namespace, MemoryKey)>) -> bool {
+        let Some(wanted) = &self.memory else {
+            return true;
+        };
+        changed.is_some_and(|(namespace, key)| wanted.matches(namespace, key))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Events page by page, with an optional wait for the first one.
 
 use super::feed::{EventFeed, EventFilter};
+use super::pattern::MemoryPattern;
 use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
@@ -27,11 +28,26 @@ pub(super) struct EventListing {
     run: Option<RunId>,
     /// Only events about this task.
     task: Option<TaskId>,
+    /// Only changes of shared memory in this namespace; `*` stands for any letters.
+    namespace: Option<String>,
+    /// Only changes of shared memory under this key; `*` stands for any letters.
+    key: Option<String>,
     /// Events on a page.
     #[schemars(range(min = 1, max = limits::PAGE_ITEMS_MAX))]
     limit: Option<usize>,
     /// Seconds to wait for the first event, at most 60.
     wait: Option<u64>,
+}
+
+impl EventListing {
+    fn filter(&self) -> Result<EventFilter, OperationError> {
+        let (namespace, key) = (self.namespace.as_deref(), self.key.as_deref());
+        Ok(EventFilter {
+            run: self.run,
+            task: self.task,
+            memory: MemoryPattern::parse(namespace, key)?,
+        })
+    }
 }
 
 /// One page of events.
@@ -60,10 +76,7 @@ pub(super) async fn list(
         .after
         .as_deref()
         .map_or(Ok(EventCursor::default()), parse_cursor)?;
-    let filter = EventFilter {
-        run: query.run,
-        task: query.task,
-    };
+    let filter = query.filter()?;
     let mut feed = EventFeed::open(context.services, Some(after), filter).await?;
     let mut items = feed.ready().await?;
     let wait = Duration::from_secs(query.wait.unwrap_or(0).min(WAIT_S_MAX));
@@ -93,7 +106,7 @@ pub(super) async fn list(
 }
 
 /// Where a stream starts and what it holds, as the caller asked.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct FeedStart {
     /// After this; from now on when there is none.
     pub after: Option<EventCursor>,
@@ -114,10 +127,7 @@ impl FeedStart {
             .transpose()?;
         Ok(Self {
             after,
-            filter: EventFilter {
-                run: query.run,
-                task: query.task,
-            },
+            filter: query.filter()?,
         })
     }
 }

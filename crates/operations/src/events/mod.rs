@@ -2,11 +2,14 @@
 
 mod feed;
 mod listing;
+mod pattern;
 mod texts;
 
 pub(crate) use feed::newest;
 pub use feed::{EventFeed, EventFilter, PIECE_BYTES_MAX};
 pub use listing::FeedStart;
+pub use pattern::MemoryPattern;
+pub(crate) use pattern::changed;
 pub use texts::{EventText, EventTexts};
 
 use crate::declare::{READ, read};

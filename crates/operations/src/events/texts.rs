@@ -5,6 +5,7 @@ use parking_lot::Mutex;
 use skep_model::attempt::LogIndex;
 use skep_model::event::{EntryEvents, EventCursor};
 use skep_model::ids::{RunId, TaskId};
+use skep_model::memory::{MemoryKey, Namespace};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub struct EventText {
     pub run: Option<RunId>,
     /// The task it is about, if it is about one.
     pub task: Option<TaskId>,
+    /// The entry of shared memory that it changed, if it changed one.
+    pub memory: Option<(Namespace, MemoryKey)>,
     /// As a server-sent event: `id` is the cursor, `event` the name, `data` the JSON.
     sse: String,
     /// Where in it the JSON begins.
@@ -41,6 +44,7 @@ impl EventText {
             cursor,
             run: view.run,
             task: view.task,
+            memory: view.memory.clone(),
             sse,
             json_at,
         }

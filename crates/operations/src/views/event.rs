@@ -1,11 +1,13 @@
 //! Events as callers see them: flat, with their cursor.
 
+use crate::events::changed;
 use crate::rfc3339::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use skep_model::command::Actor;
 use skep_model::event::{EntryEvents, Event, EventCursor};
 use skep_model::ids::{RunId, TaskId};
+use skep_model::memory::{MemoryKey, Namespace};
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Serialize, schemars::JsonSchema)]
@@ -24,6 +26,9 @@ pub struct EventView {
     pub task: Option<TaskId>,
     /// What belongs to this kind of event.
     pub data: Value,
+    /// The entry of shared memory that it changed; what there is to say of it is in `data`.
+    #[serde(skip)]
+    pub memory: Option<(Namespace, MemoryKey)>,
 }
 
 impl EventView {
@@ -52,6 +57,7 @@ impl EventView {
             run: event.run(),
             task: event.task(),
             data,
+            memory: changed(event),
         }
     }
 }
