@@ -10,7 +10,6 @@ use skep_core::State;
 use skep_model::event::{EntryEvents, Event};
 use skep_model::ids::{NodeId, TaskId};
 use skep_model::task::{AttemptEnd, FinishedTask, TaskSpec, TaskState};
-use skep_model::work::Work;
 use skep_scheduler::{HOLDERS_MAX, HeldInput, TaskInputs};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -197,10 +196,7 @@ impl Holdings {
 
 /// The tasks whose artifacts an attempt is given, each once.
 fn inputs_of(spec: &TaskSpec) -> BTreeSet<TaskId> {
-    match &spec.work {
-        Work::Command(command) => command.inputs.iter().map(|input| input.from).collect(),
-        Work::Noop => BTreeSet::new(),
-    }
+    spec.work.inputs().iter().map(|input| input.from).collect()
 }
 
 #[cfg(test)]

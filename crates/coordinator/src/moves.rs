@@ -12,7 +12,6 @@ use skep_model::command::{AttemptMove, Grant};
 use skep_model::ids::{AgentId, TaskId};
 use skep_model::task::{Lease, ReadyKey, TaskRecord};
 use skep_model::time::UnixMillis;
-use skep_model::work::Work;
 use skep_scheduler::{AgentView, Pace, QueueView, Snapshot, StandingStill};
 use std::collections::BTreeSet;
 
@@ -145,10 +144,7 @@ fn standing_still(
     Some(StandingStill {
         until: parked.until,
         ran_ms: lease.started_at.map_or(0, |started| since.since(started)),
-        timeout_ms: match &record.spec.work {
-            Work::Command(command) => Some(command.timeout_ms),
-            Work::Noop => None,
-        },
+        timeout_ms: record.spec.work.timeout_ms(),
         deadline: record.spec.deadline,
         pace: pace(state, lease.agent),
         mean_ms,

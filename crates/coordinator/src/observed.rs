@@ -162,6 +162,7 @@ impl Observed {
             isolation: None,
             artifacts: (bytes > 0).then_some(artifact).into_iter().collect(),
             gates: Vec::new(),
+            account: None,
         };
         self.apply(Command::ReportResults {
             node: holder,

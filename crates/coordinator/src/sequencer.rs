@@ -130,19 +130,28 @@ impl<O> Sequencer<O> {
     }
 }
 
+fn report_weight(report: &AttemptReport) -> usize {
+    const REPORT: usize = 256;
+    let account = report.account.as_ref();
+    let said = account.and_then(|account| account.result.as_ref());
+    REPORT + said.map_or(0, String::len)
+}
+
 /// About how many bytes a command takes in the log; exact enough to bound a batch.
 fn weight(command: &Command) -> usize {
     const ENTRY: usize = 64;
     const TASK: usize = 256;
     const SCRIPTED_TASK: usize = 1_024;
     const GRANT: usize = 32;
-    const REPORT: usize = 256;
     let tasks = |tasks: &[skep_model::task::NewTask]| {
         tasks
             .iter()
-            .map(|task| match task.spec.work {
-                skep_model::work::Work::Noop => TASK,
-                skep_model::work::Work::Command(_) => SCRIPTED_TASK,
+            .map(|task| match &task.spec.work {
+                Work::Noop => TASK,
+                Work::Command(_) => SCRIPTED_TASK,
+                Work::Described(work) => {
+                    TASK + work.instructions.len() + work.expected.as_ref().map_or(0, String::len)
+                }
             })
             .sum::<usize>()
     };
@@ -153,7 +162,7 @@ fn weight(command: &Command) -> usize {
             }
             Command::GrantLeases(grants) => grants.len() * GRANT,
             Command::ReportProgress { items, .. } => items.len() * GRANT,
-            Command::ReportResults { reports, .. } => reports.len() * REPORT,
+            Command::ReportResults { reports, .. } => reports.iter().map(report_weight).sum(),
             Command::ReportGate { gate, .. } => gate.output.len(),
             Command::WriteMemory { writes, .. } => writes
                 .iter()

@@ -130,6 +130,7 @@ impl<'a> Told<'a> {
                 NodeState::Ready if !is_connected => NodeState::Joining,
                 state => state,
             },
+            performer: record.performer(),
             labels,
             isolation: facts.isolation,
             total: facts.resources,

@@ -150,6 +150,12 @@ impl State {
                 instance,
                 lost,
             } => self.confirm_node(step, *node, *instance, lost),
+            Command::AttachAgent {
+                seat,
+                instance,
+                agent,
+                spec,
+            } => self.attach_agent(step, *seat, *instance, *agent, spec),
             Command::SuspectNode(node) => self.suspect_node(step, *node),
             Command::TrustNode(node) => self.trust_node(step, *node),
             Command::LoseNode(node) => self.lose_node(step, *node),

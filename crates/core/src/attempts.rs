@@ -3,6 +3,7 @@
 use crate::apply::Step;
 use crate::backoff::retry_delay_ms;
 use crate::state::State;
+use skep_model::agent::AgentRecord;
 use skep_model::attempt::{AttemptReport, FailureClass, Fence, Outcome};
 use skep_model::event::Event;
 use skep_model::ids::{AgentId, NodeId, TaskId};
@@ -20,6 +21,13 @@ struct Failure {
     class: FailureClass,
     ended: AttemptEnd,
     report: Option<Box<AttemptReport>>,
+}
+
+/// Whether an attempt succeeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    Well,
+    Badly,
 }
 
 /// What follows from a failed attempt.
@@ -133,9 +141,43 @@ impl State {
         self.attempt_failed(step, report.task, failure);
     }
 
+    /// Counts the end of an attempt for each capability that its task asked for and the agent
+    /// declares.
+    fn measure(
+        &mut self,
+        agent: AgentId,
+        task: TaskId,
+        report: Option<&AttemptReport>,
+        ended: Ended,
+    ) {
+        let (Some(task), Some(slot)) = (self.tasks.get(&task), self.agents.get_mut(&agent)) else {
+            return;
+        };
+        let gates = report.map_or(&[][..], |report| &report.gates);
+        let passed = gates.iter().filter(|gate| gate.passed).count() as u64;
+        let AgentRecord { spec, measured, .. } = &mut slot.record;
+        measured.retain(|name, _| spec.capabilities.contains_key(name));
+        for name in task.record.spec.requirements.capabilities.keys() {
+            if !spec.capabilities.contains_key(name) {
+                continue;
+            }
+            let entry = measured.entry(name.clone()).or_default();
+            entry.gates_run = entry.gates_run.saturating_add(gates.len() as u64);
+            entry.gates_passed = entry.gates_passed.saturating_add(passed);
+            match (ended, report) {
+                (Ended::Well, Some(report)) => {
+                    entry.succeeded = entry.succeeded.saturating_add(1);
+                    entry.busy_ms = entry.busy_ms.saturating_add(report.duration_ms);
+                }
+                _ => entry.failed = entry.failed.saturating_add(1),
+            }
+        }
+    }
+
     fn attempt_succeeded(&mut self, step: &mut Step, report: &AttemptReport) {
         let ended = AttemptEnd::Reported(Outcome::Completed);
         let agent = self.end_lease(report.task, ended).agent;
+        self.measure(agent, report.task, Some(report), Ended::Well);
         if let Some(agent) = self.agents.get_mut(&agent) {
             let record = &mut agent.record;
             self.experience.remove(record);
@@ -254,6 +296,7 @@ impl State {
 
     fn attempt_failed(&mut self, step: &mut Step, task: TaskId, failure: Failure) {
         let summary = self.end_lease(task, failure.ended.clone());
+        self.measure(summary.agent, task, failure.report.as_deref(), Ended::Badly);
         if let Some(agent) = self.agents.get_mut(&summary.agent) {
             agent.record.failed = agent.record.failed.saturating_add(1);
             self.changes.agent(agent.record.id);

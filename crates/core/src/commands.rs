@@ -2,6 +2,7 @@
 
 pub(crate) mod agents;
 pub(crate) mod assign;
+mod attach;
 pub(crate) mod cancel;
 pub(crate) mod gate;
 pub(crate) mod grant;

@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Predicate = fn(&State) -> Result<(), String>;
 
-const INVARIANTS: [(InvariantId, Predicate); 20] = [
+const INVARIANTS: [(InvariantId, Predicate); 21] = [
     (InvariantId::OnlyLiveRecords, only_live_records),
     (InvariantId::CountsMatchTasks, counts_match_tasks),
     (InvariantId::RunsMatchTasks, runs_match_tasks),
@@ -27,6 +27,7 @@ const INVARIANTS: [(InvariantId, Predicate); 20] = [
     (InvariantId::SignaturesMatchTasks, signatures_match_tasks),
     (InvariantId::LeasesAreHeld, leases_are_held),
     (InvariantId::UseMatchesLeases, use_matches_leases),
+    (InvariantId::WorkIsWithItsPerformers, work_is_with_its_performers),
     (InvariantId::UseWithinCapacity, use_within_capacity),
     (InvariantId::OnlyWaitingTasksWait, only_waiting_tasks_wait),
     (InvariantId::ChildrenMatchNeeds, children_match_needs),
@@ -201,6 +202,19 @@ fn use_matches_leases(state: &State) -> Result<(), String> {
         same("use", &slot.used, &used.remove(node).unwrap_or_default())?;
     }
     same("leases on unknown nodes", &held, &BTreeMap::new())
+}
+
+fn work_is_with_its_performers(state: &State) -> Result<(), String> {
+    for task in state.tasks() {
+        let performer = task.spec.work.performer();
+        let node = task.lease.as_ref().and_then(|lease| state.node(lease.node));
+        let wanted = task.spec.requirements.performer;
+        let fits = performer == wanted && node.is_none_or(|node| node.performer() == performer);
+        ensure(fits, || {
+            format!("{} for {performer:?} is with {:?}", task.id, task.lease)
+        })?;
+    }
+    Ok(())
 }
 
 fn use_within_capacity(state: &State) -> Result<(), String> {

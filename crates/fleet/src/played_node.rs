@@ -176,7 +176,7 @@ impl PlayedNode {
 fn report(assignment: &Assignment) -> AttemptReport {
     let outcome = match assignment.work {
         Work::Noop => Outcome::Completed,
-        Work::Command(_) => Outcome::Error {
+        Work::Command(_) | Work::Described(_) => Outcome::Error {
             code: "not_played".to_owned(),
             message: "a played node starts no process: submit tasks that do nothing".to_owned(),
         },
@@ -191,6 +191,7 @@ fn report(assignment: &Assignment) -> AttemptReport {
         isolation: None,
         artifacts: Vec::new(),
         gates: Vec::new(),
+        account: None,
     }
 }
 

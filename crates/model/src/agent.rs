@@ -59,6 +59,23 @@ pub struct AgentSpec {
     pub slots: u32,
 }
 
+/// What the attempts of an agent came to, counted from their ends.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Measured {
+    /// Attempts that succeeded.
+    pub succeeded: u64,
+    /// Attempts that failed or were lost.
+    pub failed: u64,
+    /// Total duration of the attempts that succeeded, milliseconds.
+    pub busy_ms: u64,
+    /// Gates that answered.
+    pub gates_run: u64,
+    /// Gates of these that passed.
+    pub gates_passed: u64,
+}
+
 /// An agent, in full.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AgentRecord {
@@ -78,4 +95,7 @@ pub struct AgentRecord {
     pub failed: u64,
     /// Total duration of the attempts that succeeded, milliseconds.
     pub busy_ms: u64,
+    /// What came of its attempts at tasks that asked for a capability, by its name. It asked for
+    /// what the agent declares, so there are at most as many.
+    pub measured: BTreeMap<String, Measured>,
 }

@@ -289,6 +289,22 @@ pub struct AttemptReport {
     pub artifacts: Vec<ArtifactRecord>,
     /// What the gates said.
     pub gates: Vec<GateReport>,
+    /// What the agent says about it. Nodes say nothing.
+    #[serde(default)]
+    pub account: Option<Box<Account>>,
+}
+
+/// What an attached agent says about what it did. Nobody checked it.
+#[derive(
+    Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
+)]
+pub struct Account {
+    /// What came of it: a text, or JSON as text; at most `ACCOUNT_BYTES_MAX` bytes.
+    pub result: Option<String>,
+    /// Whether `result` is JSON.
+    pub is_json: bool,
+    /// The commit that holds it.
+    pub commit: Option<String>,
 }
 
 impl AttemptReport {
@@ -304,6 +320,7 @@ impl AttemptReport {
             isolation: None,
             artifacts: Vec::new(),
             gates: Vec::new(),
+            account: None,
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::memory::{MemoryWrite, Namespace, NamespaceSettings};
 use crate::node::NodeFacts;
 use crate::requirements::Proficiency;
 use crate::run::RunSpec;
+use crate::session::AttachedSpec;
 use crate::task::{HandBack, NewTask, Priority};
 use crate::time::UnixMillis;
 use crate::token::TokenRecord;
@@ -288,6 +289,18 @@ pub enum Command {
         namespace: Namespace,
         /// All of its settings.
         settings: Box<NamespaceSettings>,
+    },
+    /// A session attached itself as an agent, or came back. It takes its seat, which owns its
+    /// leases, and gives nothing up by it. An older node has to stop at it.
+    AttachAgent {
+        /// Its seat.
+        seat: NodeId,
+        /// Its process, as far as it said.
+        instance: InstanceId,
+        /// Id for the agent, used when the seat is new.
+        agent: AgentId,
+        /// What it says about itself.
+        spec: Box<AttachedSpec>,
     },
 }
 

@@ -22,6 +22,7 @@ pub mod refusal;
 pub mod requirements;
 pub mod row;
 pub mod run;
+pub mod session;
 pub mod task;
 mod task_state;
 pub mod time;

@@ -99,6 +99,33 @@ pub const PARK_MS_MIN: u64 = 1_000;
 /// Longest time for which a node may be parked: a day.
 pub const PARK_MS_MAX: u64 = 24 * 3_600_000;
 
+/// An attached agent sends a heartbeat this often, if it sends any.
+pub const SESSION_HEARTBEAT_MS: u64 = 60_000;
+/// An attached agent that asked for nothing for so long counts as idle, not as about to ask.
+pub const SESSION_IDLE_AFTER_MS: u64 = 120_000;
+/// An attached agent that made no call for so long is offline, unless it works; with heartbeats in
+/// the background also when it works.
+pub const SESSION_OFFLINE_MS: u64 = 180_000;
+/// A task that was given to an attached agent and not begun for so long goes back.
+pub const CLAIM_TIMEOUT_MS: u64 = 300_000;
+/// How long an attached agent that is known by its calls may work in silence on a task without a
+/// timeout of its own: half an hour.
+pub const WORKING_SILENCE_MS: u64 = 30 * 60_000;
+/// An attached agent that was offline for so long is forgotten: a day.
+pub const SESSION_FORGOTTEN_MS: u64 = 24 * 3_600_000;
+/// Tasks that an attached agent has at a time.
+pub const SESSION_SLOTS: u32 = 1;
+/// How long a request for work waits at least: the scheduler has to decide.
+pub const WORK_WAIT_MS_MIN: u64 = 250;
+/// How long a request for work waits unless it says so.
+pub const WORK_WAIT_DEFAULT_MS: u64 = 2_000;
+/// Longest wait of a request for work.
+pub const WORK_WAIT_MS_MAX: u64 = 60_000;
+/// Bytes of the instructions of a task that is described in words.
+pub const INSTRUCTIONS_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of what an attached agent says came of a task; more is an artifact.
+pub const ACCOUNT_BYTES_MAX: usize = 64 * 1024;
+
 /// Commands in one group commit.
 pub const BATCH_COMMANDS_MAX: usize = 1_000;
 /// Encoded bytes in one group commit.

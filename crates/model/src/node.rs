@@ -5,7 +5,8 @@ use crate::hold::{Hold, OnDisconnect, Parked, Patience};
 use crate::ids::{InstanceId, NodeId};
 use crate::isolation::{IsolationLevel, ProbeResult};
 use crate::planted::{PlantedBug, planted};
-use crate::requirements::{Proficiency, Resources};
+use crate::requirements::{Performer, Proficiency, Resources};
+use crate::session::SessionFacts;
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -193,9 +194,19 @@ pub struct NodeRecord {
     pub hold: Hold,
     /// Until when its attempts stand still, if they do.
     pub parked: Option<Parked>,
+    /// The session behind it, when it is no machine but the seat of an attached agent.
+    pub session: Option<SessionFacts>,
 }
 
 impl NodeRecord {
+    /// What kind of work it takes.
+    pub const fn performer(&self) -> Performer {
+        match self.session {
+            None => Performer::Node,
+            Some(_) => Performer::AttachedAgent,
+        }
+    }
+
     /// Where it stands: as an operator said, or else as it says itself.
     pub fn region(&self) -> Option<&str> {
         let said = self.assigned.region.as_deref();

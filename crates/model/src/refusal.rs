@@ -154,6 +154,12 @@ pub enum Refusal {
          or open before its first entry, or delete all of them"
     )]
     SecrecyTooLate(Namespace),
+    /// What a task does and who is to do it do not fit together.
+    #[error("task `{0}` asks for a performer that cannot do its kind of work")]
+    PerformerMismatch(TaskId),
+    /// What was named is no seat of an attached agent.
+    #[error("node `{0}` is a machine, not an attached agent")]
+    NotASeat(NodeId),
 }
 
 /// What was asked of a task or run.

@@ -159,6 +159,30 @@ pub enum AffinityStrength {
     Weight(u8),
 }
 
+/// Who does a task: it follows from the kind of its work.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    schemars::JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Performer {
+    /// A hosted agent: a node runs it.
+    #[default]
+    Node,
+    /// An attached agent, which asks for work.
+    AttachedAgent,
+}
+
 /// Everything that decides which agents may run a task. Tasks with equal
 /// requirements share one queue: this value is the *requirement signature*.
 #[derive(
@@ -186,4 +210,6 @@ pub struct Requirements {
     pub isolation: IsolationLevel,
     /// The one agent that may run it, when it was assigned by hand.
     pub agent: Option<AgentId>,
+    /// Who does it.
+    pub performer: Performer,
 }

@@ -254,6 +254,10 @@ pub enum HandBack {
     SpoolFull,
     /// It is about to stop.
     Stopping,
+    /// An attached agent did not begin it in time.
+    NotBegun,
+    /// An attached agent does not want it.
+    Declined,
 }
 
 impl HandBack {
@@ -264,6 +268,8 @@ impl HandBack {
             Self::LeaseExpired => "the node had no answer from the coordinator for too long",
             Self::SpoolFull => "too many results of the node were unanswered",
             Self::Stopping => "the node was about to stop",
+            Self::NotBegun => "the attached agent did not begin it within CLAIM_TIMEOUT_MS",
+            Self::Declined => "the attached agent handed it back",
         }
     }
 }

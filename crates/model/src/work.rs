@@ -1,6 +1,7 @@
 //! What an attempt does: the kinds of work, workspaces, artifacts and gates.
 
 use crate::ids::TaskId;
+use crate::requirements::Performer;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -12,6 +13,49 @@ pub enum Work {
     Noop,
     /// A child process.
     Command(Box<CommandWork>),
+    /// Something that an attached agent does as it thinks best. No node runs it.
+    Described(Box<DescribedWork>),
+}
+
+impl Work {
+    /// Who can do it.
+    pub const fn performer(&self) -> Performer {
+        match self {
+            Self::Noop | Self::Command(_) => Performer::Node,
+            Self::Described(_) => Performer::AttachedAgent,
+        }
+    }
+
+    /// Artifacts of other tasks that an attempt is given.
+    pub fn inputs(&self) -> &[Input] {
+        match self {
+            Self::Noop => &[],
+            Self::Command(command) => &command.inputs,
+            Self::Described(described) => &described.inputs,
+        }
+    }
+
+    /// Milliseconds until an attempt is ended.
+    pub fn timeout_ms(&self) -> Option<u64> {
+        match self {
+            Self::Noop => None,
+            Self::Command(command) => Some(command.timeout_ms),
+            Self::Described(described) => described.timeout_ms,
+        }
+    }
+}
+
+/// Work that is described in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct DescribedWork {
+    /// What is to be done; at most `INSTRUCTIONS_BYTES_MAX` bytes.
+    pub instructions: String,
+    /// What is to be there in the end, if it was said; bounded like the instructions.
+    pub expected: Option<String>,
+    /// Artifacts of other tasks that are needed for it.
+    pub inputs: Vec<Input>,
+    /// Milliseconds from when it was begun until the attempt is ended as timed out.
+    pub timeout_ms: Option<u64>,
 }
 
 /// A child process with its workspace, inputs, artifacts and gates.

@@ -343,6 +343,14 @@ impl EventLoop {
                 let command = command.clone();
                 self.parts.attempts.start(assignment, command);
             }
+            Work::Described(_) => {
+                let outcome = Outcome::Error {
+                    code: "not_a_nodes_work".to_owned(),
+                    message: "work that is described in words is for attached agents".to_owned(),
+                };
+                let report = report_without_process(assignment.key(), outcome);
+                self.inputs.push_back(NodeInput::Finished(report));
+            }
         }
     }
 

@@ -86,11 +86,8 @@ impl Attempt {
 
     /// Tasks whose artifacts it takes, each once, in the order of its inputs.
     fn sources(&self) -> Vec<TaskId> {
-        let Work::Command(work) = &self.spec.work else {
-            return Vec::new();
-        };
         let mut seen = BTreeSet::new();
-        let sources = work.inputs.iter().map(|input| input.from);
+        let sources = self.spec.work.inputs().iter().map(|input| input.from);
         sources.filter(|task| seen.insert(*task)).collect()
     }
 
@@ -183,7 +180,7 @@ impl Desk {
         };
         let has_gate = match &attempt.spec.work {
             Work::Command(work) => work.gates.iter().any(|gate| gate.name == *name),
-            Work::Noop => false,
+            Work::Noop | Work::Described(_) => false,
         };
         if !has_gate {
             let standing = GateStanding::Unknown;

@@ -141,6 +141,7 @@ fn examine(context: &Context, draft: &Draft) -> Examined {
             kind: match task.spec.work {
                 Work::Noop => "noop".to_owned(),
                 Work::Command(_) => "command".to_owned(),
+                Work::Described(_) => "described".to_owned(),
             },
             needs: task
                 .needs

@@ -89,12 +89,11 @@ impl Draft {
             spec.deadline = task.deadline_after_ms.map(|ms| now.plus(ms));
             spec.compensate = compensation;
             spec.trace_parent.clone_from(&trace_parent);
-            if let Work::Command(command) = &mut spec.work {
-                command.inputs = task
-                    .inputs
-                    .into_iter()
-                    .map(|input| input.stamp(&ids))
-                    .collect();
+            let inputs = task.inputs.into_iter().map(|input| input.stamp(&ids));
+            match &mut spec.work {
+                Work::Noop => {}
+                Work::Command(command) => command.inputs = inputs.collect(),
+                Work::Described(described) => described.inputs = inputs.collect(),
             }
             let needs = task.needs.iter().map(|position| ids[*position]);
             tasks.push(NewTask {

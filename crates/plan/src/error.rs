@@ -50,6 +50,8 @@ error_codes! {
     TwoCommands => "plan_two_commands",
     /// Neither `run` nor `argv`.
     NoCommand => "plan_no_command",
+    /// A key that needs a command, in a task that is described in words.
+    NeedsCommand => "plan_needs_command",
     /// A script, list or value beyond a limit.
     TooLong => "plan_too_long",
     /// A dependency on a task that does not exist.

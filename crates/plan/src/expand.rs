@@ -13,6 +13,7 @@ use crate::wiring::Wiring;
 use crate::work::Instance;
 use skep_model::ids::TaskId;
 use skep_model::limits;
+use skep_model::requirements::Performer;
 use skep_model::task::{Condition, TaskSpec};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -270,10 +271,15 @@ impl<'a> Source<'a> {
             Some(ConditionFile::Failure) => Condition::Failure,
             Some(ConditionFile::Always) => Condition::Always,
         };
+        let work = instance.work(problems);
+        let requirements = match work.performer() {
+            Performer::Node => settings.requirements(scope, problems),
+            Performer::AttachedAgent => settings.requirements_of_words(),
+        };
         DraftTask {
             spec: TaskSpec {
-                work: instance.work(problems),
-                requirements: settings.requirements(scope, problems),
+                work,
+                requirements,
                 priority: settings.priority(),
                 condition,
                 retry: settings.retry(),

@@ -81,6 +81,12 @@ pub struct TaskFile {
     /// What is run.
     #[serde(flatten)]
     pub command: CommandFile,
+    /// What is to be done, in words, instead of a command. Only attached agents take such a task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<At<String>>,
+    /// What is to be there in the end, in words; beside `instructions`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected: Option<At<String>>,
     /// Tasks that must be final first. A task with a matrix stands for all its instances.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(with = "OneOrMore<String>")]

@@ -55,6 +55,8 @@ pub use read::{compile, parse, parse_task, parse_tasks};
 pub use schema::{Named, json_schema};
 
 #[cfg(test)]
+mod described_tests;
+#[cfg(test)]
 mod examples;
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@ use crate::file::{AffinityFile, ResourcesFile, RetryFile, SettingsFile};
 use crate::position::At;
 use crate::schema::Named;
 use crate::substitute::Scope;
+use skep_model::isolation::IsolationLevel;
 use skep_model::requirements::{
-    AffinityRule, AffinitySense, AffinityStrength, Requirements, Resources,
+    AffinityRule, AffinitySense, AffinityStrength, Performer, Proficiency, Requirements, Resources,
 };
 use skep_model::task::{Delivery, Priority, RetryPolicy};
 use std::collections::BTreeMap;
@@ -71,12 +72,27 @@ impl<'a> Settings<'a> {
             .unwrap_or_default()
     }
 
-    pub(crate) fn requirements(&self, scope: Scope<'_>, problems: &mut Problems) -> Requirements {
+    /// What a task needs that is described in words: an agent that can do it, and nothing of a
+    /// node, whatever the defaults say.
+    pub(crate) fn requirements_of_words(&self) -> Requirements {
+        Requirements {
+            capabilities: self.capabilities(),
+            isolation: IsolationLevel::S0,
+            performer: Performer::AttachedAgent,
+            ..Requirements::default()
+        }
+    }
+
+    fn capabilities(&self) -> BTreeMap<String, Proficiency> {
         let capabilities = self.pick(|settings| settings.requires.as_ref());
         let capabilities = capabilities.map(|named| {
             let pair = |(name, least): &(At<String>, At<_>)| (name.value.clone(), least.value);
             named.0.iter().map(pair).collect()
         });
+        capabilities.unwrap_or_default()
+    }
+
+    pub(crate) fn requirements(&self, scope: Scope<'_>, problems: &mut Problems) -> Requirements {
         let affinity = self.pick(|settings| settings.affinity.as_ref());
         let affinity = affinity.map(|rules| {
             rules
@@ -85,7 +101,7 @@ impl<'a> Settings<'a> {
                 .collect()
         });
         Requirements {
-            capabilities: capabilities.unwrap_or_default(),
+            capabilities: self.capabilities(),
             resources: self
                 .pick(|settings| settings.resources.as_ref())
                 .map(resources)
@@ -96,6 +112,7 @@ impl<'a> Settings<'a> {
                 .map(|at| at.value)
                 .unwrap_or_default(),
             agent: None,
+            performer: Performer::Node,
         }
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn task(body: &str) -> String {
 pub(crate) fn command(draft: &Draft, position: usize) -> &skep_model::work::CommandWork {
     match &draft.tasks[position].spec.work {
         Work::Command(work) => work,
-        Work::Noop => panic!("task {position} is a noop"),
+        other => panic!("task {position} is no command: {other:?}"),
     }
 }
 
@@ -173,6 +173,7 @@ fn settings_of_a_task_win_over_the_defaults() {
             ],
             isolation: S0,
             agent: None,
+            performer: Node,
         }
     "#]]
     .assert_debug_eq(&sum.spec.requirements);

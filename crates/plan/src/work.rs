@@ -4,12 +4,13 @@ use crate::error::{ErrorCode, Problem, Problems};
 use crate::file::{
     ArtifactFile, CommandFile, GateFile, GitFile, GitResultFile, Kind, TaskFile, WorkspaceFile,
 };
+use crate::position::At;
 use crate::read::variable_part;
 use crate::settings::Settings;
 use crate::substitute::{Scope, resolve};
 use skep_model::limits;
 use skep_model::work::{
-    ArtifactPattern, CommandWork, Gate, GitResult, Invocation, Work, Workspace,
+    ArtifactPattern, CommandWork, DescribedWork, Gate, GitResult, Invocation, Work, Workspace,
 };
 use std::collections::BTreeMap;
 
@@ -36,6 +37,9 @@ impl Instance<'_> {
             self.check_noop(problems);
             return Work::Noop;
         }
+        if let Some(instructions) = &self.task.instructions {
+            return Work::Described(Box::new(self.described(instructions, problems)));
+        }
         let timeout_ms = self
             .settings
             .timeout_ms()
@@ -60,6 +64,28 @@ impl Instance<'_> {
         let timeout_ms = timeout_ms.unwrap_or(limits::TIMEOUT_DEFAULT_MS);
         let work = self.bare(&file.command, timeout_ms, problems);
         Some(Work::Command(Box::new(work)))
+    }
+
+    fn described(&self, instructions: &At<String>, problems: &mut Problems) -> DescribedWork {
+        let mut text = |text: &At<String>| {
+            let filled = self.scope.fill(text, problems);
+            if filled.len() > limits::INSTRUCTIONS_BYTES_MAX {
+                let (bytes, max) = (filled.len(), limits::INSTRUCTIONS_BYTES_MAX);
+                let message = format!(
+                    "with its values the text has {bytes} bytes; INSTRUCTIONS_BYTES_MAX is {max}"
+                );
+                let fix = "shorten the values, or hand them over as artifacts";
+                let problem = Problem::new(ErrorCode::TooLong, message, fix);
+                problems.add(text.position, problem);
+            }
+            filled
+        };
+        DescribedWork {
+            instructions: text(instructions),
+            expected: self.task.expected.as_ref().map(text),
+            inputs: Vec::new(),
+            timeout_ms: self.settings.timeout_ms(),
+        }
     }
 
     fn check_noop(&self, problems: &mut Problems) {

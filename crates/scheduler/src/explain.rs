@@ -8,7 +8,7 @@ use crate::score::{Measures, ScoreParts, load};
 use crate::snapshot::{AgentView, NodeView, Snapshot, TaskInputs};
 use skep_model::ids::{AgentId, NodeId};
 use skep_model::node::NodeState;
-use skep_model::requirements::{AffinityRule, Requirements};
+use skep_model::requirements::{AffinityRule, Performer, Requirements};
 
 /// The answer for one task.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -183,7 +183,11 @@ fn lacking_everywhere(snapshot: &Snapshot<'_>, wanted: &Requirements) -> Option<
         .iter()
         .filter(known)
         .map(|agent| (agent, &snapshot.nodes[agent.node]))
+        .filter(|(_, node)| node.performer == wanted.performer)
         .collect();
+    if agents.is_empty() && wanted.performer == Performer::AttachedAgent {
+        return Some("no attached agent is registered".to_owned());
+    }
     if let Some(only) = wanted.agent
         && !agents.iter().any(|(agent, _)| agent.id == only)
     {

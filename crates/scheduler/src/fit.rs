@@ -6,7 +6,7 @@ use skep_model::ids::AgentId;
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::NodeState;
 use skep_model::requirements::{
-    AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
+    AffinityRule, AffinitySense, AffinityStrength, Performer, Proficiency, Requirements, Resources,
 };
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,6 +14,11 @@ use std::fmt;
 /// One reason why an agent cannot run a task now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {
+    /// The task is described in words, and the agent is hosted by a node; or it is a command, and
+    /// the agent is an attached one.
+    Performer(Performer),
+    /// The attached agent does not ask for work.
+    NotAsking,
     /// Its node is not ready.
     NodeNotReady(NodeState),
     /// A person holds it.
@@ -76,7 +81,8 @@ impl Rejection {
     pub const fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::InUse { .. }
+            Self::NotAsking
+                | Self::InUse { .. }
                 | Self::BreakerOpen { .. }
                 | Self::BreakerTrial
                 | Self::AgentFull(_)
@@ -88,6 +94,13 @@ impl Rejection {
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Performer(Performer::AttachedAgent) => {
+                f.write_str("the task is described in words: only attached agents take it")
+            }
+            Self::Performer(Performer::Node) => {
+                f.write_str("an attached agent takes only tasks that are described in words")
+            }
+            Self::NotAsking => f.write_str("the attached agent does not ask for work"),
             Self::NodeNotReady(state) => write!(f, "the node is {state}"),
             Self::AgentPaused => f.write_str("the agent is paused"),
             Self::AssignedTo(agent) => write!(f, "the task is assigned to `{agent}`"),
@@ -261,7 +274,8 @@ pub(crate) fn suits(agent: &AgentView<'_>, node: &NodeView<'_>, wanted: &Require
             .get(name)
             .is_some_and(|offered| offered >= least)
     };
-    node.isolation >= wanted.isolation
+    node.performer == wanted.performer
+        && node.isolation >= wanted.isolation
         && wanted.capabilities.iter().all(proficient)
         && !wanted.affinity.iter().any(|rule| breaks(rule, node.labels))
 }
@@ -273,8 +287,13 @@ pub(crate) fn rejections(
     wanted: &Requirements,
 ) -> Vec<Rejection> {
     let mut found = Vec::new();
-    if node.state != NodeState::Ready {
-        found.push(Rejection::NodeNotReady(node.state));
+    if node.performer != wanted.performer {
+        found.push(Rejection::Performer(wanted.performer));
+    }
+    match (node.state, node.performer) {
+        (NodeState::Ready, _) => {}
+        (NodeState::Joining, Performer::AttachedAgent) => found.push(Rejection::NotAsking),
+        (state, _) => found.push(Rejection::NodeNotReady(state)),
     }
     if agent.paused {
         found.push(Rejection::AgentPaused);

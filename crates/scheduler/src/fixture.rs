@@ -6,7 +6,7 @@ use crate::snapshot::{AgentView, NodeView, QueueView, Snapshot, TaskInputs};
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::NodeState;
-use skep_model::requirements::{Proficiency, Requirements, Resources};
+use skep_model::requirements::{Performer, Proficiency, Requirements, Resources};
 use skep_model::task::ReadyKey;
 use skep_model::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,6 +17,7 @@ pub(crate) const GIB: u64 = 1 << 30;
 pub(crate) struct NodeFixture {
     pub(crate) name: String,
     pub(crate) state: NodeState,
+    pub(crate) performer: Performer,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) isolation: IsolationLevel,
     pub(crate) total: Resources,
@@ -98,6 +99,7 @@ impl Swarm {
             swarm.nodes.push(NodeFixture {
                 name: format!("n{position}"),
                 state: NodeState::Ready,
+                performer: Performer::Node,
                 labels: BTreeMap::new(),
                 isolation: IsolationLevel::S1,
                 total: resources,
@@ -170,6 +172,7 @@ impl NodeFixture {
             id,
             name: &self.name,
             state: self.state,
+            performer: self.performer,
             labels: &self.labels,
             isolation: self.isolation,
             total: self.total,

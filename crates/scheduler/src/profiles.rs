@@ -10,7 +10,7 @@ use crate::snapshot::{AgentView, NodeView, Snapshot};
 use crate::{proximity, score};
 use skep_model::isolation::IsolationLevel;
 use skep_model::requirements::{
-    AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements,
+    AffinityRule, AffinitySense, AffinityStrength, Performer, Proficiency, Requirements,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -46,6 +46,7 @@ struct Mentioned<'a> {
 
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Profile<'a> {
+    performer: Performer,
     isolation: IsolationLevel,
     capabilities: Vec<(&'a str, Proficiency)>,
     labels: Vec<(&'a str, &'a str)>,
@@ -72,6 +73,7 @@ impl<'a> Mentioned<'a> {
         let of_labels = node.labels.iter();
         let measured = proximity::measured(node).is_some();
         Profile {
+            performer: node.performer,
             isolation: node.isolation,
             capabilities: of_capabilities
                 .filter(|(name, _)| self.capabilities.contains(name.as_str()))
@@ -204,7 +206,8 @@ impl Sought<'_> {
         let has = |(of_profiles, least): &(&[Option<Proficiency>], Proficiency)| {
             of_profiles[profile] >= Some(*least)
         };
-        let suits = node.isolation >= self.wanted.isolation
+        let suits = node.performer == self.wanted.performer
+            && node.isolation >= self.wanted.isolation
             && self.capabilities.iter().all(has)
             && !self.rules.iter().any(|rule| breaks(rule, node.labels));
         suits.then(|| {

@@ -8,7 +8,7 @@ use skep_model::command::Grant;
 use skep_model::limits;
 use skep_model::node::NodeState;
 use skep_model::requirements::{
-    AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
+    AffinityRule, AffinitySense, AffinityStrength, Performer, Proficiency, Requirements, Resources,
 };
 use skep_model::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,8 +46,10 @@ fn any_requirements() -> impl Strategy<Value = Requirements> {
         0..5_000_u64,
         0..6_u64,
         prop::collection::vec(rule, 0..2),
+        any_performer(),
     )
-        .prop_map(|(capabilities, cpu_millis, gib, affinity)| Requirements {
+        .prop_map(|(capabilities, cpu_millis, gib, affinity, performer)| Requirements {
+            performer,
             capabilities,
             resources: Resources {
                 cpu_millis,
@@ -57,6 +59,10 @@ fn any_requirements() -> impl Strategy<Value = Requirements> {
             affinity,
             ..Requirements::default()
         })
+}
+
+fn any_performer() -> impl Strategy<Value = Performer> {
+    prop_oneof![4 => Just(Performer::Node), 1 => Just(Performer::AttachedAgent)]
 }
 
 fn any_breaker() -> impl Strategy<Value = BreakerView> {
@@ -79,6 +85,7 @@ fn any_swarm() -> impl Strategy<Value = Swarm> {
         prop::option::of(any::<bool>()),
         prop::option::of(0..300_u32),
         any_breaker(),
+        any_performer(),
     );
     let agent = (
         0..5_usize,
@@ -101,7 +108,7 @@ fn any_swarm() -> impl Strategy<Value = Swarm> {
         let mut swarm = Swarm::with_nodes(nodes.len());
         swarm.now = UnixMillis(1_000_000);
         swarm.agents.clear();
-        for (fixture, (is_ready, slots_free, cpus, zone, rtt_ms, breaker)) in
+        for (fixture, (is_ready, slots_free, cpus, zone, rtt_ms, breaker, performer)) in
             swarm.nodes.iter_mut().zip(nodes)
         {
             fixture.state = if is_ready {
@@ -111,6 +118,7 @@ fn any_swarm() -> impl Strategy<Value = Swarm> {
             };
             fixture.slots_free = slots_free;
             (fixture.rtt_ms, fixture.breaker) = (rtt_ms, breaker);
+            fixture.performer = performer;
             fixture.free.cpu_millis = cpus * 1_000;
             if let Some(is_a) = zone {
                 let zone = if is_a { "a" } else { "b" };

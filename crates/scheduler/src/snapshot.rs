@@ -4,7 +4,7 @@ use crate::breaker::BreakerView;
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::NodeState;
-use skep_model::requirements::{Proficiency, Requirements, Resources};
+use skep_model::requirements::{Performer, Proficiency, Requirements, Resources};
 use skep_model::task::ReadyKey;
 use skep_model::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -96,8 +96,11 @@ pub struct NodeView<'a> {
     pub id: NodeId,
     /// Its name, for explanations.
     pub name: &'a str,
-    /// Only ready nodes are given work.
+    /// Only ready nodes are given work. The seat of an attached agent that does not ask for work
+    /// is shown as joining.
     pub state: NodeState,
+    /// What kind of work it takes.
+    pub performer: Performer,
     /// Words for affinity rules.
     pub labels: &'a BTreeMap<String, String>,
     /// Level that its probes measured.

@@ -141,6 +141,7 @@ impl World {
             isolation: None,
             artifacts: Vec::new(),
             gates: Vec::new(),
+            account: None,
         };
         self.node_input(index, NodeInput::Finished(Box::new(report)))
     }

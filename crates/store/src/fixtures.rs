@@ -135,6 +135,7 @@ pub(crate) fn report(task: TaskId, outcome: Outcome, artifacts: &[&[u8]]) -> Box
         isolation: None,
         artifacts: artifacts.iter().map(artifact).collect(),
         gates: Vec::new(),
+        account: None,
     })
 }
 

@@ -6,7 +6,7 @@ use skep_model::command::Grant;
 use skep_model::ids::{AgentId, NodeId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::{NodeClass, NodeState};
-use skep_model::requirements::Resources;
+use skep_model::requirements::{Performer, Resources};
 use skep_model::task::ReadyKey;
 use skep_model::time::UnixMillis;
 use skep_scheduler::{
@@ -249,6 +249,7 @@ impl<'w> Replay<'w> {
             id: node_id(place),
             name: "node",
             state: NodeState::Ready,
+            performer: Performer::Node,
             labels,
             isolation: IsolationLevel::S1,
             total: Resources::NONE,

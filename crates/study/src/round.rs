@@ -8,7 +8,7 @@ use skep_model::ids::{AgentId, NodeId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::NodeState;
 use skep_model::requirements::{
-    AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
+    AffinityRule, AffinitySense, AffinityStrength, Performer, Proficiency, Requirements, Resources,
 };
 use skep_model::task::ReadyKey;
 use skep_model::time::UnixMillis;
@@ -191,6 +191,7 @@ fn snapshot<'a>(options: &Options, ground: &'a Ground, random: &mut Random) -> S
             id: NodeId::from_u128(number as u128),
             name: "node",
             state: NodeState::Ready,
+            performer: Performer::Node,
             labels,
             isolation: IsolationLevel::S1,
             total,

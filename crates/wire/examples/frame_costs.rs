@@ -111,6 +111,7 @@ fn results(count: u64) -> NodeCall {
                 duration_ms: 4_000,
                 output: "test result: ok. 148 passed; 0 failed; 0 ignored\n".repeat(4),
             }],
+            account: None,
         })
         .collect();
     NodeCall::Results(ResultBatch {

@@ -90,5 +90,6 @@ pub(crate) fn report(attempt: AttemptKey) -> AttemptReport {
         isolation: None,
         artifacts: Vec::new(),
         gates: Vec::new(),
+        account: None,
     }
 }

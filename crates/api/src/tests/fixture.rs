@@ -363,6 +363,7 @@ impl Coordinator {
             isolation: None,
             artifacts: Vec::new(),
             gates: Vec::new(),
+            account: None,
         };
         self.propose(Command::ReportResults {
             node,

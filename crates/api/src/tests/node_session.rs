@@ -212,6 +212,7 @@ impl Node {
             isolation: None,
             artifacts,
             gates: Vec::new(),
+            account: None,
         };
         self.feed(NodeInput::Finished(Box::new(report))).await;
     }

@@ -50,6 +50,7 @@ fn document(draft: &Draft, examined: &Result<Value, String>) -> Value {
         let kind = match task.spec.work {
             Work::Noop => "noop",
             Work::Command(_) => "command",
+            Work::Described(_) => "described",
         };
         json!({ "name": task.name, "kind": kind, "needs": names(draft, &task.needs) })
     });

@@ -152,6 +152,7 @@ impl Swarm {
                         isolation: None,
                         artifacts: Vec::new(),
                         gates: Vec::new(),
+                        account: None,
                     };
                     self.ends.insert((self.now_ms + lasts_ms, *fence), report);
                 }

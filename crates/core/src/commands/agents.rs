@@ -29,6 +29,9 @@ impl State {
         spec: &AgentSpec,
     ) -> Result<(), Refusal> {
         self.known_node(spec.node)?;
+        if self.is_seat(spec.node) {
+            return Err(Refusal::NodeUnknown(spec.node));
+        }
         if self.agents.contains_key(&agent) || self.agent_names.contains_key(&spec.name) {
             return Err(Refusal::NameTaken(spec.name.clone()));
         }

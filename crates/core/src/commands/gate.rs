@@ -48,7 +48,7 @@ impl State {
 fn declares(spec: &TaskSpec, name: &str) -> bool {
     match &spec.work {
         Work::Command(work) => work.gates.iter().any(|gate| gate.name == name),
-        Work::Noop => false,
+        Work::Noop | Work::Described(_) => false,
     }
 }
 

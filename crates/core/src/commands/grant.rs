@@ -124,6 +124,7 @@ fn has_room(node: &NodeSlot, wanted: &Requirements) -> bool {
     let facts = &node.record.facts;
     let free = facts.resources.minus(&node.used.resources);
     node.record.state == NodeState::Ready
+        && node.record.performer() == wanted.performer
         && node.used.attempts < facts.slots
         && free.covers(&wanted.resources)
         && facts.isolation >= wanted.isolation

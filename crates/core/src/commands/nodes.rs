@@ -19,7 +19,10 @@ impl State {
     }
 
     pub(crate) fn trust_node(&mut self, step: &mut Step, node: NodeId) -> Result<(), Refusal> {
-        if self.known_node(node)?.state == NodeState::Suspect {
+        let state = self.known_node(node)?.state;
+        // A seat that was given up has nothing to compare: it is heard, so it is back.
+        let is_back = state == NodeState::Lost && self.is_seat(node);
+        if state == NodeState::Suspect || is_back {
             self.change_node_to_working(step, node);
         }
         Ok(())
@@ -53,6 +56,9 @@ impl State {
             self.end_parking(step, node);
             self.lose_all_attempts(step, node);
             self.forget_if_ephemeral(step, node);
+            if self.is_seat(node) {
+                self.forget_node(step, node);
+            }
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use skep_model::node::{NodeAssignment, NodeFacts, NodeRecord, NodeState};
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::refusal::{LimitName, Refusal};
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 /// Role of the agent that comes with a node.
 const OWN_AGENT_ROLE: &str = "worker";
@@ -80,6 +81,9 @@ impl State {
         agent: AgentId,
         facts: &NodeFacts,
     ) -> Result<(), Refusal> {
+        if self.is_seat(node) {
+            return Err(Refusal::NodeUnknown(node));
+        }
         let own_agent = self.own_agent(node);
         let renamed = self
             .enrolments
@@ -95,14 +99,19 @@ impl State {
             process.may_follow(known)?;
             self.update_node(step, node, process, facts);
         } else {
-            if self.agents.contains_key(&agent) {
-                return Err(Refusal::NameTaken(agent.to_string()));
-            }
-            within(LimitName::NodesMax, NODES_MAX, self.nodes.len() + 1)?;
-            within(LimitName::AgentsMax, AGENTS_MAX, self.agents.len() + 1)?;
-            self.insert_node(step, node, process, agent, facts);
+            self.check_room_for_node(agent)?;
+            self.insert_node(step, node, process, agent, facts, OWN_AGENT_ROLE);
         }
         Ok(())
+    }
+
+    /// One more node, with an agent of this id, must fit.
+    pub(crate) fn check_room_for_node(&self, agent: AgentId) -> Result<(), Refusal> {
+        if self.agents.contains_key(&agent) {
+            return Err(Refusal::NameTaken(agent.to_string()));
+        }
+        within(LimitName::NodesMax, NODES_MAX, self.nodes.len() + 1)?;
+        within(LimitName::AgentsMax, AGENTS_MAX, self.agents.len() + 1)
     }
 
     /// The name must be free for the node and for the agent that comes with it.
@@ -123,13 +132,15 @@ impl State {
         Ok(())
     }
 
-    fn insert_node(
+    /// Takes in a node whose id and name are free, with the agent that comes with it.
+    pub(crate) fn insert_node(
         &mut self,
         step: &mut Step,
         node: NodeId,
         process: Process,
         agent: AgentId,
         facts: &NodeFacts,
+        role: &str,
     ) {
         let assigned = self.enrolments.get(&node).map(|enrolment| {
             let preset = &enrolment.preset;
@@ -161,6 +172,7 @@ impl State {
                 since: step.index,
             },
             parked: None,
+            session: None,
         };
         record.hold.bound = record.patience();
         self.nodes.insert(node, NodeSlot::new(record));
@@ -173,7 +185,7 @@ impl State {
         });
         let spec = AgentSpec {
             name: facts.name.clone(),
-            role: OWN_AGENT_ROLE.to_owned(),
+            role: role.to_owned(),
             node,
             capabilities: facts.capabilities.clone(),
             slots: facts.slots,
@@ -200,6 +212,7 @@ impl State {
             succeeded: 0,
             failed: 0,
             busy_ms: 0,
+            measured: BTreeMap::new(),
         };
         self.agents.insert(agent, AgentSlot { record, ceiling });
         self.agent_names.insert(name.clone(), agent);
@@ -209,7 +222,13 @@ impl State {
         step.emit(Event::AgentCreated { agent, name, node });
     }
 
-    fn update_node(&mut self, step: &mut Step, node: NodeId, process: Process, facts: &NodeFacts) {
+    pub(crate) fn update_node(
+        &mut self,
+        step: &mut Step,
+        node: NodeId,
+        process: Process,
+        facts: &NodeFacts,
+    ) {
         self.release_names(node);
         let instance = process.instance;
         let is_restarted = self.nodes[&node].record.instance != instance;

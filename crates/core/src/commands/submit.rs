@@ -109,6 +109,10 @@ impl State {
                 NEEDS_PER_TASK_MAX,
                 task.needs.len(),
             )?;
+            // Requirements name the queue of a task: what they say must be what its work is.
+            if task.spec.work.performer() != task.spec.requirements.performer {
+                return Err(Refusal::PerformerMismatch(task.id));
+            }
         }
         self.check_run(submission)?;
         let positions = self.check_ids(tasks)?;

@@ -19,6 +19,8 @@ pub enum InvariantId {
     LeasesAreHeld,
     /// Leases name known nodes, and nodes and agents count exactly what they hold.
     UseMatchesLeases,
+    /// Tasks are held only by agents of the kind that can do them.
+    WorkIsWithItsPerformers,
     /// No node or agent holds more than its slots and resources, as they last shrank.
     UseWithinCapacity,
     /// Only pending and paused tasks wait for others, and each waits for live tasks of its run.

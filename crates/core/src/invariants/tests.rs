@@ -5,10 +5,12 @@ use crate::State;
 use crate::memory::NamespaceSlot;
 use crate::script::World;
 use crate::waiting::Waiting;
+use skep_model::command::Actor;
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::memory::{MemoryVersion, Namespace};
 use skep_model::requirements::Requirements;
 use skep_model::run::RunState;
+use skep_model::session::{HeartbeatMode, SessionFacts};
 use skep_model::task::{Delivery, TaskRecord, TaskState};
 use skep_model::time::UnixMillis;
 use std::sync::Arc;
@@ -29,13 +31,21 @@ fn swarm(state: &mut State) -> &mut NamespaceSlot {
     state.memory.namespaces.get_mut(Namespace::SWARM).unwrap()
 }
 
-const DAMAGES: [(InvariantId, Damage); 30] = [
+const DAMAGES: [(InvariantId, Damage); 31] = [
     (InvariantId::OnlyLiveRecords, |state| {
         record(state, 3).state = TaskState::Failed;
     }),
     (InvariantId::OnlyLiveRecords, |state| {
         let run = state.runs.get_mut(&RunId::from_u128(1)).unwrap();
         run.record.state = RunState::Failed;
+    }),
+    (InvariantId::WorkIsWithItsPerformers, |state| {
+        let node = state.nodes.get_mut(&NodeId::from_u128(1)).unwrap();
+        node.record.session = Some(SessionFacts {
+            owner: Actor::Coordinator,
+            heartbeat: HeartbeatMode::Calls,
+            client: "test".to_owned(),
+        });
     }),
     (InvariantId::CountsMatchTasks, |state| {
         state.counts.ready += 1;

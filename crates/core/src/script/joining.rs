@@ -1,16 +1,18 @@
 //! The statements about joining, about what operators say of nodes, and about what nodes hand
 //! back or is taken from them.
 
-use super::statements::{instance, labels};
+use super::statements::{capabilities, instance, labels};
 use super::{Words, World};
 use skep_model::attempt::LogIndex;
-use skep_model::command::{AttemptMove, Command, HandedBack};
+use skep_model::command::{Actor, AttemptMove, Command, HandedBack};
 use skep_model::hold::{DisconnectSetting, OnDisconnect};
 use skep_model::ids::{AgentId, JoinTokenId, NodeId, TaskId};
 use skep_model::join::{JoinKind, JoinTokenRecord, NodePreset};
 use skep_model::node::NodeClass;
+use skep_model::session::{AttachedSpec, HeartbeatMode, SessionFacts};
 use skep_model::task::HandBack;
 use skep_model::time::UnixMillis;
+use skep_model::work::{DescribedWork, Work};
 
 /// How long a token lets machines in unless the statement says otherwise, milliseconds.
 const TTL_MS: u64 = 1_000_000;
@@ -65,8 +67,38 @@ pub(super) fn command(words: &Words<'_>, node: NodeId) -> Command {
             instance: instance(words),
             away: words.option("because").map(str::to_owned),
         },
+        "attach" => Command::AttachAgent {
+            seat: node,
+            instance: instance(words),
+            agent: AgentId::from_u128(
+                words
+                    .number("agent")
+                    .map_or_else(|| words.id(), u128::from),
+            ),
+            spec: Box::new(AttachedSpec {
+                name: words
+                    .option("name")
+                    .map_or_else(|| format!("s{}", words.id()), str::to_owned),
+                role: words.option("role").unwrap_or("session").to_owned(),
+                capabilities: capabilities(words),
+                session: SessionFacts {
+                    owner: Actor::Coordinator,
+                    heartbeat: HeartbeatMode::Calls,
+                    client: "test".to_owned(),
+                },
+            }),
+        },
         other => panic!("no statement `{other}`"),
     }
+}
+
+pub(super) fn described_work() -> Work {
+    Work::Described(Box::new(DescribedWork {
+        instructions: "look around".to_owned(),
+        expected: None,
+        inputs: Vec::new(),
+        timeout_ms: None,
+    }))
 }
 
 pub(super) fn class(words: &Words<'_>) -> NodeClass {

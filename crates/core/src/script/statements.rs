@@ -9,7 +9,7 @@ use skep_model::ids::{AgentId, InstanceId, NodeId, RunId, TaskId, TokenId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::{Hardware, NodeFacts};
 use skep_model::requirements::{
-    AffinityRule, AffinitySense, AffinityStrength, Proficiency, Requirements, Resources,
+    AffinityRule, AffinitySense, AffinityStrength, Performer, Proficiency, Requirements, Resources,
 };
 use skep_model::run::RunSpec;
 use skep_model::task::{Compensation, Condition, Delivery, NewTask, Priority, TaskSpec};
@@ -40,7 +40,7 @@ fn level(text: &str) -> IsolationLevel {
 }
 
 /// `cap=rust:expert`, as often as one likes.
-fn capabilities(words: &Words<'_>) -> BTreeMap<String, Proficiency> {
+pub(super) fn capabilities(words: &Words<'_>) -> BTreeMap<String, Proficiency> {
     let pairs = words.options_named("cap").map(|pair| {
         let (name, proficiency) = pair.split_once(':').unwrap();
         let proficiency = match proficiency {
@@ -115,12 +115,22 @@ pub(super) fn new_task(words: &Words<'_>) -> NewTask {
     if words.has("command") || !gates.is_empty() {
         spec.work = command_work(gates);
     }
+    if words.has("described") {
+        spec.work = joining::described_work();
+    }
     spec.requirements = Requirements {
         capabilities: capabilities(words),
         resources: cpu(words, 0),
         affinity: affinity(words),
-        isolation: words.option("isolation").map(level).unwrap_or_default(),
+        isolation: match words.option("isolation") {
+            None if words.has("described") => IsolationLevel::S0,
+            said => said.map(level).unwrap_or_default(),
+        },
         agent: words.number("pin").map(|id| AgentId::from_u128(id.into())),
+        performer: match words.option("by") {
+            Some("node") => Performer::Node,
+            _ => spec.work.performer(),
+        },
     };
     spec.priority = priority(words).unwrap_or_default();
     spec.condition = match words.option("when") {

@@ -24,6 +24,7 @@ fn report(number: u64) -> Arc<AttemptReport> {
         isolation: None,
         artifacts: Vec::new(),
         gates: Vec::new(),
+        account: None,
     })
 }
 

@@ -22,8 +22,12 @@ pub(super) fn check(parent: &TaskSpec, child: &TaskSpec) -> Result<(), Operation
         .as_ref()
         .map(|compensation| &compensation.work);
     for work in std::iter::once(&child.work).chain(compensation) {
-        if let Work::Command(work) = work {
-            check_work(parent, child, work)?;
+        match work {
+            Work::Noop => {}
+            Work::Command(work) => check_work(parent, child, work)?,
+            Work::Described(_) => {
+                return refuse(child, "an attempt does not give work to attached agents");
+            }
         }
     }
     Ok(())

@@ -1,5 +1,6 @@
 //! From the tree of values to the plan file, with every error on the way.
 
+mod described;
 mod fields;
 mod partition;
 mod settings;

@@ -1,6 +1,7 @@
 //! Reading one task.
 
 use super::fields::{Fields, Reader, check_name, check_variable_part};
+use super::described::{Words, check_described};
 use super::partition::{Shape, check_shape, merge, partition};
 use super::settings::settings;
 use crate::error::{ErrorCode, Problem};
@@ -45,6 +46,7 @@ fn task(reader: &mut Reader<'_>, mut fields: Fields, what: &str) -> TaskFile {
         .take("kind")
         .and_then(|node| reader.word(node, "kind", &KINDS));
     let command = command(reader, &mut fields);
+    let words = Words::take(reader, &mut fields);
     let needs = fields
         .take("needs")
         .map(|node| reader.items(node, |reader, node| reader.text(node, "needs")));
@@ -64,7 +66,9 @@ fn task(reader: &mut Reader<'_>, mut fields: Fields, what: &str) -> TaskFile {
         partition: partition.as_ref(),
         merge: merge_node.as_ref(),
     };
-    check_shape(reader, what, &shape);
+    if words.instructions.is_none() {
+        check_shape(reader, what, &shape);
+    }
     let merge = merge_node.and_then(|node| merge(reader, node, what));
     let inputs = fields.take("inputs").map(|node| reader.items(node, input));
     let artifacts = fields
@@ -79,10 +83,12 @@ fn task(reader: &mut Reader<'_>, mut fields: Fields, what: &str) -> TaskFile {
         .and_then(|node| compensate(reader, node, what));
     let settings = settings(reader, &mut fields);
     fields.finish(reader);
-    TaskFile {
+    let task = TaskFile {
         position,
         kind,
         command,
+        instructions: words.instructions,
+        expected: words.expected,
         needs: needs.unwrap_or_default(),
         condition,
         matrix,
@@ -94,7 +100,9 @@ fn task(reader: &mut Reader<'_>, mut fields: Fields, what: &str) -> TaskFile {
         deadline,
         compensate,
         settings,
-    }
+    };
+    check_described(reader, what, &task);
+    task
 }
 
 /// Longest deadline: a year.

@@ -305,6 +305,7 @@ fn stripped(report: &AttemptReport) -> AttemptReport {
         },
         artifacts: Vec::new(),
         gates: Vec::new(),
+        account: None,
         ..report.clone()
     }
 }

@@ -324,6 +324,7 @@ impl Swarm {
             isolation: None,
             artifacts: Vec::new(),
             gates: Vec::new(),
+            account: None,
         };
         self.node(NodeInput::Finished(Box::new(report)));
     }

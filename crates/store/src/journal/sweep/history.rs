@@ -136,14 +136,12 @@ impl Scan {
 
     /// Tasks of a run read from tasks of the same run only, which stay while it lives.
     fn note_inputs(&mut self, task: &TaskRecord) {
-        let Work::Command(work) = &task.spec.work else {
-            return;
-        };
-        if task.run.is_some() {
+        let read = task.spec.work.inputs();
+        if task.run.is_some() || read.is_empty() {
             return;
         }
         if let Some(inputs) = &mut self.inputs {
-            inputs.extend(work.inputs.iter().map(|input| input.from));
+            inputs.extend(read.iter().map(|input| input.from));
         }
         self.inputs = self
             .inputs
