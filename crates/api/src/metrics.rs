@@ -150,7 +150,7 @@ impl Sample {
     fn take(services: &Services) -> Self {
         let view = services.hive.view();
         let mut nodes = BTreeMap::new();
-        for node in view.state.nodes() {
+        for node in view.state.machines() {
             *nodes.entry(node.state.as_str()).or_default() += 1;
         }
         Self {

@@ -38,7 +38,12 @@ pub fn router(api: ApiState) -> Router {
         .route("/api/v2/calls", get(calls::upgrade))
         .route("/swarm/realtime", get(realtime::upgrade));
     for operation in api.operations.iter() {
-        router = add(router, &api, operation);
+        let path = format!("{API_PREFIX}{}", operation.path);
+        router = add(router, &api, &path, operation);
+    }
+    for operation in skep_operations::aliases() {
+        let operation = Arc::new(operation);
+        router = add(router, &api, operation.path, &operation);
     }
     router
         .fallback(|request: Request| ready(dispatch::unknown_route(&request).into_response()))
@@ -52,9 +57,13 @@ pub fn router(api: ApiState) -> Router {
         .with_state(api)
 }
 
-fn add(router: Router<ApiState>, api: &ApiState, operation: &Arc<Operation>) -> Router<ApiState> {
+fn add(
+    router: Router<ApiState>,
+    api: &ApiState,
+    path: &str,
+    operation: &Arc<Operation>,
+) -> Router<ApiState> {
     let api = api.clone();
-    let path = format!("{API_PREFIX}{}", operation.path);
     let filter = match operation.method {
         Method::Get => MethodFilter::GET,
         Method::Head => MethodFilter::HEAD,
@@ -64,7 +73,7 @@ fn add(router: Router<ApiState>, api: &ApiState, operation: &Arc<Operation>) -> 
     };
     let operation = Arc::clone(operation);
     router.route(
-        &path,
+        path,
         on(
             filter,
             move |parameters: Result<RawPathParams, RawPathParamsRejection>, request: Request| {

@@ -44,7 +44,7 @@ fn farewells(hive: &Hive) -> Vec<Command> {
         .filter(|token| token.scopes.contains(&Scope::Node))
         .map(|token| Command::RevokeToken(token.id));
     // A node that is forgotten as soon as it is lost needs no second word.
-    let nodes = state.nodes().flat_map(|node| {
+    let nodes = state.machines().flat_map(|node| {
         let is_ephemeral = state
             .enrolment(node.id)
             .is_some_and(|joined| joined.preset.ephemeral);

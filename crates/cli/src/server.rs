@@ -137,7 +137,7 @@ impl Server {
     /// Whether the swarm knows a node of this name.
     pub(crate) fn knows_node(&self, name: &str) -> bool {
         let view = self.hive.view();
-        view.state.nodes().any(|node| node.facts.name == name)
+        view.state.machines().any(|node| node.facts.name == name)
     }
 
     /// Ends streams and requests, then writes what is pending.

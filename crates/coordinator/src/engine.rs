@@ -9,12 +9,15 @@ mod disk_full;
 mod io;
 mod options;
 mod origin;
+mod sessions;
 
 pub use io::{Input, Now, Output, ProposeError};
 pub use options::{CHECKPOINT_EVENTS_DEFAULT, EngineOptions, Parts};
 pub(crate) use origin::Origin;
+use sessions::react_to_seats;
 
 use crate::applier::{Applier, Reaction};
+use crate::attendance::Attendance;
 use crate::dispatcher::Dispatcher;
 use crate::links::{ConnectionId, Links, results_applied};
 use crate::liveness::Liveness;
@@ -43,6 +46,7 @@ pub struct Engine {
     dispatcher: Dispatcher,
     moves: Moves,
     liveness: Liveness,
+    attendance: Attendance,
     links: Links,
     entropy: Box<dyn Entropy>,
     stats: EngineStats,
@@ -77,6 +81,9 @@ impl Engine {
         let (applier, mut view) = Applier::recover(recovered, options.checkpoint_events)?;
         let liveness = Liveness::start(options.timers, &view.state, now.elapsed_ms);
         view.leases = liveness.leases();
+        let sessions = options.timers.sessions;
+        let attendance = Attendance::start(sessions, &view.state, now.elapsed_ms);
+        view.last_calls = attendance.last_calls();
         let log_clock = LogClock::starting(view.state.now(), now.elapsed_ms);
         view.log_clock = log_clock;
         let derived_since = applier.has_derived().then_some(now.elapsed_ms);
@@ -87,6 +94,7 @@ impl Engine {
             dispatcher: Dispatcher::new(parts.strategy, options.policy),
             moves: Moves::default(),
             liveness,
+            attendance,
             links: Links::new(
                 options.timers,
                 options.task_token_key,
@@ -152,6 +160,7 @@ impl Engine {
             Input::LinkOpened(connection, caller) => self.links.opened(connection, caller),
             Input::Link(connection, message) => self.link(now, connection, message, out),
             Input::LinkClosed(connection) => self.links.closed(connection),
+            Input::Session(sign) => self.session(now, sign, out),
             Input::Tick => {}
             Input::Shutdown => {
                 self.closing = true;
@@ -253,6 +262,7 @@ impl Engine {
         out: &mut Vec<Output>,
     ) {
         self.liveness.excuse(took_ms);
+        self.attendance.excuse(took_ms);
         match result {
             Ok(()) => {
                 if !commit.entries.is_empty() {
@@ -264,10 +274,11 @@ impl Engine {
             }
             Err(JournalError::DiskFull { .. }) => {
                 self.liveness.log_was_full(now.elapsed_ms);
+                self.attendance.log_was_full(now.elapsed_ms);
                 self.applier.take_back(std::mem::take(&mut commit.derived));
                 self.derived_since.get_or_insert(now.elapsed_ms);
                 self.disk_full_until = Some(now.elapsed_ms + DISK_FULL_RETRY_MS);
-                self.reject(commit, out);
+                self.reject(now, commit, out);
                 if self.closing {
                     // Nothing that is left was acknowledged, or it follows from the log.
                     out.push(Output::Stopped);
@@ -327,6 +338,7 @@ impl Engine {
                 Origin::Moves => self.moves.settled(),
                 Origin::Timers => self.timers_in_flight = false,
                 Origin::Transition(node) => self.liveness.settled(node),
+                Origin::Seat(seat) => self.attendance.settled(seat, now.elapsed_ms),
                 Origin::Nobody => {}
             }
             if reaction.changes_holds() {
@@ -337,6 +349,7 @@ impl Engine {
                 self.liveness.forget(node);
                 view.metrics.remove(&node);
             }
+            react_to_seats(&mut self.attendance, &mut view, &events.events, now, out);
             out.push(Output::Publish(events));
         }
         drop(view);

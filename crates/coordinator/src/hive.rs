@@ -5,6 +5,7 @@
 //! messages over bounded channels.
 
 use crate::admission::Caller;
+use crate::attendance::AskId;
 use crate::engine::{Engine, Now, ProposeError};
 use crate::journal_desk::{JournalDesk, run_journal};
 use crate::links::{ConnectionId, ToNode};
@@ -17,7 +18,7 @@ use crate::view_guard::ViewGuard;
 use parking_lot::{Mutex, RwLock};
 use skep_model::command::{Actor, Command};
 use skep_model::event::EntryEvents;
-use skep_model::ids::TaskId;
+use skep_model::ids::{NodeId, TaskId};
 use skep_model::limits;
 use skep_model::requirements::Requirements;
 use skep_model::time::UnixMillis;
@@ -46,6 +47,13 @@ pub(crate) enum LinkInput {
     Opened(ConnectionId, Caller, mpsc::Sender<ToNode>),
     Message(ConnectionId, FromNode),
     Closed(ConnectionId),
+    /// An attached agent made a call at this time of the elapsed clock.
+    Called(NodeId, u64),
+    /// It asks for work until a time of the elapsed clock; the sender is used or dropped when that
+    /// is over.
+    Asks(NodeId, AskId, u64, oneshot::Sender<()>),
+    /// It does not ask any more.
+    Withdraws(NodeId, AskId),
 }
 
 /// Why a hive ended.
@@ -65,6 +73,7 @@ struct Shared {
     events: broadcast::Sender<Arc<EntryEvents>>,
     stats: Arc<Mutex<EngineStats>>,
     connections: AtomicU64,
+    asks: AtomicU64,
     policy: Policy,
     shutdown: watch::Sender<bool>,
     ended: watch::Receiver<Option<Ended>>,
@@ -116,6 +125,32 @@ pub struct NodeConnection {
     pub outbox: mpsc::Receiver<ToNode>,
 }
 
+/// An open request of an attached agent for work. Dropping it withdraws it.
+#[derive(Debug)]
+pub struct Ask {
+    seat: NodeId,
+    id: AskId,
+    over: oneshot::Receiver<()>,
+    links: mpsc::Sender<LinkInput>,
+}
+
+impl Ask {
+    /// Waits until the agent was given a task, or the time is over. What it has by then, the view
+    /// says.
+    pub async fn over(&mut self) {
+        // A sender that was dropped means the same.
+        drop((&mut self.over).await);
+    }
+}
+
+impl Drop for Ask {
+    fn drop(&mut self) {
+        // When the queue is full the request ends by its time; a task that is given meanwhile is
+        // handed out with the next request.
+        drop(self.links.try_send(LinkInput::Withdraws(self.seat, self.id)));
+    }
+}
+
 impl Hive {
     /// Starts the threads.
     ///
@@ -155,6 +190,7 @@ impl Hive {
             stats: Arc::clone(&stats),
             waiting: BTreeMap::new(),
             outboxes: BTreeMap::new(),
+            asking: BTreeMap::new(),
             next_ticket: 0,
             ended: ended_out,
         };
@@ -175,6 +211,7 @@ impl Hive {
             events,
             stats,
             connections,
+            asks: AtomicU64::new(1),
             policy,
             shutdown,
             ended,
@@ -257,6 +294,35 @@ impl Hive {
         {
             tracing::debug!(?connection, "a node left after the hive ended");
         }
+    }
+
+    /// The attached agent on this seat made a call.
+    pub async fn session_called(&self, seat: NodeId) {
+        let called = LinkInput::Called(seat, self.0.clock.elapsed_ms());
+        if self.0.links.send(called).await.is_err() {
+            tracing::debug!(%seat, "an attached agent called after the hive ended");
+        }
+    }
+
+    /// The attached agent on this seat asks for one task, for so long at most. `None` when the hive
+    /// has ended.
+    pub async fn ask_for_work(&self, seat: NodeId, wait_ms: u64) -> Option<Ask> {
+        let id = AskId(self.0.asks.fetch_add(1, Ordering::Relaxed));
+        let until = self.0.clock.elapsed_ms().saturating_add(wait_ms);
+        let (sender, over) = oneshot::channel();
+        let asks = LinkInput::Asks(seat, id, until, sender);
+        self.0.links.send(asks).await.ok()?;
+        Some(Ask {
+            seat,
+            id,
+            over,
+            links: self.0.links.clone(),
+        })
+    }
+
+    /// How long the attached agent on this seat has been silent; `None` when that is not known.
+    pub fn silent_ms(&self, view: &View, seat: NodeId) -> Option<u64> {
+        view.last_calls.silent_ms(seat, self.0.clock.elapsed_ms())
     }
 
     /// For each agent, why it could or could not run the task; `None` when it is not live.

@@ -8,6 +8,7 @@
 
 mod admission;
 mod applier;
+mod attendance;
 mod breakers;
 mod dispatcher;
 pub mod engine;
@@ -34,11 +35,12 @@ mod view;
 mod view_guard;
 
 pub use admission::{Caller, Unwelcome, may_connect, may_speak_for};
+pub use attendance::{AskId, LastCalls, SessionSign, SessionTimers};
 pub use breakers::Breakers;
 pub use engine::{
     CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Input, Now, Output, Parts, ProposeError,
 };
-pub use hive::{Ended, Hive, HiveThreads, NodeConnection};
+pub use hive::{Ask, Ended, Hive, HiveThreads, NodeConnection};
 pub use holdings::{HOLDINGS_MAX, Holdings, INPUTS_PREPARED_MAX};
 pub use leases::Leases;
 pub use links::{ConnectionId, ToNode};

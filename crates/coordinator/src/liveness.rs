@@ -1,5 +1,6 @@
 //! Who was heard when. Heartbeats stay here, in memory; only transitions enter the log.
 
+use crate::attendance::SessionTimers;
 use crate::leases::Leases;
 use skep_core::State;
 use skep_model::command::Command;
@@ -19,6 +20,8 @@ pub struct LeaseTimers {
     pub consumer: ClassTimers,
     /// How long the attempts of a node with the policy `wait` wait for it, milliseconds.
     pub disconnect_wait_ms: u64,
+    /// For attached agents, which hold no connection.
+    pub sessions: SessionTimers,
 }
 
 /// Timers of the lease protocol, in milliseconds of [`crate::ports::Clock::elapsed_ms`].
@@ -51,6 +54,7 @@ impl Default for LeaseTimers {
                 grace_ms: limits::CONSUMER_LEASE_GRACE_MS,
             },
             disconnect_wait_ms: limits::DISCONNECT_WAIT_MS,
+            sessions: SessionTimers::default(),
         }
     }
 }
@@ -94,7 +98,7 @@ impl LeaseTimers {
 }
 
 /// Commits that take longer count as a stall of the coordinator, milliseconds.
-const STALL_EXCUSED_MS: u64 = 1_000;
+pub(crate) const STALL_EXCUSED_MS: u64 = 1_000;
 
 #[derive(Debug, Clone, Copy)]
 struct Heard {
@@ -122,7 +126,8 @@ impl Liveness {
     pub(crate) fn start(timers: LeaseTimers, state: &State, now: u64) -> Self {
         let leases = Leases::default();
         let mut heard = BTreeMap::new();
-        for node in state.nodes().filter(|node| can_be_lost(node.state)) {
+        let is_watched = |node: &&NodeRecord| can_be_lost(node.state) && node.session.is_none();
+        for node in state.nodes().filter(is_watched) {
             let class = timers.of(node.facts.class);
             let hold_ms = timers.hold_ms(node.facts.class, node.hold.bound);
             let at = if planted(PlantedBug::LeasesNotExtended) {

@@ -1,5 +1,6 @@
 //! The sequencer's loop, which owns the engine.
 
+use crate::attendance::{AskId, SessionSign};
 use crate::engine::{Engine, Input, Now, Output};
 use crate::hive::{Answer, Ended, LinkInput, Proposal};
 use crate::journal_desk::{Done, JournalDesk};
@@ -32,6 +33,8 @@ pub(crate) struct SequencerLoop {
     pub(crate) stats: Arc<Mutex<EngineStats>>,
     pub(crate) waiting: BTreeMap<Ticket, oneshot::Sender<Answer>>,
     pub(crate) outboxes: BTreeMap<ConnectionId, mpsc::Sender<ToNode>>,
+    /// Requests for work that are open.
+    pub(crate) asking: BTreeMap<AskId, oneshot::Sender<()>>,
     pub(crate) next_ticket: u64,
     pub(crate) ended: watch::Sender<Option<Ended>>,
 }
@@ -111,6 +114,15 @@ impl SequencerLoop {
                 self.outboxes.remove(&connection);
                 Input::LinkClosed(connection)
             }
+            LinkInput::Called(seat, at) => Input::Session(SessionSign::Called { seat, at }),
+            LinkInput::Asks(seat, ask, until, over) => {
+                self.asking.insert(ask, over);
+                Input::Session(SessionSign::Asks { seat, ask, until })
+            }
+            LinkInput::Withdraws(seat, ask) => {
+                self.asking.remove(&ask);
+                Input::Session(SessionSign::Withdraws { seat, ask })
+            }
         }
     }
 
@@ -167,6 +179,13 @@ impl SequencerLoop {
                 }
             }
             Output::ToNode(connection, message) => self.tell(connection, message),
+            Output::AskOver(ask) => {
+                if let Some(over) = self.asking.remove(&ask)
+                    && over.send(()).is_err()
+                {
+                    tracing::debug!(?ask, "a request for work was withdrawn meanwhile");
+                }
+            }
             Output::Publish(events) => {
                 // Nobody listens is no error.
                 drop(self.events.send(events));

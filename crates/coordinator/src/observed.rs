@@ -8,6 +8,7 @@ use skep_model::attempt::{
     ArtifactHash, ArtifactRecord, AttemptReport, Fence, LogIndex, Outcome, ResourceUse,
 };
 use skep_model::command::{Actor, Command, Grant, LogEntry};
+use skep_model::event::Event;
 use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::node::{Hardware, NodeClass, NodeFacts};
@@ -25,6 +26,7 @@ pub(crate) struct Observed {
     /// Time of the next entry, milliseconds.
     pub(crate) at: u64,
     class: NodeClass,
+    last_events: Vec<Event>,
 }
 
 pub(crate) const fn node(number: u128) -> NodeId {
@@ -74,6 +76,7 @@ impl Observed {
             index: 0,
             at: 1_000,
             class,
+            last_events: Vec::new(),
         };
         (1..=count).for_each(|number| observed.node_starts(number));
         observed
@@ -93,6 +96,12 @@ impl Observed {
             .applier
             .apply(&mut self.view, index, &entry, &mut stats);
         self.view.observe(&entry);
+        self.last_events = entry.events.clone();
+    }
+
+    /// What the last command led to.
+    pub(crate) fn last_events(&self) -> Vec<Event> {
+        self.last_events.clone()
     }
 
     pub(crate) fn node_starts(&mut self, number: u128) {

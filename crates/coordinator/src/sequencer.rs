@@ -4,10 +4,11 @@
 //! they become the next one. So a busy disk makes commits larger, not callers slower.
 
 use crate::ports::Commit;
-use skep_model::attempt::LogIndex;
+use skep_model::attempt::{AttemptReport, LogIndex};
 use skep_model::command::{Command, LogEntry};
 use skep_model::limits;
 use skep_model::planted::{PlantedBug, planted};
+use skep_model::work::Work;
 use std::collections::VecDeque;
 
 /// Names the caller that waits for an answer.

@@ -1,5 +1,6 @@
 //! What readers see: the live state, and what left it but may not be in the archive yet.
 
+use crate::attendance::LastCalls;
 use crate::breakers::Breakers;
 use crate::holdings::Holdings;
 use crate::leases::Leases;
@@ -25,8 +26,8 @@ pub struct View {
     pub state: State,
     /// What became final or was said lately.
     pub recent: Recent,
-    /// Nodes that are connected and agreed on what they hold. Only they get work: a node that the
-    /// log calls ready may be gone since a restart.
+    /// Nodes that are connected and agreed on what they hold, and seats of attached agents that ask
+    /// for work. Only they get any: a node that the log calls ready may be gone since a restart.
     pub connected: BTreeSet<NodeId>,
     /// Connected nodes that said that they have more than they can do. They get no more for now.
     pub overloaded: BTreeSet<NodeId>,
@@ -42,6 +43,8 @@ pub struct View {
     pub log_clock: LogClock,
     /// Until when nodes hold their work. Not part of the log.
     pub leases: Leases,
+    /// When attached agents made their last calls. Not part of the log.
+    pub last_calls: LastCalls,
 }
 
 impl View {

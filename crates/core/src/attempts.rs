@@ -155,14 +155,23 @@ impl State {
         };
         let gates = report.map_or(&[][..], |report| &report.gates);
         let passed = gates.iter().filter(|gate| gate.passed).count() as u64;
-        let AgentRecord { spec, measured, .. } = &mut slot.record;
+        let ran = gates.len() as u64;
+        let AgentRecord {
+            spec,
+            measured,
+            gates_run,
+            gates_passed,
+            ..
+        } = &mut slot.record;
+        *gates_run = gates_run.saturating_add(ran);
+        *gates_passed = gates_passed.saturating_add(passed);
         measured.retain(|name, _| spec.capabilities.contains_key(name));
         for name in task.record.spec.requirements.capabilities.keys() {
             if !spec.capabilities.contains_key(name) {
                 continue;
             }
             let entry = measured.entry(name.clone()).or_default();
-            entry.gates_run = entry.gates_run.saturating_add(gates.len() as u64);
+            entry.gates_run = entry.gates_run.saturating_add(ran);
             entry.gates_passed = entry.gates_passed.saturating_add(passed);
             match (ended, report) {
                 (Ended::Well, Some(report)) => {

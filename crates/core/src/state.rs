@@ -258,6 +258,16 @@ impl State {
         self.agents.values().map(|slot| &slot.record)
     }
 
+    /// The agent of this name.
+    pub fn agent_named(&self, name: &str) -> Option<&AgentRecord> {
+        self.agent(*self.agent_names.get(name)?)
+    }
+
+    /// All nodes that are machines, by id: not the seats of attached agents.
+    pub fn machines(&self) -> impl Iterator<Item = &NodeRecord> {
+        self.nodes().filter(|node| node.session.is_none())
+    }
+
     /// The agents that live on a node, by id.
     pub fn agents_of_node(&self, node: NodeId) -> impl Iterator<Item = &AgentRecord> {
         let ids = self

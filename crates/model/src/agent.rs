@@ -95,6 +95,10 @@ pub struct AgentRecord {
     pub failed: u64,
     /// Total duration of the attempts that succeeded, milliseconds.
     pub busy_ms: u64,
+    /// Gates of its attempts that answered.
+    pub gates_run: u64,
+    /// Gates of these that passed.
+    pub gates_passed: u64,
     /// What came of its attempts at tasks that asked for a capability, by its name. It asked for
     /// what the agent declares, so there are at most as many.
     pub measured: BTreeMap<String, Measured>,

@@ -70,11 +70,13 @@ pub enum PlantedBug {
     MemoryConditionIgnored,
     /// The newest version of a forgotten namespace is forgotten with it.
     MemoryVersionsStartAnew,
+    /// An attached agent that works is given up as soon as an idle one would be offline.
+    BusySessionDeclaredDead,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 33] = [
+    pub const ALL: [Self; 34] = [
         Self::FenceNotChecked,
         Self::AtMostOnceRetried,
         Self::LostNodeKeepsLeases,
@@ -108,6 +110,7 @@ impl PlantedBug {
         Self::MovedWhileRunning,
         Self::MemoryConditionIgnored,
         Self::MemoryVersionsStartAnew,
+        Self::BusySessionDeclaredDead,
     ];
 }
 

@@ -29,11 +29,19 @@ pub enum Scope {
     Node,
     /// Everything: nodes, agents, tokens, diagnostics.
     Admin,
+    /// Attach as an agent: ask for work, and say what came of what was given to it.
+    Agent,
 }
 
 impl Scope {
     /// All scopes.
-    pub const ALL: [Self; 4] = [Self::Read, Self::Write, Self::Node, Self::Admin];
+    pub const ALL: [Self; 5] = [
+        Self::Read,
+        Self::Write,
+        Self::Node,
+        Self::Admin,
+        Self::Agent,
+    ];
 
     /// The word used in the API and on screen.
     pub const fn as_str(self) -> &'static str {
@@ -42,6 +50,7 @@ impl Scope {
             Self::Write => "write",
             Self::Node => "node",
             Self::Admin => "admin",
+            Self::Agent => "agent",
         }
     }
 }

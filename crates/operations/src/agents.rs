@@ -8,7 +8,7 @@ use crate::fields::{NoParameters, check_text};
 use crate::nodes;
 use crate::operation::{Operation, Repetition};
 use crate::paging::page_limit;
-use crate::views::{AgentView, Page};
+use crate::views::{AgentKind, AgentView, Page};
 use serde::{Deserialize, Serialize};
 use skep_model::agent::{AgentRecord, AgentSpec, AgentState};
 use skep_model::command::Command;
@@ -69,6 +69,8 @@ struct AgentPath {
 struct AgentListing {
     /// Only agents in this state.
     state: Option<AgentState>,
+    /// Only hosted ones, or only attached ones.
+    kind: Option<AgentKind>,
     /// Only agents of this node, by id or name.
     node: Option<String>,
     /// Items on a page.
@@ -97,8 +99,9 @@ fn list(context: &Context, query: &AgentListing) -> Result<Page<AgentView>, Oper
         .state
         .agents()
         .filter(wanted)
-        .take(limit + 1)
         .map(|agent| AgentView::of(&view.state, agent))
+        .filter(|agent| query.kind.is_none_or(|kind| agent.kind == kind))
+        .take(limit + 1)
         .collect();
     let more = items.len() > limit;
     items.truncate(limit);

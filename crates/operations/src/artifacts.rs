@@ -25,9 +25,9 @@ pub(crate) const OCTETS: &str = "application/octet-stream";
 const PIECE_BYTES: usize = 256 * 1024;
 
 pub(crate) fn operations() -> Vec<Operation> {
-    const READ: Permission = Permission::any_of(&[Scope::Read, Scope::Node]);
+    const READ: Permission = Permission::any_of(&[Scope::Read, Scope::Node, Scope::Agent]);
     const STORE: Permission =
-        Permission::any_of(&[Scope::Write, Scope::Node]).or_attempt(TaskRule::AnyContent);
+        Permission::any_of(&[Scope::Write, Scope::Node, Scope::Agent]).or_attempt(TaskRule::AnyContent);
     let shows = "Says how much of an artifact is here, as `Upload-Offset`.";
     vec![
         read(
@@ -60,7 +60,7 @@ impl Permission {
     /// Also for holders of the read scope.
     const fn or_reader(self) -> Self {
         Self {
-            scopes: &[Scope::Read, Scope::Write, Scope::Node],
+            scopes: &[Scope::Read, Scope::Write, Scope::Node, Scope::Agent],
             ..self
         }
     }

@@ -178,6 +178,8 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::InstanceOld(_) => ErrorCode::InstanceOld,
         Refusal::NodeCloned(_) => ErrorCode::NodeCloned,
         Refusal::SecrecyTooLate(_) => ErrorCode::MemoryNamespaceInUse,
+        Refusal::PerformerMismatch(_) => ErrorCode::TaskInvalid,
+        Refusal::NotASeat(_) => ErrorCode::NodeNotFound,
     }
 }
 

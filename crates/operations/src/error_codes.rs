@@ -68,14 +68,16 @@ error_codes! {
         "Ask for a new one: `skep token join` on the coordinator's machine makes it; `--ttl` says how long it is good for.";
     JoinTokenUsedUp, "join_token_used_up", 401, Useless, "The join token is used up",
         "As many machines joined by it as it lets in. Ask for a new one: `skep token join --uses N` on the coordinator's machine makes it.";
-    AttachedAgentsUnknown, "attached_agents_unknown", 422, Useless, "Attached agents do not exist yet",
-        "This version lets machines in, not sessions that ask for work. Make a token of the kind server, node or volunteer.";
+    AgentNeedsNoJoinToken, "agent_needs_no_join_token", 422, Useless, "Attached agents do not join by join tokens",
+        "Join tokens let machines in. A session that asks for work needs a token with the scope `agent`: `skep token create NAME --scope agent`.";
     LoginRefused, "login_refused", 401, Useless, "The node did not prove who it is",
         "The node was removed, its key does not fit, or the challenge is too old. `skep node ls` on the coordinator shows whom it knows; a removed node joins anew by a new token.";
     NodeNotApproved, "node_not_approved", 403, Later, "The node waits for approval",
         "Compare the pairing code that the node shows with `skep node ls --pending`, then `skep node approve NODE`.";
     NotYourNode, "not_your_node", 403, Useless, "The token belongs to another node",
         "A node that joined by a token speaks for itself only. Give each machine a join of its own.";
+    NotYourSession, "not_your_session", 403, Useless, "The session belongs to another token",
+        "Whoever registered a session speaks for it, and an administrator. Register a session of your own.";
     HostRefused, "host_refused", 403, Useless, "The Host header names another machine",
         "The coordinator listens on loopback and answers only to loopback names, so that web pages cannot reach it by DNS rebinding. Call it as `127.0.0.1` or `localhost`.";
     OriginRefused, "origin_refused", 403, Useless, "The request comes from a foreign web page",
@@ -124,6 +126,8 @@ error_codes! {
         "`skep node ls` shows the nodes by id and name; a removed one is new when it connects again.";
     AgentNotFound, "agent_not_found", 404, Useless, "There is no such agent",
         "`GET /api/v2/agents` lists the agents by id and name; those of a removed node went with it.";
+    SessionNotFound, "session_not_found", 404, Useless, "There is no such attached agent",
+        "`GET /api/v2/sessions` lists the attached agents by id and name. One that was silent for a day, or said goodbye, has to register again.";
     TokenNotFound, "token_not_found", 404, Useless, "There is no such token",
         "`skep token ls` shows the tokens by id; the secret is not the id.";
     JoinTokenNotFound, "join_token_not_found", 404, Useless, "There is no such join token",
@@ -174,6 +178,14 @@ error_codes! {
         "The detail says where the run stands. A run that rolls back or is final takes no more tasks.";
     FenceStale, "fence_stale", 409, Useless, "The attempt is no longer the current one",
         "The task was granted anew or is final. Stop this attempt: nothing it writes is taken in any more.";
+    SessionBusy, "session_busy", 409, Later, "The session has a task already",
+        "An attached agent has one task at a time. Complete it, say that it failed, or hand it back first.";
+    TaskHeld, "task_held", 409, Later, "Somebody else has the task",
+        "Ask for other work with `request-work`; the task comes back if its holder fails or is lost.";
+    SessionUnfit, "session_unfit", 409, Useless, "The session is not fit for the task",
+        "The detail says what is missing. Register again under the same name with the capabilities that the session really has.";
+    TaskNotForAgents, "task_not_for_agents", 422, Useless, "A node runs this task, not an attached agent",
+        "Attached agents take tasks that are described in words: those with `instructions`. Commands run on nodes, which also run their gates.";
     IdTaken, "id_taken", 409, Later, "An id is already taken",
         "Send the request again; new ids are made for it.";
     NameTaken, "name_taken", 409, Useless, "The name is already taken",

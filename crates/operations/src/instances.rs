@@ -129,13 +129,16 @@ fn list(context: &Context, query: &Criteria) -> Result<Page<InstanceView>, Opera
     let view = context.services.hive.view();
     let connected = |node: NodeId| view.connected.contains(&node);
     let state = &view.state;
-    let nodes = state.nodes().filter_map(|node| {
+    let nodes = state.machines().filter_map(|node| {
         let agents: Vec<&AgentRecord> = state.agents_of_node(node.id).collect();
         of_node(state, node, &agents, connected(node.id), &wanted)
     });
     let agents = state
         .agents()
-        .filter_map(|agent| of_agent(state, agent, connected(agent.spec.node), &wanted));
+        .filter_map(|agent| {
+            let is_there = is_present(state, agent.spec.node, connected(agent.spec.node));
+            of_agent(state, agent, is_there, &wanted)
+        });
     let mut items: Vec<InstanceView> = nodes
         .chain(agents)
         .filter(|instance| query.admits(instance))
@@ -146,6 +149,11 @@ fn list(context: &Context, query: &Criteria) -> Result<Page<InstanceView>, Opera
         items,
         next_cursor: None,
     })
+}
+
+/// Whether somebody is there: a session holds no connection, and is there while it is not offline.
+fn is_present(state: &State, node: NodeId, is_connected: bool) -> bool {
+    is_connected || state.node(node).is_some_and(|node| node.session.is_some())
 }
 
 impl Criteria {
@@ -282,7 +290,8 @@ fn capabilities(
     let view = context.services.hive.view();
     let mut found: BTreeMap<&String, CapabilityView> = BTreeMap::new();
     for agent in view.state.agents() {
-        let works = view.connected.contains(&agent.spec.node)
+        let is_connected = view.connected.contains(&agent.spec.node);
+        let works = is_present(&view.state, agent.spec.node, is_connected)
             && view
                 .state
                 .node(agent.spec.node)

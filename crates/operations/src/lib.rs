@@ -36,6 +36,7 @@ mod plans;
 mod rfc3339;
 mod run_names;
 mod runs;
+mod sessions;
 pub mod system;
 mod tasks;
 pub mod tokens;
@@ -54,6 +55,7 @@ pub use operation::{Cost, Method, Operation, Repetition};
 pub use parameters::PathParameters;
 pub use permission::{Permission, TaskRule};
 pub use rfc3339::{NotATimestamp, Timestamp};
+pub use sessions::aliases;
 
 /// What stands before the path of every operation.
 pub const API_PREFIX: &str = "/api/v2";
@@ -66,6 +68,7 @@ pub fn registry() -> Vec<Operation> {
         plans::operations(),
         nodes::operations(),
         agents::operations(),
+        sessions::operations(),
         instances::operations(),
         artifacts::operations(),
         memory::operations(),

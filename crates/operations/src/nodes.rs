@@ -97,7 +97,7 @@ fn list(context: &Context, query: &NodeListing) -> Result<Page<NodeView>, Operat
     };
     let mut items: Vec<_> = view
         .state
-        .nodes()
+        .machines()
         .filter(wanted)
         .take(limit + 1)
         .map(|node| NodeView::of(&view, node, moment))
@@ -234,9 +234,11 @@ fn shown(context: &Context, node: NodeId) -> Result<NodeView, OperationError> {
 pub(crate) fn resolve(context: &Context, text: &str) -> Result<NodeId, OperationError> {
     let view = context.services.hive.view();
     let found = if let Ok(id) = text.parse::<NodeId>() {
-        view.state.node(id).map(|node| node.id)
+        let node = view.state.node(id);
+        let machine = node.filter(|node| node.session.is_none());
+        machine.map(|node| node.id)
     } else {
-        let named = view.state.nodes().filter(|node| node.facts.name == text);
+        let named = view.state.machines().filter(|node| node.facts.name == text);
         // A name can be used again after a node left: the one that is there is meant.
         named
             .min_by_key(|node| node.state == NodeState::Left)

@@ -107,7 +107,7 @@ async fn status(context: Context, _: NoParameters) -> Result<Status, OperationEr
     let view = services.hive.view();
     let mut nodes = BTreeMap::new();
     let (mut slots, mut slots_taken) = (0, 0);
-    for node in view.state.nodes() {
+    for node in view.state.machines() {
         *nodes.entry(node.state).or_default() += 1;
         if node.state == NodeState::Ready {
             slots += u64::from(node.facts.slots);
@@ -312,7 +312,7 @@ fn clock_check(services: &Services) -> Check {
 
 fn nodes_check(services: &Services) -> Check {
     let view = services.hive.view();
-    let nodes = || view.state.nodes();
+    let nodes = || view.state.machines();
     let named = |state| {
         let names: Vec<_> = nodes()
             .filter(|node| node.state == state)

@@ -231,7 +231,7 @@ async fn join_tokens_are_listed_without_secrets_and_can_be_revoked() {
 async fn a_token_for_an_attached_agent_is_not_made() {
     let coordinator = Coordinator::start().await;
     for (kind, code) in [
-        ("agent", "attached_agents_unknown"),
+        ("agent", "agent_needs_no_join_token"),
         ("queen", "field_invalid"),
     ] {
         let wanted = Some(json!({ "kind": kind }));

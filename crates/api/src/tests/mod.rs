@@ -20,6 +20,8 @@ mod protocol;
 mod refusals;
 mod registry;
 mod resources;
+mod sessions;
 mod stalled;
 mod thirteen_commands;
+mod unified_swarm;
 mod work;

@@ -34,6 +34,7 @@ impl Engine {
             timer,
             breaker,
             self.liveness.next_wake(),
+            self.attendance.next_wake(),
             flush,
             self.dispatcher.pause_until(),
             self.next_look_at_parked(),
@@ -51,6 +52,7 @@ impl Engine {
                 let command = Command::RemoveNode(node);
                 self.push(now, Actor::Coordinator, command, Origin::Nobody);
             }
+            self.attend(now, out);
             self.propose_due(now);
             self.move_parked(now);
         }

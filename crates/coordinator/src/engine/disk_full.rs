@@ -1,6 +1,6 @@
 //! What becomes of proposals that a full disk did not take.
 
-use super::{Engine, Origin, Output, ProposeError};
+use super::{Engine, Now, Origin, Output, ProposeError};
 use crate::links::results_not_stored;
 use crate::ports::Commit;
 
@@ -9,7 +9,7 @@ impl Engine {
     /// which keep their results and their work meanwhile. What the coordinator itself wants
     /// waits for space, except judgements on silent nodes, which are made anew when they can be
     /// written.
-    pub(super) fn reject(&mut self, commit: Commit, out: &mut Vec<Output>) {
+    pub(super) fn reject(&mut self, now: Now, commit: Commit, out: &mut Vec<Output>) {
         let mut kept = self.sequencer.rejected(commit.entries);
         kept.extend(self.sequencer.take_queue());
         for pending in kept {
@@ -29,6 +29,7 @@ impl Engine {
                     keys,
                 } => out.push(results_not_stored(connection, request, keys)),
                 Origin::Transition(node) => self.liveness.settled(node),
+                Origin::Seat(seat) => self.attendance.settled(seat, now.elapsed_ms),
                 origin => self.sequencer.push(pending.entry, origin),
             }
         }

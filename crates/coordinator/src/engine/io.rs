@@ -1,6 +1,7 @@
 //! What goes into an engine and what comes out.
 
 use crate::admission::Caller;
+use crate::attendance::{AskId, SessionSign};
 use crate::links::{ConnectionId, ToNode};
 use crate::ports::{Commit, JournalError};
 use crate::sequencer::Ticket;
@@ -46,6 +47,8 @@ pub enum Input {
     Link(ConnectionId, FromNode),
     /// A node connection is gone.
     LinkClosed(ConnectionId),
+    /// Something about the session of an attached agent.
+    Session(SessionSign),
     /// Time passed.
     Tick,
     /// Write what is pending and stop.
@@ -61,6 +64,9 @@ pub enum Output {
     Answer(Ticket, Result<Arc<EntryEvents>, ProposeError>),
     /// Tell a node something, in order.
     ToNode(ConnectionId, ToNode),
+    /// A request for work is over: its agent was given a task, its time is up, or the agent cannot
+    /// be given any.
+    AskOver(AskId),
     /// Tell subscribers.
     Publish(Arc<EntryEvents>),
     /// The process must stop: what is on disk is not known, or contradicts itself.

@@ -21,5 +21,7 @@ pub(crate) enum Origin {
     Moves,
     Timers,
     Transition(NodeId),
+    /// A judgement on the silence of an attached agent.
+    Seat(NodeId),
     Nobody,
 }

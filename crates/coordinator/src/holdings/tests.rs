@@ -3,7 +3,7 @@
 use super::*;
 use crate::observed::{Observed, node, task};
 use skep_model::attempt::Outcome;
-use skep_model::work::{CommandWork, Input, Invocation, Workspace};
+use skep_model::work::{CommandWork, Input, Invocation, Work, Workspace};
 
 /// A task that is given what these tasks handed in.
 fn fed_by(tasks: &[u128]) -> TaskSpec {

@@ -212,6 +212,8 @@ impl State {
             succeeded: 0,
             failed: 0,
             busy_ms: 0,
+            gates_run: 0,
+            gates_passed: 0,
             measured: BTreeMap::new(),
         };
         self.agents.insert(agent, AgentSlot { record, ceiling });

@@ -109,7 +109,7 @@ async fn broadcast(
 /// Every node that has not left.
 fn present(context: &Context) -> Vec<String> {
     let view = context.services.hive.view();
-    let nodes = view.state.nodes();
+    let nodes = view.state.machines();
     let nodes = nodes.filter(|node| node.state != NodeState::Left);
     nodes.map(|node| node.id.to_string()).collect()
 }

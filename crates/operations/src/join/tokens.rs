@@ -126,9 +126,9 @@ fn kind_named(word: Option<&str>) -> Result<JoinKind, OperationError> {
         return Ok(JoinKind::Node);
     };
     if word == ATTACHED_AGENT {
-        let detail = "`kind` is `agent`: attached agents do not exist yet, so nothing could use it";
+        let detail = "`kind` is `agent`, and an attached agent is no machine that joins";
         return Err(OperationError::new(
-            ErrorCode::AttachedAgentsUnknown,
+            ErrorCode::AgentNeedsNoJoinToken,
             detail,
         ));
     }

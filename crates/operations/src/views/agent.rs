@@ -1,12 +1,33 @@
 //! Agents as callers see them.
 
 use crate::rfc3339::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use skep_core::State;
 use skep_model::agent::{AgentRecord, AgentState};
 use skep_model::ids::{AgentId, NodeId};
-use skep_model::requirements::Proficiency;
+use skep_model::node::NodeRecord;
+use skep_model::requirements::{Performer, Proficiency};
 use std::collections::BTreeMap;
+
+/// Who does the work of an agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AgentKind {
+    /// A node.
+    Hosted,
+    /// An external session, which asks for work.
+    Attached,
+}
+
+impl AgentKind {
+    fn of(state: &State, agent: &AgentRecord) -> Self {
+        let node = state.node(agent.spec.node);
+        match node.map_or(Performer::Node, NodeRecord::performer) {
+            Performer::Node => Self::Hosted,
+            Performer::AttachedAgent => Self::Attached,
+        }
+    }
+}
 
 /// An agent.
 #[derive(Debug, Clone, Serialize, schemars::JsonSchema)]
@@ -17,7 +38,9 @@ pub struct AgentView {
     pub name: String,
     /// Its role.
     pub role: String,
-    /// The node that hosts it.
+    /// Whether a node runs its work, or a session asks for it.
+    pub kind: AgentKind,
+    /// The node that hosts it; of an attached agent, its seat, which is no machine.
     pub node: NodeId,
     /// What it does at the moment.
     pub state: AgentState,
@@ -45,6 +68,7 @@ impl AgentView {
             id: record.id,
             name: record.spec.name.clone(),
             role: record.spec.role.clone(),
+            kind: AgentKind::of(state, record),
             node: record.spec.node,
             state: state.agent_state(record),
             capabilities: record.spec.capabilities.clone(),

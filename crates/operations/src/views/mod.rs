@@ -8,7 +8,7 @@ mod run;
 mod task;
 mod token;
 
-pub use agent::AgentView;
+pub use agent::{AgentKind, AgentView};
 pub use event::EventView;
 pub(crate) use node::Moment;
 pub use node::{LinkView, NodeBreakerView, NodeUseView, NodeView};

@@ -3,7 +3,7 @@
 use crate::lookup::AnyTask;
 use crate::rfc3339::Timestamp;
 use serde::Serialize;
-use skep_model::attempt::{AttemptReport, Fence, GateReport, Outcome, ResourceUse};
+use skep_model::attempt::{Account, AttemptReport, Fence, GateReport, Outcome, ResourceUse};
 use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::isolation::IsolationLevel;
 use skep_model::task::{
@@ -76,6 +76,8 @@ pub struct TaskDetail {
     pub usage: Option<ResourceUse>,
     /// Isolation the last attempt ran under.
     pub isolation: Option<IsolationLevel>,
+    /// What an attached agent says about its work. Nobody checked it.
+    pub account: Option<Account>,
     /// Files handed in.
     pub artifacts: Vec<ArtifactView>,
     /// Where the log of the newest attempt is read.
@@ -219,6 +221,7 @@ impl From<&AnyTask> for TaskDetail {
             },
             usage: report.map(|report| report.usage),
             isolation: report.and_then(|report| report.isolation),
+            account: report.and_then(|report| report.account.as_deref().cloned()),
             artifacts: ArtifactView::of(any).collect(),
             log: log_location(any),
             version: version(any),

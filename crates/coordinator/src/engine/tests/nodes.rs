@@ -196,7 +196,7 @@ impl Swarm {
                     });
                     self.ended = self.ended.or(ended);
                 }
-                Output::Answer(..) | Output::Stopped => {}
+                Output::Answer(..) | Output::AskOver(_) | Output::Stopped => {}
             }
         }
     }

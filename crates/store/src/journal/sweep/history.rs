@@ -15,7 +15,6 @@ use skep_model::ids::TaskId;
 use skep_model::row::{Row, RowKey};
 use skep_model::task::{FinishedTask, TaskRecord};
 use skep_model::time::UnixMillis;
-use skep_model::work::Work;
 use std::collections::HashSet;
 
 /// Live tasks outside runs that may read the artifacts of others, as far as they are remembered;
