@@ -210,6 +210,14 @@ error_codes! {
         "A state directory was copied and both copies were started. Stop the copy, empty its state directory and let it join by a token of its own.";
     JoinUnavailable, "join_unavailable", 409, Useless, "No other machine can reach this coordinator",
         "It listens on loopback only. Start it with `skep up --listen 0.0.0.0:8600` to let other machines join.";
+    BackupRefused, "backup_refused", 409, Useless, "No backup can be made there",
+        "The detail says what is wrong with the place. Name a new or empty directory of the coordinator's machine, outside of its data.";
+    BackupFailed, "backup_failed", 500, Later, "The backup was not made",
+        "The detail names the step and the file; nothing under the backup's name was left behind. `skep doctor` examines the store.";
+    NoNodes, "no_nodes", 409, Later, "No node takes work",
+        "Start one with `skep node start`, or resume a drained one with `skep node resume`.";
+    BenchmarkStalled, "benchmark_stalled", 504, Later, "The tasks of the measurement did not end in time",
+        "`GET /api/v2/analysis/bottlenecks` says what holds work up; the tasks that were submitted go on.";
     VersionConflict, "version_conflict", 412, Useless, "It changed since it was read",
         "Read it again, look at the change, and send `If-Match` with its new `version`.";
 

@@ -9,7 +9,10 @@
 //! command does (the core decides), or write anything but through the log and the byte stores.
 
 mod agents;
+mod analysis;
 mod artifacts;
+mod backups;
+mod benchmark;
 mod body;
 mod caller_marks;
 pub mod context;
@@ -76,6 +79,9 @@ pub fn registry() -> Vec<Operation> {
         tokens::operations(),
         join::operations(),
         system::operations(),
+        backups::operations(),
+        benchmark::operations(),
+        analysis::operations(),
     ]
     .concat()
 }

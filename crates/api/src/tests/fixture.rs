@@ -118,7 +118,8 @@ impl Coordinator {
             ballast_bytes: 0,
             ..OpenOptions::default()
         };
-        let data_dir = DataDir::open(directory.path(), options).unwrap();
+        // Below it, because a backup goes beside it.
+        let data_dir = DataDir::open(directory.path().join("coordinator"), options).unwrap();
         let store = Store::open(&data_dir).unwrap();
         let (archive, cluster) = (store.archive(), store.cluster());
         let (recovered, journal) = store.recover().unwrap();

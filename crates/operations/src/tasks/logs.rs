@@ -89,7 +89,10 @@ pub(super) async fn read(
         .header("x-log-bytes", length.to_string()))
 }
 
-fn attempt_number(record: &TaskRecord, wanted: Option<u32>) -> Result<u32, OperationError> {
+pub(crate) fn attempt_number(
+    record: &TaskRecord,
+    wanted: Option<u32>,
+) -> Result<u32, OperationError> {
     let attempt = wanted.unwrap_or(record.attempts);
     if (1..=record.attempts).contains(&attempt) {
         return Ok(attempt);

@@ -9,6 +9,8 @@ mod reach;
 mod retry;
 pub(crate) mod submit;
 
+pub(crate) use logs::attempt_number;
+
 use crate::context::Context;
 use crate::declare::{READ, WRITE, act, end, put, read, submit};
 use crate::error::OperationError;
