@@ -230,6 +230,34 @@ pub(crate) struct UpArgs {
     /// optimal or power-of-two
     #[arg(long, value_name = "NAME")]
     pub(crate) strategy: Option<String>,
+    /// Redis or Valkey server that keeps copies of values of shared memory, e.g.
+    /// redis://127.0.0.1:6379/0; a lost one slows reads and changes no answer
+    #[arg(long, value_name = "URL", env = "SKEP_REDIS")]
+    pub(crate) redis: Option<String>,
+    /// Model server that says where texts lie among meanings, e.g. http://127.0.0.1:11434/v1
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "SKEP_EMBEDDING_URL",
+        requires = "embedding_model"
+    )]
+    pub(crate) embedding_url: Option<String>,
+    /// The model to ask there
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "SKEP_EMBEDDING_MODEL",
+        requires = "embedding_url"
+    )]
+    pub(crate) embedding_model: Option<String>,
+    /// File with the key that the model server wants
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "SKEP_EMBEDDING_KEY_FILE",
+        requires = "embedding_url"
+    )]
+    pub(crate) embedding_key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ mod exit;
 mod farewell;
 mod file_upkeep;
 mod local_nodes;
+mod memory_desk;
 mod opened_data;
 mod output;
 mod places;

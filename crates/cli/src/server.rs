@@ -5,6 +5,7 @@ use crate::certificate_renewal::CertificateRenewal;
 use crate::exit::{Exit, Failure};
 use crate::farewell::say_farewell;
 use crate::file_upkeep::FileUpkeep;
+use crate::memory_desk::{self, MemoryServers};
 use crate::opened_data::{self, OpenedData};
 use crate::places::{CoordinatorNote, Places, read_token, write_private};
 use crate::reach::{Listeners, Network};
@@ -23,9 +24,10 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
-use skep_operations::{MemoryGauge, ServerInfo, Services};
+use skep_operations::{MemoryDesk, MemoryGauge, ServerInfo, Services};
 use skep_scheduler::Policy;
 use skep_store::{DataDir, RetentionPolicy};
+use skep_tiers::SharedTierWriter;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -48,6 +50,8 @@ pub(crate) struct ServerOptions<'a> {
     pub(crate) retention: RetentionPolicy,
     /// Where to announce it when other machines can join; nowhere without.
     pub(crate) announce: Option<InterfaceFilter>,
+    /// What shared memory may use.
+    pub(crate) memory_servers: MemoryServers,
 }
 
 /// A running coordinator of this process.
@@ -64,6 +68,8 @@ pub(crate) struct Server {
     announcing: Option<Announcing>,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
+    /// Fills tier 2 of shared memory, if there is one.
+    filling: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Server {
@@ -100,10 +106,13 @@ impl Server {
         let file_upkeep = opened.file_upkeep(options.retention, &clock)?;
         let renewal = keeper.map(|keeper| CertificateRenewal::start(keeper, Arc::clone(&clock)));
         let renewal = renewal.transpose()?;
-        let services = services(opened, hive.clone(), clock, task_tokens, join)?;
+        let (memory_desk, tier_writer) = memory_desk::open(&options.memory_servers, &opened.data)?;
+        let desks = Desks { join, memory_desk };
+        let services = services(opened, hive.clone(), clock, task_tokens, desks)?;
         let places = options.places;
         ensure_tokens(&hive, places).await?;
         let stop = CancellationToken::new();
+        let filling = tier_writer.map(|writer| fill(writer, stop.clone()));
         let state = api_state(Arc::new(services), &stop);
         let note = CoordinatorNote {
             url: format!("http://{}", listeners.local),
@@ -123,6 +132,7 @@ impl Server {
             announcing,
             stop,
             serving,
+            filling,
         })
     }
 
@@ -154,6 +164,11 @@ impl Server {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "the listener ended with an error"),
             Err(error) => tracing::warn!(%error, "the server task failed"),
+        }
+        if let Some(filling) = self.filling
+            && let Err(error) = filling.await
+        {
+            tracing::warn!(%error, "the task that fills tier 2 of shared memory failed");
         }
         let (threads, file_upkeep, renewal) = (self.threads, self.file_upkeep, self.renewal);
         let join = move || {
@@ -199,12 +214,18 @@ fn join_desk(reach: Option<Reach>, data: &DataDir) -> Result<JoinDesk, Failure> 
     })
 }
 
+/// What operations keep beside the log and the store.
+struct Desks {
+    join: JoinDesk,
+    memory_desk: MemoryDesk,
+}
+
 fn services(
     opened: OpenedData,
     hive: Hive,
     clock: Arc<dyn Clock>,
     task_tokens: TaskTokenKey,
-    join: JoinDesk,
+    desks: Desks,
 ) -> Result<Services, Failure> {
     let server = ServerInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -221,9 +242,10 @@ fn services(
         clock,
         entropy: Mutex::new(Box::new(SystemEntropy)),
         task_tokens,
-        join,
+        join: desks.join,
         server,
         memory: MemoryGauge::new(memory_limit()?),
+        shared_memory: desks.memory_desk,
         event_texts: EventTexts::default(),
         subscribers: Arc::default(),
     })
@@ -236,6 +258,14 @@ fn api_state(services: Arc<Services>, stop: &CancellationToken) -> ApiState {
         let mcp = mcp.clone();
         async move { mcp.handle(caller, request).await }
     })
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the handle is owned by `Server` and joined by `Server::stop`"
+)]
+fn fill(writer: SharedTierWriter, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(writer.run(stop))
 }
 
 #[expect(

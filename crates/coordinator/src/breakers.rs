@@ -106,7 +106,9 @@ impl Breakers {
             AttemptEnd::Reported(outcome) => Verdict::of(outcome),
             AttemptEnd::Revoked
             | AttemptEnd::Moved
-            | AttemptEnd::NeverStarted(HandBack::Stopping | HandBack::Declined) => Verdict::SaysNothing,
+            | AttemptEnd::NeverStarted(HandBack::Stopping | HandBack::Declined) => {
+                Verdict::SaysNothing
+            }
             AttemptEnd::NeverStarted(_) => Verdict::NodeFault,
         };
         self.ended(attempt.node, verdict, attempt.granted_at, scene);

@@ -147,7 +147,10 @@ impl Drop for Ask {
     fn drop(&mut self) {
         // When the queue is full the request ends by its time; a task that is given meanwhile is
         // handed out with the next request.
-        drop(self.links.try_send(LinkInput::Withdraws(self.seat, self.id)));
+        drop(
+            self.links
+                .try_send(LinkInput::Withdraws(self.seat, self.id)),
+        );
     }
 }
 

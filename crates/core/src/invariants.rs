@@ -27,7 +27,10 @@ const INVARIANTS: [(InvariantId, Predicate); 21] = [
     (InvariantId::SignaturesMatchTasks, signatures_match_tasks),
     (InvariantId::LeasesAreHeld, leases_are_held),
     (InvariantId::UseMatchesLeases, use_matches_leases),
-    (InvariantId::WorkIsWithItsPerformers, work_is_with_its_performers),
+    (
+        InvariantId::WorkIsWithItsPerformers,
+        work_is_with_its_performers,
+    ),
     (InvariantId::UseWithinCapacity, use_within_capacity),
     (InvariantId::OnlyWaitingTasksWait, only_waiting_tasks_wait),
     (InvariantId::ChildrenMatchNeeds, children_match_needs),

@@ -20,9 +20,10 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey};
-use skep_operations::{MemoryGauge, ServerInfo, Services, tokens};
+use skep_operations::{MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, tokens};
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
+use skep_tiers::{MemoryTiers, TierKey};
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -143,6 +144,11 @@ fn start(home: &Path) -> Result<(Arc<Services>, HiveThreads)> {
     let engine = Engine::recover(recovered, options, parts, now)?;
     let policy = Policy::default();
     let (hive, threads) = Hive::start(engine, Box::new(journal), Arc::clone(&clock), policy)?;
+    let shared_memory = MemoryDesk {
+        tiers: MemoryTiers::local(TierKey::derive(data_dir.secret())),
+        secrets: Secrets::in_file(data_dir.path().join("memory.key")),
+        embedder: None,
+    };
     let services = Services {
         hive,
         archive,
@@ -164,6 +170,7 @@ fn start(home: &Path) -> Result<(Arc<Services>, HiveThreads)> {
         entropy: Mutex::new(Box::new(SystemEntropy)),
         task_tokens: key,
         memory: MemoryGauge::new(u64::MAX),
+        shared_memory,
         event_texts: EventTexts::default(),
         subscribers: Arc::default(),
     };

@@ -295,9 +295,7 @@ pub struct AttemptReport {
 }
 
 /// What an attached agent says about what it did. Nobody checked it.
-#[derive(
-    Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema,
-)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, schemars::JsonSchema)]
 pub struct Account {
     /// What came of it: a text, or JSON as text; at most `ACCOUNT_BYTES_MAX` bytes.
     pub result: Option<String>,

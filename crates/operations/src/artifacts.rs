@@ -26,8 +26,8 @@ const PIECE_BYTES: usize = 256 * 1024;
 
 pub(crate) fn operations() -> Vec<Operation> {
     const READ: Permission = Permission::any_of(&[Scope::Read, Scope::Node, Scope::Agent]);
-    const STORE: Permission =
-        Permission::any_of(&[Scope::Write, Scope::Node, Scope::Agent]).or_attempt(TaskRule::AnyContent);
+    const STORE: Permission = Permission::any_of(&[Scope::Write, Scope::Node, Scope::Agent])
+        .or_attempt(TaskRule::AnyContent);
     let shows = "Says how much of an artifact is here, as `Upload-Offset`.";
     vec![
         read(

@@ -5,6 +5,7 @@ use crate::error_codes::ErrorCode;
 use crate::events::EventTexts;
 use crate::join::JoinDesk;
 use crate::lookup;
+use crate::memory::MemoryDesk;
 use crate::memory_gauge::MemoryGauge;
 use crate::parameters::PathParameters;
 use parking_lot::Mutex;
@@ -63,6 +64,8 @@ pub struct Services {
     pub server: ServerInfo,
     /// How large this process is, and may be.
     pub memory: MemoryGauge,
+    /// What stands between callers of shared memory and what is stored.
+    pub shared_memory: MemoryDesk,
     /// Events as text, made once for all who follow them.
     pub event_texts: EventTexts,
     /// How many callers follow the events.

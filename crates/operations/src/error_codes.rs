@@ -159,6 +159,16 @@ error_codes! {
         "One second to ten years, in whole seconds; leave it out for an entry that does not end.";
     MemoryValueTooLarge, "memory_value_too_large", 413, Useless, "The value is too large",
         "Hand in the bytes as an artifact, and write an entry that refers to it.";
+    MemoryNotSealed, "memory_not_sealed", 422, Useless, "The value cannot be sealed, and the namespace is secret",
+        "Write JSON or bytes of up to 1 MiB, without an artifact and without an embedding, or use a namespace that is not secret.";
+    MemoryKeyUnusable, "memory_key_unusable", 500, Useless, "Sealed values cannot be opened",
+        "They were sealed by the key in `memory.key` of the coordinator's data directory. Put back the copy of it that you keep, readable by its owner only.";
+    EmbeddingInvalid, "embedding_invalid", 422, Useless, "The numbers are no embedding",
+        "Give 1 to 4,096 finite numbers that are not all zero, as the model gave them.";
+    EmbeddingUnavailable, "embedding_unavailable", 409, Useless, "No model server is configured",
+        "Give `embedding` with the call, or start the coordinator with `--embedding-url` and `--embedding-model`.";
+    EmbeddingFailed, "embedding_failed", 502, Later, "The model server gave no embedding",
+        "The detail says what it answered. Nothing was written; the same call without `embed` would be.";
     MemoryQuotaExceeded, "memory_quota_exceeded", 507, Useless, "The namespace is full",
         "Delete entries, let them end by a time to live, or raise the quota with `PUT /api/v2/memory-namespaces/{namespace}`.";
     MemoryImportMalformed, "memory_import_malformed", 422, Useless, "A line of an import cannot be read",

@@ -133,12 +133,10 @@ fn list(context: &Context, query: &Criteria) -> Result<Page<InstanceView>, Opera
         let agents: Vec<&AgentRecord> = state.agents_of_node(node.id).collect();
         of_node(state, node, &agents, connected(node.id), &wanted)
     });
-    let agents = state
-        .agents()
-        .filter_map(|agent| {
-            let is_there = is_present(state, agent.spec.node, connected(agent.spec.node));
-            of_agent(state, agent, is_there, &wanted)
-        });
+    let agents = state.agents().filter_map(|agent| {
+        let is_there = is_present(state, agent.spec.node, connected(agent.spec.node));
+        of_agent(state, agent, is_there, &wanted)
+    });
     let mut items: Vec<InstanceView> = nodes
         .chain(agents)
         .filter(|instance| query.admits(instance))

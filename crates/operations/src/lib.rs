@@ -53,6 +53,7 @@ pub use error_codes::{ErrorCode, error_pages};
 pub use exchange::{ByteStream, Reply, ReplyBody, Request, RequestBody, Shape};
 pub use lookup::AnyTask;
 pub use memory::may_read_namespace;
+pub use memory::{Embedder, MemoryDesk, Secrets};
 pub use memory_gauge::{MemoryExcess, MemoryGauge};
 pub use operation::{Cost, Method, Operation, Repetition};
 pub use parameters::PathParameters;

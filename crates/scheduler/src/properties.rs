@@ -48,17 +48,19 @@ fn any_requirements() -> impl Strategy<Value = Requirements> {
         prop::collection::vec(rule, 0..2),
         any_performer(),
     )
-        .prop_map(|(capabilities, cpu_millis, gib, affinity, performer)| Requirements {
-            performer,
-            capabilities,
-            resources: Resources {
-                cpu_millis,
-                memory_bytes: gib * GIB,
-                ..Resources::NONE
+        .prop_map(
+            |(capabilities, cpu_millis, gib, affinity, performer)| Requirements {
+                performer,
+                capabilities,
+                resources: Resources {
+                    cpu_millis,
+                    memory_bytes: gib * GIB,
+                    ..Resources::NONE
+                },
+                affinity,
+                ..Requirements::default()
             },
-            affinity,
-            ..Requirements::default()
-        })
+        )
 }
 
 fn any_performer() -> impl Strategy<Value = Performer> {

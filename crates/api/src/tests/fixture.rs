@@ -25,9 +25,10 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
-use skep_operations::{MemoryGauge, ServerInfo, Services, tokens};
+use skep_operations::{MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, tokens};
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
+use skep_tiers::{MemoryTiers, TierKey};
 use skep_wire::{
     CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Frame, NodeEnd, NodeInput, NodeOptions,
     NodeOutput,
@@ -143,6 +144,11 @@ impl Coordinator {
         let engine = Engine::recover(recovered, engine_options, parts, now).unwrap();
         let (hive, threads) =
             Hive::start(engine, Box::new(journal), clock.clone(), Policy::default()).unwrap();
+        let shared_memory = MemoryDesk {
+            tiers: MemoryTiers::local(TierKey::derive(data_dir.secret())),
+            secrets: Secrets::in_file(data_dir.path().join("memory.key")),
+            embedder: None,
+        };
         let services = Arc::new(Services {
             hive,
             archive,
@@ -166,6 +172,7 @@ impl Coordinator {
                 started_at: clock.wall(),
             },
             memory: MemoryGauge::new(u64::MAX),
+            shared_memory,
             event_texts: EventTexts::default(),
             subscribers: Arc::new(AtomicUsize::new(0)),
         });

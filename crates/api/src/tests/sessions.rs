@@ -73,7 +73,10 @@ async fn a_session_asks_begins_and_completes_and_its_words_are_kept() {
     let coordinator = Coordinator::start().await;
     let session = coordinator.session("s", json!({ "rust": "expert" })).await;
     let task = coordinator
-        .describe("parser", json!({ "requires": ["rust"], "expected": "a commit" }))
+        .describe(
+            "parser",
+            json!({ "requires": ["rust"], "expected": "a commit" }),
+        )
         .await;
     let given = coordinator.asked(&session, 20_000).await;
     assert_eq!(given["task"], task.to_string());
@@ -83,15 +86,27 @@ async fn a_session_asks_begins_and_completes_and_its_words_are_kept() {
     );
     let fence = &given["fence"];
     let note = json!({ "task": task, "fence": fence, "note": "half of it" });
-    coordinator.of_session(&session, "progress", note).await.ok();
+    coordinator
+        .of_session(&session, "progress", note)
+        .await
+        .ok();
     assert_eq!(coordinator.task_state(task).await, "running");
     coordinator.clock.pass(5 * MINUTE_MS);
     let done = json!({
         "task": task, "fence": fence, "result": { "tests": 3 }, "commit": "abc123",
     });
-    let ended = coordinator.of_session(&session, "complete", done.clone()).await.ok();
-    assert_eq!((&ended["state"], &ended["repeated"]), (&json!("succeeded"), &json!(false)));
-    let again = coordinator.of_session(&session, "complete", done).await.ok();
+    let ended = coordinator
+        .of_session(&session, "complete", done.clone())
+        .await
+        .ok();
+    assert_eq!(
+        (&ended["state"], &ended["repeated"]),
+        (&json!("succeeded"), &json!(false))
+    );
+    let again = coordinator
+        .of_session(&session, "complete", done)
+        .await
+        .ok();
     assert_eq!(again["repeated"], true);
     let shown = coordinator.get(&format!("/api/v2/tasks/{task}")).await.ok();
     assert_eq!(shown["account"]["commit"], "abc123");
@@ -100,11 +115,20 @@ async fn a_session_asks_begins_and_completes_and_its_words_are_kept() {
     let log = coordinator
         .get(&format!("/api/v2/tasks/{task}/logs?attempt=1"))
         .await;
-    assert!(String::from_utf8_lossy(&log.bytes).contains("half of it"), "{log:?}");
-    let shown = coordinator.get(&format!("/api/v2/sessions/{session}")).await.ok();
+    assert!(
+        String::from_utf8_lossy(&log.bytes).contains("half of it"),
+        "{log:?}"
+    );
+    let shown = coordinator
+        .get(&format!("/api/v2/sessions/{session}"))
+        .await
+        .ok();
     assert_eq!(shown["declared"], json!({ "rust": "expert" }));
     let rust = &shown["measured"]["by_capability"]["rust"];
-    assert_eq!((&rust["finished"], &rust["gates_passed_rate"]), (&json!(1), &json!(null)));
+    assert_eq!(
+        (&rust["finished"], &rust["gates_passed_rate"]),
+        (&json!(1), &json!(null))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +141,10 @@ async fn two_sessions_that_ask_for_one_task_do_not_both_get_it() {
         coordinator.asked(&first, 2_000),
         coordinator.asked(&second, 2_000)
     );
-    let given: Vec<_> = [&one, &two].into_iter().filter(|given| !given.is_null()).collect();
+    let given: Vec<_> = [&one, &two]
+        .into_iter()
+        .filter(|given| !given.is_null())
+        .collect();
     assert_eq!(given.len(), 1, "{one} {two}");
     assert_eq!(given[0]["task"], task.to_string());
 }
@@ -132,7 +159,10 @@ async fn nothing_is_pushed_to_a_session_that_did_not_ask() {
     let back = json!({ "task": task, "fence": fence.to_string() });
     let ended = coordinator.of_session(&idle, "hand-back", back).await.ok();
     assert_eq!(ended["state"], "ready");
-    coordinator.of_session(&idle, "heartbeat", json!({})).await.ok();
+    coordinator
+        .of_session(&idle, "heartbeat", json!({}))
+        .await
+        .ok();
     let other = coordinator.describe("two", json!({})).await;
     assert_eq!(coordinator.task_state(task).await, "ready");
     assert_eq!(coordinator.task_state(other).await, "ready");
@@ -140,7 +170,10 @@ async fn nothing_is_pushed_to_a_session_that_did_not_ask() {
         .get(&format!("/api/v2/tasks/{task}/explain"))
         .await
         .ok();
-    assert!(explained.to_string().contains("does not ask for work"), "{explained}");
+    assert!(
+        explained.to_string().contains("does not ask for work"),
+        "{explained}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -164,7 +197,10 @@ async fn an_assignment_whose_answer_was_lost_is_given_again_under_the_same_fence
     coordinator.describe("two", json!({})).await;
     let first = coordinator.asked(&session, 20_000).await;
     let second = coordinator.asked(&session, 20_000).await;
-    assert_eq!((&first["task"], &first["fence"]), (&second["task"], &second["fence"]));
+    assert_eq!(
+        (&first["task"], &first["fence"]),
+        (&second["task"], &second["fence"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -177,10 +213,18 @@ async fn a_task_that_was_not_begun_goes_back_and_what_comes_late_is_fenced() {
     coordinator.reaches(task, "ready").await;
     let quick = coordinator.session("quick", json!([])).await;
     let claim = json!({ "task": task });
-    let taken = coordinator.of_session(&quick, "claim", claim.clone()).await.ok();
-    assert_eq!((&taken["task"], &taken["begun"]), (&json!(task), &json!(true)));
+    let taken = coordinator
+        .of_session(&quick, "claim", claim.clone())
+        .await
+        .ok();
+    assert_eq!(
+        (&taken["task"], &taken["begun"]),
+        (&json!(task), &json!(true))
+    );
     let late = json!({ "task": task, "fence": given["fence"], "result": "mine" });
-    let refused = coordinator.of_session(&slow, "complete", late.clone()).await;
+    let refused = coordinator
+        .of_session(&slow, "complete", late.clone())
+        .await;
     refused.refused(409, "fence_stale");
     let refused = coordinator.of_session(&slow, "claim", claim).await;
     refused.refused(409, "task_held");
@@ -196,7 +240,9 @@ async fn a_task_that_was_not_begun_goes_back_and_what_comes_late_is_fenced() {
 async fn a_claim_is_refused_by_name() {
     let coordinator = Coordinator::start().await;
     let session = coordinator.session("s", json!(["rust"])).await;
-    let go = coordinator.describe("go", json!({ "requires": ["go"] })).await;
+    let go = coordinator
+        .describe("go", json!({ "requires": ["go"] }))
+        .await;
     let first = coordinator.describe("first", json!({})).await;
     let command = coordinator.submit("noop", json!({})).await;
     let unknown = TaskId::from_u128(7);
@@ -212,20 +258,31 @@ async fn a_claim_is_refused_by_name() {
     let run = json!({ "name": "p", "tasks": {
         "a": { "instructions": "a" }, "b": { "instructions": "b", "needs": "a" },
     } });
-    let run = coordinator.post("/api/v2/runs", json!({ "plan": run })).await.ok();
+    let run = coordinator
+        .post("/api/v2/runs", json!({ "plan": run }))
+        .await
+        .ok();
     let tasks = coordinator
-        .get(&format!("/api/v2/tasks?run={}&name=b", run["run"]["id"].as_str().unwrap()))
+        .get(&format!(
+            "/api/v2/tasks?run={}&name=b",
+            run["run"]["id"].as_str().unwrap()
+        ))
         .await
         .ok();
     let waiting = json!({ "task": tasks["items"][0]["id"] });
     let refused = coordinator.of_session(&session, "claim", waiting).await;
     refused.refused(409, "task_state_conflict");
     let claim = json!({ "task": first });
-    let taken = coordinator.of_session(&session, "claim", claim.clone()).await.ok();
+    let taken = coordinator
+        .of_session(&session, "claim", claim.clone())
+        .await
+        .ok();
     let again = coordinator.of_session(&session, "claim", claim).await.ok();
     assert_eq!(taken["fence"], again["fence"]);
     let other = coordinator.describe("other", json!({})).await;
-    let refused = coordinator.of_session(&session, "claim", json!({ "task": other })).await;
+    let refused = coordinator
+        .of_session(&session, "claim", json!({ "task": other }))
+        .await;
     refused.refused(409, "session_busy");
 }
 
@@ -239,7 +296,10 @@ async fn a_failed_attempt_is_followed_by_another_as_the_task_says() {
     let ended = coordinator.of_session(&session, "fail", failure).await.ok();
     assert_eq!(ended["state"], "failed");
     let shown = coordinator.get(&format!("/api/v2/tasks/{task}")).await.ok();
-    assert!(shown["reason"].as_str().unwrap().contains("no compiler"), "{shown}");
+    assert!(
+        shown["reason"].as_str().unwrap().contains("no compiler"),
+        "{shown}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -253,7 +313,9 @@ async fn artifacts_that_were_not_uploaded_keep_a_task_from_completing() {
         "name": "out", "path": "out.txt", "bytes": 5, "blake3": hash, "executable": false,
     });
     let done = json!({ "task": task, "fence": given["fence"], "artifacts": [artifact] });
-    let refused = coordinator.of_session(&session, "complete", done.clone()).await;
+    let refused = coordinator
+        .of_session(&session, "complete", done.clone())
+        .await;
     refused.refused(409, "artifact_missing");
     assert_eq!(coordinator.task_state(task).await, "leased");
     let upload = axum::http::Request::put(format!("/api/v2/artifacts/{hash}"))
@@ -262,7 +324,10 @@ async fn artifacts_that_were_not_uploaded_keep_a_task_from_completing() {
         .body(axum::body::Body::from("bytes"))
         .unwrap();
     coordinator.send(upload).await.ok();
-    coordinator.of_session(&session, "complete", done).await.ok();
+    coordinator
+        .of_session(&session, "complete", done)
+        .await
+        .ok();
     let shown = coordinator.get(&format!("/api/v2/tasks/{task}")).await.ok();
     assert_eq!(shown["artifacts"][0]["blake3"], hash);
 }
@@ -276,10 +341,14 @@ async fn a_token_speaks_for_the_sessions_that_it_registered_only() {
         coordinator.send(request(method, path, Some(token), Some(body)))
     };
     let new = json!({ "name": "s", "instance": "1" });
-    let session = call(&mine, "POST", "/api/v2/sessions", new.clone()).await.ok();
+    let session = call(&mine, "POST", "/api/v2/sessions", new.clone())
+        .await
+        .ok();
     let id = session["id"].as_str().unwrap();
     let path = format!("/api/v2/sessions/{id}/heartbeat");
-    call(&theirs, "POST", &path, json!({})).await.refused(403, "not_your_session");
+    call(&theirs, "POST", &path, json!({}))
+        .await
+        .refused(403, "not_your_session");
     call(&theirs, "POST", "/api/v2/sessions", new.clone())
         .await
         .refused(409, "name_taken");
@@ -292,16 +361,29 @@ async fn a_token_speaks_for_the_sessions_that_it_registered_only() {
     assert_eq!(back["id"], session["id"]);
     coordinator.clock.pass(4 * MINUTE_MS);
     let start = Instant::now();
-    while coordinator.get(&format!("/api/v2/sessions/{id}")).await.ok()["state"] != "offline" {
+    while coordinator
+        .get(&format!("/api/v2/sessions/{id}"))
+        .await
+        .ok()["state"]
+        != "offline"
+    {
         assert!(start.elapsed() < PATIENCE);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let taken_over = call(&mine, "POST", "/api/v2/sessions", other).await.ok();
-    assert_eq!((&taken_over["id"], &taken_over["state"]), (&session["id"], &json!("idle")));
+    assert_eq!(
+        (&taken_over["id"], &taken_over["state"]),
+        (&session["id"], &json!("idle"))
+    );
     // The scope is for nothing else.
-    call(&mine, "POST", "/api/v2/tasks", json!({ "name": "t", "kind": "noop" }))
-        .await
-        .refused(403, "scope_missing");
+    call(
+        &mine,
+        "POST",
+        "/api/v2/tasks",
+        json!({ "name": "t", "kind": "noop" }),
+    )
+    .await
+    .refused(403, "scope_missing");
     let reader = coordinator.token(&[Scope::Read], None).await;
     call(&reader, "POST", "/api/v2/sessions", json!({}))
         .await
@@ -323,10 +405,16 @@ async fn a_session_is_an_agent_and_no_node() {
     assert_eq!(kind(&session), "attached");
     let nodes = coordinator.get("/api/v2/nodes").await.ok();
     assert_eq!(nodes["items"].as_array().unwrap().len(), 1);
-    coordinator.get("/api/v2/nodes/s").await.refused(404, "node_not_found");
+    coordinator
+        .get("/api/v2/nodes/s")
+        .await
+        .refused(404, "node_not_found");
     let deregister = format!("/api/v2/sessions/{session}");
     coordinator.call("DELETE", &deregister, None).await.ok();
-    coordinator.get(&deregister).await.refused(404, "session_not_found");
+    coordinator
+        .get(&deregister)
+        .await
+        .refused(404, "session_not_found");
     let agents = coordinator.get("/api/v2/agents?kind=attached").await.ok();
     assert_eq!(agents["items"], json!([]));
 }
@@ -339,9 +427,15 @@ async fn after_a_restart_a_session_goes_on_with_what_it_had() {
     let given = coordinator.asked(&session, 20_000).await;
     let coordinator = coordinator.restart().await;
     let again = coordinator.asked(&session, 20_000).await;
-    assert_eq!((&given["task"], &given["fence"]), (&again["task"], &again["fence"]));
+    assert_eq!(
+        (&given["task"], &given["fence"]),
+        (&again["task"], &again["fence"])
+    );
     let done = json!({ "task": task, "fence": given["fence"], "result": "done" });
-    coordinator.of_session(&session, "complete", done).await.ok();
+    coordinator
+        .of_session(&session, "complete", done)
+        .await
+        .ok();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -350,7 +444,10 @@ async fn gates_on_a_task_that_is_described_are_refused_at_submission() {
     let body = json!({ "name": "t", "instructions": "look", "gates": ["make test"] });
     let refused = coordinator.post("/api/v2/tasks", body).await;
     let problem = refused.refused(400, "body_malformed");
-    assert!(problem.to_string().contains("plan_needs_command"), "{problem}");
+    assert!(
+        problem.to_string().contains("plan_needs_command"),
+        "{problem}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -360,8 +457,18 @@ async fn bad_input_is_refused_by_name() {
     let task = coordinator.describe("one", json!({})).await;
     let fence = coordinator.asked(&session, 20_000).await["fence"].clone();
     for (verb, body, status, code) in [
-        ("request-work", json!({ "wait_ms": 60_001 }), 422, "limit_exceeded"),
-        ("progress", json!({ "task": task, "fence": "x" }), 422, "field_invalid"),
+        (
+            "request-work",
+            json!({ "wait_ms": 60_001 }),
+            422,
+            "limit_exceeded",
+        ),
+        (
+            "progress",
+            json!({ "task": task, "fence": "x" }),
+            422,
+            "field_invalid",
+        ),
         (
             "progress",
             json!({ "task": task, "fence": fence, "note": "x".repeat(5_000) }),
@@ -374,8 +481,18 @@ async fn bad_input_is_refused_by_name() {
             422,
             "limit_exceeded",
         ),
-        ("complete", json!({ "task": task, "fence": "1.1" }), 409, "fence_stale"),
-        ("complete", json!({ "task": "task_1" }), 400, "body_malformed"),
+        (
+            "complete",
+            json!({ "task": task, "fence": "1.1" }),
+            409,
+            "fence_stale",
+        ),
+        (
+            "complete",
+            json!({ "task": "task_1" }),
+            400,
+            "body_malformed",
+        ),
         (
             "complete",
             json!({ "task": task, "fence": fence, "artifacts": [{
@@ -394,5 +511,8 @@ async fn bad_input_is_refused_by_name() {
         .await
         .refused(404, "session_not_found");
     let named = json!({ "name": "x".repeat(200) });
-    coordinator.post("/api/v2/sessions", named).await.refused(422, "field_invalid");
+    coordinator
+        .post("/api/v2/sessions", named)
+        .await
+        .refused(422, "field_invalid");
 }

@@ -31,7 +31,10 @@ impl<'a> Client<'a> {
             session_id,
         };
         let registered = client
-            .post("/session/register", json!({ "capabilities": ["build", "architect"] }))
+            .post(
+                "/session/register",
+                json!({ "capabilities": ["build", "architect"] }),
+            )
             .await
             .ok();
         assert_eq!(registered["session_id"], session_id);
@@ -49,7 +52,9 @@ impl<'a> Client<'a> {
     }
 
     async fn heartbeat(&self) -> Value {
-        self.post("/session/heartbeat", json!({ "status": "idle" })).await.ok()
+        self.post("/session/heartbeat", json!({ "status": "idle" }))
+            .await
+            .ok()
     }
 
     async fn request_work(&self, wait: &str) -> Value {
@@ -72,7 +77,12 @@ async fn a_session_works_longer_than_three_minutes_without_a_heartbeat_and_compl
     let task = coordinator.describe("build-001", wanted).await;
     let given = client.request_work("30s").await;
     assert_eq!(
-        (&given["id"], &given["type"], &given["priority"], &given["status"]),
+        (
+            &given["id"],
+            &given["type"],
+            &given["priority"],
+            &given["status"]
+        ),
         (&json!(task), &json!("build"), &json!(7), &json!("assigned"))
     );
     let busy = status(&coordinator).await;
@@ -84,7 +94,10 @@ async fn a_session_works_longer_than_three_minutes_without_a_heartbeat_and_compl
     let done = client.post("/work/complete", done).await.ok();
     assert_eq!(done["status"], "completed");
     let shown = coordinator.get(&format!("/api/v2/tasks/{task}")).await.ok();
-    assert_eq!((&shown["state"], &shown["attempts"]), (&json!("succeeded"), &json!(1)));
+    assert_eq!(
+        (&shown["state"], &shown["attempts"]),
+        (&json!("succeeded"), &json!(1))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +105,10 @@ async fn a_session_that_claimed_its_task_works_in_silence_for_as_long_as_work_ta
     let coordinator = Coordinator::start().await;
     let client = Client::started(&coordinator, "session-1").await;
     let task = coordinator.describe("build-002", json!({})).await;
-    let claimed = client.post("/work/claim", json!({ "task_id": task })).await.ok();
+    let claimed = client
+        .post("/work/claim", json!({ "task_id": task }))
+        .await
+        .ok();
     assert_eq!(
         (&claimed["claimed"], &claimed["task"]["status"]),
         (&json!(true), &json!("in_progress"))
@@ -101,13 +117,20 @@ async fn a_session_that_claimed_its_task_works_in_silence_for_as_long_as_work_ta
         coordinator.clock.pass(25 * MINUTE_MS);
         let beat = json!({ "status": "busy", "current_task": task, "progress": 40 });
         let beat = client.post("/session/heartbeat", beat).await.ok();
-        assert_eq!((&beat["status"], &beat["acknowledged"]), (&json!("busy"), &json!(true)));
+        assert_eq!(
+            (&beat["status"], &beat["acknowledged"]),
+            (&json!("busy"), &json!(true))
+        );
     }
     let done = json!({ "task_id": task, "status": "completed", "result": "done" });
     client.post("/work/complete", done).await.ok();
     let metrics = status(&coordinator).await["metrics"].clone();
     assert_eq!(
-        (&metrics["total_sessions"], &metrics["tasks_completed"], &metrics["tasks_pending"]),
+        (
+            &metrics["total_sessions"],
+            &metrics["tasks_completed"],
+            &metrics["tasks_pending"]
+        ),
         (&json!(1), &json!(1), &json!(0))
     );
     assert_eq!(metrics["avg_task_time"].as_f64().unwrap().round(), 50.0);
@@ -122,15 +145,23 @@ async fn two_sessions_never_complete_one_task() {
     assert_eq!(slow.request_work("5s").await["id"], json!(task));
     assert_eq!(quick.request_work("0s").await, Value::Null);
     let claim = json!({ "task_id": task });
-    quick.post("/work/claim", claim.clone()).await.refused(409, "task_held");
+    quick
+        .post("/work/claim", claim.clone())
+        .await
+        .refused(409, "task_held");
     coordinator.clock.pass(6 * MINUTE_MS);
     coordinator.reaches(task, "ready").await;
     quick.post("/work/claim", claim).await.ok();
     let result = json!({ "task_id": task, "result": "late" });
-    slow.post("/work/complete", result).await.refused(409, "fence_stale");
+    slow.post("/work/complete", result)
+        .await
+        .refused(409, "fence_stale");
     let result = json!({ "task_id": task, "result": "in time" });
     quick.post("/work/complete", result.clone()).await.ok();
-    quick.post("/work/complete", result).await.refused(409, "fence_stale");
+    quick
+        .post("/work/complete", result)
+        .await
+        .refused(409, "fence_stale");
     let shown = coordinator.get(&format!("/api/v2/tasks/{task}")).await.ok();
     assert_eq!(shown["account"]["result"], "in time");
 }
@@ -159,7 +190,10 @@ async fn a_failure_is_reported_with_its_reason_and_the_task_is_tried_again() {
     let client = Client::started(&coordinator, "session-1").await;
     let retries = json!({ "retries": { "count": 1, "backoff": "1ms" } });
     let task = coordinator.describe("build-005", retries).await;
-    client.post("/work/claim", json!({ "task_id": task })).await.ok();
+    client
+        .post("/work/claim", json!({ "task_id": task }))
+        .await
+        .ok();
     let failed = json!({ "task_id": task, "status": "failed", "error": "does not compile" });
     let failed = client.post("/work/complete", failed).await.ok();
     assert_eq!(failed["status"], "pending");
@@ -176,7 +210,10 @@ async fn what_the_swarm_does_is_followed_over_the_socket() {
     let mut socket = socket.unwrap();
     let client = Client::started(coordinator, "session-1").await;
     let task = coordinator.describe("build-006", json!({})).await;
-    client.post("/work/claim", json!({ "task_id": task })).await.ok();
+    client
+        .post("/work/claim", json!({ "task_id": task }))
+        .await
+        .ok();
     let mut seen = String::new();
     while !seen.contains("task_progressed") {
         let frame = tokio::time::timeout(PATIENCE, socket.next()).await;

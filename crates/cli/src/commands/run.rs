@@ -5,6 +5,7 @@ use crate::api::{Api, items};
 use crate::args::{PlanInput, RunArgs};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::local_nodes::LocalNodes;
+use crate::memory_desk::MemoryServers;
 use crate::output::{Output, bytes, duration, exact, note, note_output, table, text};
 use crate::places::{Places, read_token};
 use crate::plan_input::{PlanBody, read};
@@ -85,6 +86,7 @@ async fn embedded(
         strategy: skep_scheduler::STRATEGIES[0],
         retention: session.settings.retention(),
         announce: None,
+        memory_servers: MemoryServers::default(),
     };
     let server = Server::start(options)
         .await

@@ -166,10 +166,7 @@ fn an_agent_that_works_in_silence_is_not_declared_dead_for_half_an_hour() {
     assert_eq!(hall.pass(20 * MINUTE), []);
     hall.call();
     assert_eq!(hall.pass(29 * MINUTE), []);
-    assert_eq!(
-        hall.pass(MINUTE),
-        [(50 * MINUTE, Command::LoseNode(SEAT))]
-    );
+    assert_eq!(hall.pass(MINUTE), [(50 * MINUTE, Command::LoseNode(SEAT))]);
 }
 
 #[test]
@@ -231,7 +228,11 @@ fn a_request_ends_when_the_agent_is_given_a_task_or_its_time_is_up() {
     let state = &hall.swarm.view.state;
     assert!(hall.attendance.asks(state, SEAT, AskId(1), 30 * SECOND));
     assert!(hall.attendance.asks(state, SEAT, AskId(2), 90 * SECOND));
-    assert!(!hall.attendance.asks(state, NodeId::from_u128(9), AskId(3), 90 * SECOND));
+    assert!(
+        !hall
+            .attendance
+            .asks(state, NodeId::from_u128(9), AskId(3), 90 * SECOND)
+    );
     hall.now = 30 * SECOND;
     let due = hall.attendance.due(&hall.swarm.view.state, hall.now);
     assert_eq!(due.over, [(SEAT, AskId(1))]);

@@ -70,11 +70,7 @@ pub(super) fn command(words: &Words<'_>, node: NodeId) -> Command {
         "attach" => Command::AttachAgent {
             seat: node,
             instance: instance(words),
-            agent: AgentId::from_u128(
-                words
-                    .number("agent")
-                    .map_or_else(|| words.id(), u128::from),
-            ),
+            agent: AgentId::from_u128(words.number("agent").map_or_else(|| words.id(), u128::from)),
             spec: Box::new(AttachedSpec {
                 name: words
                     .option("name")

@@ -66,6 +66,12 @@ impl Embedding {
         self.0.as_slice()
     }
 
+    /// Its numbers.
+    pub fn values(&self) -> impl ExactSizeIterator<Item = f32> {
+        let (numbers, _) = self.as_bytes().as_chunks::<WIDTH>();
+        numbers.iter().map(|number| f32::from_le_bytes(*number))
+    }
+
     /// How many numbers it has.
     pub fn dimensions(&self) -> usize {
         self.as_bytes().len() / WIDTH

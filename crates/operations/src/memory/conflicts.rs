@@ -5,7 +5,7 @@ use super::access::{EntryName, known_namespace, may_use, named_key, named_namesp
 use super::entry_view::{Consistency, EntryView, HeadView, ValueView, VersionView};
 use super::get::present;
 use super::given::{self, PutBody};
-use super::values::read_value;
+use super::values::read_version;
 use super::write::{WriteAnswer, one};
 use crate::context::Context;
 use crate::error::OperationError;
@@ -89,7 +89,7 @@ pub(super) async fn show(context: Context, path: EntryPath) -> Result<Dispute, O
     let found = present(&context, &name, Consistency::Strong).await?;
     let mut open = Vec::with_capacity(found.conflicts.len());
     for version in &found.conflicts {
-        let record = read_value(&context.services, &name, *version).await?;
+        let record = read_version(&context.services, &name, *version).await?;
         open.extend(record.map(|record| {
             let put = record.put.as_deref();
             ConflictView {
@@ -180,7 +180,7 @@ async fn taken(
     if !is_there {
         return Err(unknown());
     }
-    let record = read_value(&context.services, name, version).await?;
+    let record = read_version(&context.services, name, version).await?;
     let record = record.ok_or_else(unknown)?;
     // A version that says nothing is one that was deleted elsewhere.
     let change = match &record.put {

@@ -73,7 +73,8 @@ impl ValueView {
                 value: RawValue::from_string(text.as_ref().to_owned()).ok(),
                 ..Self::default()
             },
-            MemoryValue::Bytes(bytes) => Self {
+            // A sealed one was opened before; if it were not, nobody could read it here.
+            MemoryValue::Bytes(bytes) | MemoryValue::Sealed(bytes) => Self {
                 base64: Some(BASE64_STANDARD.encode(bytes.as_slice())),
                 ..Self::default()
             },

@@ -2,7 +2,7 @@
 
 use super::access::{EntryName, known_namespace, may_use, named_namespace};
 use super::transfer::{End, FORMAT, Head, line_of, line_of_version};
-use super::values::read_value;
+use super::values::{read_value, read_version};
 use crate::context::Context;
 use crate::error::OperationError;
 use crate::exchange::{Reply, ReplyBody, RequestBody};
@@ -174,7 +174,7 @@ impl Export {
         );
         for head in heads.await? {
             let version = head.record.version;
-            if let Some(record) = read_value(&self.context.services, name, version).await? {
+            if let Some(record) = read_version(&self.context.services, name, version).await? {
                 lines.extend(line_of_version(&record, record.expires_at, true)?);
             }
         }

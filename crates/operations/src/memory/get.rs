@@ -4,7 +4,7 @@ use super::EntryPath;
 use super::access::{EntryName, known_namespace, may_use};
 use super::entry_view::{Consistency, EntryView, Freshness, ValueView, VersionView, open};
 use super::refusals::missing;
-use super::values::{read_value, value_in_view};
+use super::values::{opened, read_value, read_version, value_in_view};
 use crate::artifacts;
 use crate::context::Context;
 use crate::error::OperationError;
@@ -110,7 +110,7 @@ pub(super) async fn present(
             )
         };
         let record = match recent {
-            Some(record) => Some(record),
+            Some(record) => Some(opened(&context.services, record).await?),
             None => read_value(&context.services, name, version).await?,
         };
         if let Some(record) = record {
@@ -142,7 +142,7 @@ async fn earlier(
         may_use(&view, &context.caller, &name.namespace)?;
         Freshness::of(&view, at, consistency)
     };
-    let record = read_value(&context.services, name, version).await?;
+    let record = read_version(&context.services, name, version).await?;
     let record = record.ok_or_else(|| {
         let detail = format!(
             "the history has no version {version} of `{}` in `{}`",
@@ -168,7 +168,8 @@ async fn raw(context: &Context, record: &MemoryRecord) -> Result<Reply, Operatio
         Some(MemoryValue::Json(text)) => {
             ("application/json", Bytes::copy_from_slice(text.as_bytes()))
         }
-        Some(MemoryValue::Bytes(bytes)) => {
+        // Sealed ones were opened before.
+        Some(MemoryValue::Bytes(bytes) | MemoryValue::Sealed(bytes)) => {
             (artifacts::OCTETS, Bytes::copy_from_slice(bytes.as_slice()))
         }
         None => (artifacts::OCTETS, Bytes::new()),

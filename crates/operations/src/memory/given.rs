@@ -1,6 +1,7 @@
 //! Writes as callers describe them, made into writes of the log.
 
 use super::access::{EntryName, may_write, named_tag};
+use super::embedding::{EmbeddingWanted, embedding_of};
 use super::values::store_value;
 use crate::context::{Context, Principal};
 use crate::error::OperationError;
@@ -72,6 +73,10 @@ pub(crate) struct PutBody {
     pub(super) tags: BTreeSet<String>,
     /// Further texts by name.
     pub(super) metadata: BTreeMap<String, String>,
+    /// Where its meaning lies, for `memory.near`: numbers that a model gave.
+    pub(super) embedding: Option<Vec<f32>>,
+    /// Ask the model server of the coordinator where it lies, before it is written.
+    pub(super) embed: bool,
     /// Why it is written.
     pub(super) why: Option<String>,
     /// Only if the entry has this version. Also as the header `If-Match`.
@@ -141,11 +146,17 @@ pub(super) async fn put(
     let tags = tags.collect::<Result<_, _>>()?;
     let condition = condition(body.if_version, body.if_absent, body.if_present)?;
     let stamp = stamp(context, name, body.stamp)?;
+    let wanted = EmbeddingWanted {
+        given: body.embedding,
+        ask: body.embed,
+    };
+    let embedding = embedding_of(context, name, &given, wanted).await?;
     let change = MemoryChange::Put(Arc::new(MemoryPut {
-        value: store_value(&context.services, given).await?,
+        value: store_value(&context.services, &name.namespace, given).await?,
         ttl_ms: body.ttl_s.map(ttl_ms),
         tags,
         metadata: body.metadata,
+        embedding,
     }));
     let settles = body.settles.into_iter().map(MemoryVersion);
     let write = MemoryWrite {

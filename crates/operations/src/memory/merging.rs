@@ -3,7 +3,7 @@
 use super::access::EntryName;
 use super::given::GivenValue;
 use super::outcome::{Answer, answers};
-use super::values::{read_value, store_value};
+use super::values::{read_value, sealed, store_value};
 use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
@@ -33,7 +33,7 @@ struct Attempt {
     original: Option<MemoryWrite>,
 }
 
-/// Proposes writes as one command. A write that has to be merged first is merged, if it is alone
+/// Proposes writes as one command, sealed where their namespace is secret. A write that has to be merged first is merged, if it is alone
 /// or all or nothing is asked for; what else was done would be done twice.
 pub(super) async fn propose(
     context: &Context,
@@ -52,8 +52,9 @@ pub(super) async fn propose(
     let mut attempts: Vec<_> = writes.into_iter().map(fresh).collect();
     let mut tries = 0;
     loop {
+        let writes = attempts.iter().map(|one| one.write.clone()).collect();
         let command = Command::WriteMemory {
-            writes: attempts.iter().map(|one| one.write.clone()).collect(),
+            writes: sealed(&context.services, writes).await?,
             all_or_nothing,
             idempotency: context.idempotency(),
         };
@@ -132,7 +133,8 @@ async fn merge_one(
     let merged = merged(&name, function, &present.value, &put.value)?;
     let merged = GivenValue::Json(merged.to_string());
     let put = MemoryPut {
-        value: store_value(&context.services, merged).await?,
+        value: store_value(&context.services, &name.namespace, merged).await?,
+        embedding: None,
         ..(**put).clone()
     };
     let write = MemoryWrite {

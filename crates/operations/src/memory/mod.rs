@@ -5,6 +5,8 @@
 mod access;
 mod batch;
 mod conflicts;
+mod desk;
+mod embedding;
 mod entry_view;
 mod export;
 mod get;
@@ -14,6 +16,7 @@ mod import;
 mod list;
 mod merging;
 mod namespaces;
+mod near;
 mod outcome;
 mod refusals;
 mod search;
@@ -24,6 +27,7 @@ mod values;
 mod write;
 
 pub use access::may_read as may_read_namespace;
+pub use desk::{Embedder, MemoryDesk, Secrets};
 
 use crate::declare::{ADMIN, READ, WRITE, act, end, put, read, submit};
 use crate::exchange::Shape;
@@ -124,6 +128,14 @@ fn many() -> Vec<Operation> {
         )
         .cost(Cost::Medium)
         .answers(search::search),
+        act(
+            "memory.near",
+            "/memory-near",
+            READ_MEMORY,
+            "Finds the entries whose meaning is nearest to a text or an embedding.",
+        )
+        .repetition(Repetition::Harmless)
+        .takes(near::near),
         submit(
             "memory.batch",
             "/memory-batch",

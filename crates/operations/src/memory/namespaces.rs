@@ -127,6 +127,9 @@ pub(super) struct NamespaceChange {
     strategies: Option<Vec<StrategyRule>>,
     /// Whether only holders of the scope `admin` read and write it.
     restricted: Option<bool>,
+    /// Whether values are sealed before they enter the log. Keys, tags and metadata are not. Can be
+    /// changed only while nothing is in the namespace.
+    secret: Option<bool>,
 }
 
 pub(super) async fn set(
@@ -147,6 +150,7 @@ pub(super) async fn set(
         bytes_max: change.bytes_max.unwrap_or(present.bytes_max),
         strategies: change.strategies.unwrap_or(present.strategies),
         restricted: change.restricted.unwrap_or(present.restricted),
+        secret: change.secret.unwrap_or(present.secret),
     };
     let mut prefixes: Vec<_> = settings
         .strategies

@@ -17,6 +17,8 @@ pub(super) const fn code_of(refusal: &MemoryRefusal) -> ErrorCode {
         MemoryRefusal::ConflictUnknown { .. } => ErrorCode::MemoryConflictUnknown,
         MemoryRefusal::StampAhead { .. } => ErrorCode::MemoryClockInvalid,
         MemoryRefusal::TtlTooShort { .. } => ErrorCode::MemoryTtlInvalid,
+        MemoryRefusal::NotSealed => ErrorCode::MemoryNotSealed,
+        MemoryRefusal::EmbeddingDamaged => ErrorCode::EmbeddingInvalid,
         MemoryRefusal::BatchRefused { .. } => ErrorCode::MemoryRefusedBefore,
         MemoryRefusal::Limit { limit, .. } => match limit {
             LimitName::MemoryTtlMsMax => ErrorCode::MemoryTtlInvalid,

@@ -29,7 +29,7 @@ use skep_model::memory::{
     MemoryWrite, Namespace,
 };
 use skep_model::time::UnixMillis;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Where the names of snapshots are, as `NAMESPACE/NAME`.
@@ -69,22 +69,18 @@ pub(super) async fn take(
 ) -> Result<WriteAnswer, OperationError> {
     let (namespace, name) = body.names()?;
     may_write(&context, &name.namespace)?;
-    refuse_restricted(&context, &namespace)?;
+    refuse_guarded(&context, &namespace)?;
     let (bytes, entries) = lines(&context, &namespace).await?;
     let (blake3, size) = (ArtifactHash::of(&bytes), bytes.len() as u64);
     artifacts::keep(&context, bytes).await?;
-    let value = store_value(
-        &context.services,
-        GivenValue::Artifact {
-            blake3,
-            bytes: size,
-        },
-    );
+    let reference = GivenValue::Artifact {
+        blake3,
+        bytes: size,
+    };
+    let value = store_value(&context.services, &name.namespace, reference).await?;
     let put = MemoryPut {
-        value: value.await?,
-        ttl_ms: None,
-        tags: BTreeSet::new(),
         metadata: BTreeMap::from([("entries".to_owned(), entries.to_string())]),
+        ..MemoryPut::new(value)
     };
     let write = MemoryWrite {
         provenance: given::provenance(&context, None),
@@ -98,14 +94,16 @@ pub(super) async fn take(
 }
 
 /// Whoever may read artifacts could read the copy.
-fn refuse_restricted(context: &Context, namespace: &Namespace) -> Result<(), OperationError> {
+fn refuse_guarded(context: &Context, namespace: &Namespace) -> Result<(), OperationError> {
     let view = context.services.hive.view();
     let found = view.state.namespace(namespace);
-    if !found.is_some_and(|found| found.record.settings.restricted) {
-        return Ok(());
-    }
-    let detail =
-        format!("`{namespace}` is restricted, and its snapshot would be open to all readers");
+    let settings = found.map(|found| &found.record.settings);
+    let word = match settings {
+        Some(settings) if settings.secret => "secret",
+        Some(settings) if settings.restricted => "restricted",
+        _ => return Ok(()),
+    };
+    let detail = format!("`{namespace}` is {word}, and its snapshot would lie in the open");
     let error = OperationError::new(ErrorCode::NamespaceForbidden, detail);
     Err(error.with_hint("Use `skep memory export` as an administrator, and keep the file safe."))
 }

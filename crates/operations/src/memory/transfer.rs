@@ -41,6 +41,9 @@ struct LineOut<'a> {
     version: VersionView,
     #[serde(flatten)]
     value: ValueView,
+    /// Where its meaning lies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedding: Option<Vec<f32>>,
     /// Whether it is not the entry any more.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     history: bool,
@@ -61,11 +64,13 @@ pub(super) fn line_of_version(
     history: bool,
 ) -> Result<Vec<u8>, OperationError> {
     let put = record.put.as_deref();
+    let embedding = put.and_then(|put| put.embedding.as_ref());
     line_of(&LineOut {
         namespace: &record.namespace,
         key: &record.key,
         version: VersionView::whole(record).ending(expires_at),
         value: put.map(|put| ValueView::of(&put.value)).unwrap_or_default(),
+        embedding: embedding.map(|embedding| embedding.values().collect()),
         history,
     })
 }
@@ -82,6 +87,7 @@ struct LineIn {
     value: Option<Box<RawValue>>,
     base64: Option<String>,
     artifact: Option<ArtifactReference>,
+    embedding: Option<Vec<f32>>,
     tags: BTreeSet<String>,
     metadata: BTreeMap<String, String>,
     why: Option<String>,
@@ -153,6 +159,7 @@ pub(super) fn read_line(
         value: line.value,
         base64: line.base64,
         artifact: line.artifact,
+        embedding: line.embedding,
         ttl_s: expires_at.map(|end| end.0.since(now).div_ceil(1_000)),
         tags: line.tags,
         metadata: line.metadata,

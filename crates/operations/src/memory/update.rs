@@ -17,7 +17,6 @@ use skep_model::limits::MEMORY_TTL_MS_MIN;
 use skep_model::memory::{
     MemoryChange, MemoryCondition, MemoryPut, MemoryValue, MemoryWrite, MergeFunction,
 };
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// How often an update is computed anew because somebody else wrote the entry meanwhile.
@@ -99,12 +98,7 @@ async fn computed(
         found.map(|entry| (entry.version, entry.expires_at))
     };
     let given = MemoryValue::Json(Arc::clone(given));
-    let mut put = MemoryPut {
-        value: given.clone(),
-        ttl_ms: None,
-        tags: BTreeSet::new(),
-        metadata: BTreeMap::new(),
-    };
+    let mut put = MemoryPut::new(given.clone());
     let mut condition = MemoryCondition::Absent;
     if let Some((version, expires_at)) = found {
         condition = MemoryCondition::Version(version);
@@ -112,8 +106,11 @@ async fn computed(
         // Gone from the history means replaced: the write is refused, and the next try sees more.
         if let Some(present) = present.as_ref().and_then(|record| record.put.as_deref()) {
             let value = apply(name, body.function, &present.value, &given)?;
+            let value = GivenValue::Json(value);
             put = present.clone();
-            put.value = store_value(&context.services, GivenValue::Json(value)).await?;
+            put.value = store_value(&context.services, &name.namespace, value).await?;
+            // It told of the old value.
+            put.embedding = None;
         }
         let left = |end: skep_model::time::UnixMillis| end.since(now).max(MEMORY_TTL_MS_MIN);
         put.ttl_ms = expires_at.map(left);

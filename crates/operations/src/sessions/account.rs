@@ -126,7 +126,12 @@ pub(super) async fn hand_back(
     let seat = Seat::calling(&context, &path.id).await?;
     let grip = grip(&context, &seat, handing.task, Some(fence)).await?;
     if grip.begun {
-        return end(&context, &seat, without_success(&grip, Outcome::Interrupted)).await;
+        return end(
+            &context,
+            &seat,
+            without_success(&grip, Outcome::Interrupted),
+        )
+        .await;
     }
     let command = Command::HandBackGrants {
         node: seat.node,

@@ -188,7 +188,9 @@ async fn work_complete(
             let failure = Failure {
                 task,
                 fence,
-                reason: body.error.unwrap_or_else(|| "no reason was given".to_owned()),
+                reason: body
+                    .error
+                    .unwrap_or_else(|| "no reason was given".to_owned()),
             };
             account::fail(context, path, failure).await?
         }
@@ -227,7 +229,10 @@ fn swarm_status(context: &Context, _: &NoParameters) -> Result<SwarmStatus, Oper
         .collect();
     let waiting = view.state.ready_queues().flat_map(|queue| queue.tasks);
     let waiting = waiting.filter_map(|key| view.state.task(key.task));
-    let queue: Vec<SeedTask> = waiting.take(QUEUE_SHOWN_MAX).map(SeedTask::waiting).collect();
+    let queue: Vec<SeedTask> = waiting
+        .take(QUEUE_SHOWN_MAX)
+        .map(SeedTask::waiting)
+        .collect();
     let counts = view.state.counts();
     let experience = view.state.experience();
     let busy = sessions.iter().filter(|session| session.is_busy()).count();

@@ -57,7 +57,8 @@ pub(super) fn check_described(reader: &mut Reader<'_>, what: &str, task: &TaskFi
         reader.add(position.or(instructions.position), problem);
     }
     for key in keys_of_commands(task) {
-        let message = format!("{what} is described in words and has `{key}`, which needs a command");
+        let message =
+            format!("{what} is described in words and has `{key}`, which needs a command");
         let fix = match key {
             "gates" => "check its result in a task of its own that needs it",
             "artifacts" => "remove it: the agent names the files that it hands in",
@@ -73,7 +74,10 @@ fn check_text(reader: &mut Reader<'_>, text: &At<String>, what: &str) {
         let (bytes, max) = (text.value.len(), limits::INSTRUCTIONS_BYTES_MAX);
         let message = format!("`{what}` has {bytes} bytes; INSTRUCTIONS_BYTES_MAX is {max}");
         let fix = "hand it over as an artifact of another task and name that under `inputs`";
-        reader.add(text.position, Problem::new(ErrorCode::TooLong, message, fix));
+        reader.add(
+            text.position,
+            Problem::new(ErrorCode::TooLong, message, fix),
+        );
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading one task.
 
-use super::fields::{Fields, Reader, check_name, check_variable_part};
 use super::described::{Words, check_described};
+use super::fields::{Fields, Reader, check_name, check_variable_part};
 use super::partition::{Shape, check_shape, merge, partition};
 use super::settings::settings;
 use crate::error::{ErrorCode, Problem};

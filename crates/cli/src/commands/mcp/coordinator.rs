@@ -7,6 +7,7 @@ use crate::commands::Session;
 use crate::connection;
 use crate::exit::{Exit, Failure};
 use crate::local_nodes::LocalNodes;
+use crate::memory_desk::MemoryServers;
 use crate::server::{Server, ServerOptions};
 use crate::settings::Key;
 use skep_client::Client;
@@ -118,6 +119,7 @@ impl<'a> Coordinator<'a> {
             strategy: &strategy,
             retention: session.settings.retention(),
             announce: None,
+            memory_servers: MemoryServers::default(),
         };
         let server = Server::start(options).await?;
         match LocalNodes::start(&session.places, &server.note, NODES, true) {

@@ -221,7 +221,11 @@ impl SeedTask {
             estimated_hours: given.timeout_ms.map(hours),
             dependencies: Vec::new(),
             assigned_to: Some(given.agent),
-            status: if given.begun { "in_progress" } else { "assigned" },
+            status: if given.begun {
+                "in_progress"
+            } else {
+                "assigned"
+            },
             fence: Some(given.fence),
         }
     }
