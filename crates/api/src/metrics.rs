@@ -1,6 +1,8 @@
 //! `/metrics` in the Prometheus text format. Gauges and counters of the coordinator are read when
 //! they are asked for; only HTTP requests are counted here.
 
+mod memory;
+
 use crate::authenticate;
 use crate::failure::Failure;
 use crate::state::ApiState;
@@ -8,6 +10,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::Response;
+use memory::MemorySample;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{
     DescriptorEncoder, EncodeLabelSet, EncodeMetric, NoLabelSet, text,
@@ -143,6 +146,7 @@ struct Sample {
     agents: usize,
     runs: usize,
     subscribers: usize,
+    memory: MemorySample,
     version: String,
 }
 
@@ -160,6 +164,7 @@ impl Sample {
             runs: view.state.runs().count(),
             stats: services.hive.stats(),
             subscribers: services.subscriber_count(),
+            memory: MemorySample::take(&view),
             version: services.server.version.clone(),
         }
     }
@@ -202,6 +207,7 @@ impl Collector for Sample {
         self.encode_plain(&mut encoder)?;
         self.encode_commits(&mut encoder)?;
         self.encode_decisions(&mut encoder)?;
+        self.memory.encode(&mut encoder, stats)?;
         gauges(
             &mut encoder,
             "build",

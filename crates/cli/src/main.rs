@@ -16,6 +16,7 @@ mod farewell;
 mod file_upkeep;
 mod local_nodes;
 mod memory_desk;
+mod memory_upkeep;
 mod opened_data;
 mod output;
 mod places;

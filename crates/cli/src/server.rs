@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failure};
 use crate::farewell::say_farewell;
 use crate::file_upkeep::FileUpkeep;
 use crate::memory_desk::{self, MemoryServers};
+use crate::memory_upkeep;
 use crate::opened_data::{self, OpenedData};
 use crate::places::{CoordinatorNote, Places, read_token, write_private};
 use crate::reach::{Listeners, Network};
@@ -63,6 +64,7 @@ pub(crate) struct Server {
     pub(crate) hive: Hive,
     threads: HiveThreads,
     file_upkeep: FileUpkeep,
+    memory_upkeep: tokio::task::JoinHandle<()>,
     /// Of a coordinator that other machines reach.
     renewal: Option<CertificateRenewal>,
     announcing: Option<Announcing>,
@@ -113,7 +115,8 @@ impl Server {
         ensure_tokens(&hive, places).await?;
         let stop = CancellationToken::new();
         let filling = tier_writer.map(|writer| fill(writer, stop.clone()));
-        let state = api_state(Arc::new(services), &stop);
+        let services = Arc::new(services);
+        let state = api_state(Arc::clone(&services), &stop);
         let note = CoordinatorNote {
             url: format!("http://{}", listeners.local),
             token_file: places.admin_token(),
@@ -122,12 +125,14 @@ impl Server {
         let serving = serve(listeners.all, tls, state, stop.clone());
         places.leave_note(&note)?;
         let announcing = announced.map(Announcing::start).transpose()?;
+        let memory_upkeep = memory_upkeep::start(services, stop.clone());
         Ok(Self {
             note,
             authority,
             hive,
             threads,
             file_upkeep,
+            memory_upkeep,
             renewal,
             announcing,
             stop,
@@ -169,6 +174,9 @@ impl Server {
             && let Err(error) = filling.await
         {
             tracing::warn!(%error, "the task that fills tier 2 of shared memory failed");
+        }
+        if let Err(error) = self.memory_upkeep.await {
+            tracing::warn!(%error, "the upkeep of memory failed");
         }
         let (threads, file_upkeep, renewal) = (self.threads, self.file_upkeep, self.renewal);
         let join = move || {

@@ -190,6 +190,9 @@ fn count(stats: &mut EngineStats, entry: &EntryEvents) {
                 ..
             } => stats.leases_lost += 1,
             Event::ReportRefused { .. } => stats.reports_fenced += 1,
+            Event::MemoryWritten { .. } | Event::MemoryDeleted { .. } => stats.memory_writes += 1,
+            Event::MemoryRefused { .. } => stats.memory_refused += 1,
+            Event::MemoryExpired { .. } => stats.memory_expired += 1,
             _ => {}
         }
     }

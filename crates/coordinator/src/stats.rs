@@ -42,6 +42,12 @@ pub struct EngineStats {
     pub reports_fenced: u64,
     /// Connected nodes.
     pub links: u64,
+    /// Writes and removals in shared memory.
+    pub memory_writes: u64,
+    /// Writes to shared memory that were refused.
+    pub memory_refused: u64,
+    /// Entries of shared memory whose time was over.
+    pub memory_expired: u64,
 }
 
 impl EngineStats {

@@ -52,8 +52,10 @@ pub use error::{OperationError, code_of};
 pub use error_codes::{ErrorCode, error_pages};
 pub use exchange::{ByteStream, Reply, ReplyBody, Request, RequestBody, Shape};
 pub use lookup::AnyTask;
-pub use memory::may_read_namespace;
-pub use memory::{Embedder, MemoryDesk, Secrets};
+pub use memory::{
+    Embedder, MemoryDesk, RUN_MEMORY_KEPT_MS, Secrets, may_read_namespace,
+    remove_memory_of_ended_runs,
+};
 pub use memory_gauge::{MemoryExcess, MemoryGauge};
 pub use operation::{Cost, Method, Operation, Repetition};
 pub use parameters::PathParameters;

@@ -85,6 +85,21 @@ struct Status {
     events_cursor: String,
     /// Size of the history.
     history: History,
+    /// Size of shared memory.
+    memory: SharedMemory,
+}
+
+/// Size of shared memory.
+#[derive(Debug, Default, Serialize, schemars::JsonSchema)]
+struct SharedMemory {
+    /// Namespaces.
+    namespaces: u64,
+    /// Entries in all of them.
+    entries: u64,
+    /// Bytes of their keys, values, tags and metadata.
+    bytes: u64,
+    /// Versions that the history keeps.
+    versions: u64,
 }
 
 /// Size of the history.
@@ -114,7 +129,17 @@ async fn status(context: Context, _: NoParameters) -> Result<Status, OperationEr
             slots_taken += u64::from(view.state.node_use(node.id).attempts);
         }
     }
+    let mut memory = SharedMemory {
+        versions: sizes.memory_versions,
+        ..SharedMemory::default()
+    };
+    for namespace in view.state.namespaces() {
+        memory.namespaces += 1;
+        memory.entries += namespace.entries;
+        memory.bytes += namespace.bytes;
+    }
     Ok(Status {
+        memory,
         cluster: services.server.cluster,
         version: services.server.version.clone(),
         started_at: services.server.started_at.into(),

@@ -4,107 +4,97 @@ use super::answer::request;
 use super::fixture::Coordinator;
 use super::work::id_of;
 use serde_json::{Value, json};
+use skep_model::ids::ReplicaId;
 use skep_model::token::Scope;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_cannot_be_is_refused_by_name_and_nothing_is_written() {
-    let coordinator = Coordinator::start().await;
-    let replica = skep_model::ids::ReplicaId::from_u128(7).to_string();
-    let home = skep_model::ids::ReplicaId::HOME.to_string();
-    let stamp = |wall: u64, clock: Value| json!({"time": {"wall": wall, "counter": 0, "replica": replica}, "clock": clock});
-    let long = "x".repeat(513);
-    let key = |key: &str| format!("/api/v2/memory/swarm/{key}");
-    for (path, body, status, code) in [
-        (key("a"), json!({}), 422, "field_invalid"),
+type Case = (String, Value, u16, &'static str);
+
+fn key(key: &str) -> String {
+    format!("/api/v2/memory/swarm/{key}")
+}
+
+fn bad_values() -> Vec<Case> {
+    let a = || key("a");
+    vec![
+        (a(), json!({}), 422, "field_invalid"),
+        (a(), json!({"value": 1, "base64": ""}), 422, "field_invalid"),
+        (a(), json!({"base64": "?"}), 422, "field_invalid"),
         (
-            key("a"),
-            json!({"value": 1, "base64": ""}),
-            422,
-            "field_invalid",
-        ),
-        (key("a"), json!({"base64": "?"}), 422, "field_invalid"),
-        (
-            key("a"),
+            a(),
             json!({"value": 1, "ttl_s": 0}),
             422,
             "memory_ttl_invalid",
         ),
         (
-            key("a"),
+            a(),
             json!({"value": 1, "ttl_s": u64::MAX}),
             422,
             "memory_ttl_invalid",
         ),
         (
-            key("a"),
+            a(),
             json!({"value": 1, "tags": ["a b"]}),
             422,
             "memory_name_invalid",
         ),
         (
-            key("a"),
+            a(),
             json!({"value": 1, "why": "x".repeat(513)}),
             422,
             "limit_exceeded",
         ),
+        (a(), json!({"value": 1, "vale": 1}), 400, "body_malformed"),
         (
-            key("a"),
-            json!({"value": 1, "vale": 1}),
-            400,
-            "body_malformed",
-        ),
-        (key(&long), json!({"value": 1}), 422, "memory_name_invalid"),
-        (
-            key("a%0Ab"),
-            json!({"value": 1}),
-            422,
-            "memory_name_invalid",
-        ),
-        (
-            "/api/v2/memory/Swarm/a".to_owned(),
-            json!({"value": 1}),
-            422,
-            "memory_name_invalid",
-        ),
-        (
-            key("a"),
+            a(),
             json!({"value": 1, "settles": [3]}),
             404,
             "memory_conflict_unknown",
         ),
+    ]
+}
+
+fn bad_names() -> Vec<Case> {
+    let gone = "/api/v2/memory/run%2Frun_00000000000000000000000000/a";
+    let value = || json!({"value": 1});
+    vec![
+        (key(&"x".repeat(513)), value(), 422, "memory_name_invalid"),
+        (key("a%0Ab"), value(), 422, "memory_name_invalid"),
         (
-            key("a"),
-            json!({"value": 1, "stamp": 1}),
+            "/api/v2/memory/Swarm/a".to_owned(),
+            value(),
             422,
-            "memory_clock_invalid",
+            "memory_name_invalid",
         ),
-        (
-            key("a"),
-            json!({"value": 1, "stamp": stamp(1, json!({}))}),
-            422,
-            "memory_clock_invalid",
-        ),
-        (
-            key("a"),
-            json!({"value": 1, "stamp": stamp(u64::MAX / 2, json!({&replica: 1}))}),
-            422,
-            "memory_clock_invalid",
-        ),
-        (
-            key("a"),
-            json!({"value": 1, "stamp": {
-                "time": {"wall": 1, "counter": 0, "replica": home}, "clock": {&home: 1}
-            }}),
-            422,
-            "memory_clock_invalid",
-        ),
-        (
-            "/api/v2/memory/run%2Frun_00000000000000000000000000/a".to_owned(),
-            json!({"value": 1}),
-            404,
-            "run_not_found",
-        ),
-    ] {
+        (gone.to_owned(), value(), 404, "run_not_found"),
+    ]
+}
+
+fn bad_stamps() -> Vec<Case> {
+    let replica = ReplicaId::from_u128(7).to_string();
+    let home = ReplicaId::HOME.to_string();
+    let time = |wall: u64, replica: &str| json!({"wall": wall, "counter": 0, "replica": replica});
+    let far = u64::MAX / 2;
+    let stamps = [
+        json!(1),
+        json!({"time": time(1, &replica), "clock": {}}),
+        json!({"time": time(far, &replica), "clock": {&replica: 1}}),
+        json!({"time": time(1, &home), "clock": {&home: 1}}),
+    ];
+    let case = |stamp| {
+        let body = json!({"value": 1, "stamp": stamp});
+        (key("a"), body, 422, "memory_clock_invalid")
+    };
+    stamps.into_iter().map(case).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_cannot_be_is_refused_by_name_and_nothing_is_written() {
+    let coordinator = Coordinator::start().await;
+    let cases = bad_values()
+        .into_iter()
+        .chain(bad_names())
+        .chain(bad_stamps());
+    for (path, body, status, code) in cases {
         let answer = coordinator.write(&path, body.clone()).await;
         assert_eq!(answer.problem(), (status, code.to_owned()), "{path} {body}");
     }
@@ -124,6 +114,7 @@ async fn what_cannot_be_is_refused_by_name_and_nothing_is_written() {
         ("/api/v2/memory-search?q=+", 400, "query_malformed"),
         ("/api/v2/memory/swarm?since=monday", 400, "query_malformed"),
         ("/api/v2/memory/swarm?tags=a+b", 422, "memory_name_invalid"),
+        ("/api/v2/events?namespace=", 400, "query_malformed"),
     ] {
         let answer = coordinator.get(path).await;
         assert_eq!(answer.problem(), (status, code.to_owned()), "{path}");

@@ -2,9 +2,12 @@
 
 use super::answer::{Answer, request};
 use super::fixture::Coordinator;
+use super::work::id_of;
 use axum::body::Body;
 use axum::http::Request;
 use serde_json::{Value, json};
+use skep_model::attempt::Outcome;
+use skep_operations::{RUN_MEMORY_KEPT_MS, remove_memory_of_ended_runs};
 
 const EXPORT: &str = "/api/v2/memory-export?namespace=swarm";
 
@@ -207,4 +210,49 @@ async fn what_is_too_large_or_restricted_has_no_snapshot() {
     let named = json!({"namespace": "secret", "name": "x"});
     let secret = coordinator.post("/api/v2/memory-snapshots", named).await;
     assert_eq!(secret.problem(), (403, "namespace_forbidden".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_namespace_of_a_run_ends_some_time_after_its_run() {
+    let coordinator = Coordinator::start().await;
+    coordinator.ready_node("one", 4).await;
+    let plan = "name: a\ntasks:\n  t: {kind: noop}\n";
+    let body = json!({ "plan": plan });
+    let submitted = coordinator.post("/api/v2/runs", body).await.ok();
+    let run = submitted["run"]["id"].as_str().unwrap().to_owned();
+    let list = format!("/api/v2/memory/run%2F{run}");
+    let settings = json!({"strategies": [{"prefix": "", "strategy": "manual"}]});
+    let namespace = format!("/api/v2/memory-namespaces/run%2F{run}");
+    coordinator
+        .call("PUT", &namespace, Some(settings))
+        .await
+        .ok();
+    for key in ["a", "b"] {
+        coordinator
+            .write(&format!("{list}/{key}"), json!({"value": 1}))
+            .await
+            .ok();
+    }
+    coordinator
+        .write("/api/v2/memory/swarm/a", json!({"value": 1}))
+        .await
+        .ok();
+    let sweep = || remove_memory_of_ended_runs(&coordinator.api.services);
+    assert_eq!(sweep().await, Ok(0), "the run is live");
+    coordinator
+        .finish(id_of(&submitted, "t"), Outcome::Completed)
+        .await;
+    assert_eq!(sweep().await, Ok(0), "it ended just now");
+    let late = coordinator
+        .write(&format!("{list}/c"), json!({"value": 1}))
+        .await;
+    assert_eq!(late.problem(), (404, "run_not_found".to_owned()));
+    coordinator.get(&list).await.ok();
+    coordinator.clock.pass(RUN_MEMORY_KEPT_MS);
+    assert_eq!(sweep().await, Ok(2));
+    assert_eq!(
+        coordinator.get(&list).await.problem(),
+        (404, "namespace_not_found".to_owned())
+    );
+    coordinator.get("/api/v2/memory/swarm/a").await.ok();
 }

@@ -22,8 +22,8 @@ pub(crate) enum MemoryCommand {
         #[command(flatten)]
         entry: EntryArgs,
         /// An earlier version
-        #[arg(long, value_name = "N")]
-        version: Option<u64>,
+        #[arg(long, value_name = "VERSION")]
+        at: Option<u64>,
         /// Print the bytes of the value and nothing else
         #[arg(long)]
         raw: bool,

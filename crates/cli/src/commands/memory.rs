@@ -24,12 +24,12 @@ pub(crate) async fn run(session: &Session, command: MemoryCommand) -> Outcome {
     match command {
         MemoryCommand::Get {
             entry,
-            version,
+            at,
             raw,
             output,
             eventual,
         } => {
-            let version = version.map(|version| version.to_string());
+            let version = at.map(|version| version.to_string());
             let query = [
                 ("version", version.as_deref()),
                 ("raw", (raw || output.is_some()).then_some("true")),

@@ -19,6 +19,7 @@ mod mcp_message;
 mod mcp_stdio;
 mod mcp_work;
 mod member;
+mod memory;
 mod merge;
 mod operating;
 mod pinned;

@@ -38,13 +38,21 @@ pub(super) struct Wanted {
 /// An entry that is to be written next.
 type Next = (EntryName, MemoryVersion, Option<UnixMillis>);
 
+/// Where the next look begins.
+enum NextLook {
+    First,
+    After(MemoryKey),
+    /// There is none.
+    Over,
+}
+
 struct Export {
     context: Context,
     namespace: Namespace,
     wanted: Wanted,
     ahead: VecDeque<Next>,
-    /// Where the next look begins; none after the last one.
-    after: Option<Option<MemoryKey>>,
+    /// Where the next look begins.
+    next_look: NextLook,
     entries: u64,
     is_over: bool,
 }
@@ -74,7 +82,7 @@ pub(super) async fn export(
         namespace,
         wanted,
         ahead: VecDeque::new(),
-        after: Some(None),
+        next_look: NextLook::First,
         entries: 0,
         is_over: false,
     };
@@ -98,8 +106,7 @@ impl Export {
                 return Ok(None);
             }
             let Some((name, version, expires_at)) = self.ahead.pop_front() else {
-                if self.after.is_some() {
-                    self.look_ahead();
+                if self.look_ahead() {
                     continue;
                 }
                 self.is_over = true;
@@ -121,9 +128,12 @@ impl Export {
         }
     }
 
-    fn look_ahead(&mut self) {
-        let Some(after) = self.after.take() else {
-            return;
+    /// Looks up further entries, if there may be some.
+    fn look_ahead(&mut self) -> bool {
+        let after = match std::mem::replace(&mut self.next_look, NextLook::Over) {
+            NextLook::First => None,
+            NextLook::After(key) => Some(key),
+            NextLook::Over => return false,
         };
         let at = self.context.services.now();
         let view = self.context.services.hive.view();
@@ -137,7 +147,9 @@ impl Export {
             limit: ENTRIES_PER_LOOK,
         };
         let page = view.state.memory_list(&query, at);
-        self.after = page.next.cloned().map(Some);
+        if let Some(next) = page.next {
+            self.next_look = NextLook::After(next.clone());
+        }
         self.ahead.extend(page.entries.into_iter().map(|entry| {
             let name = EntryName {
                 namespace: entry.namespace.clone(),
@@ -145,6 +157,7 @@ impl Export {
             };
             (name, entry.version, entry.expires_at)
         }));
+        true
     }
 
     fn look_again(&mut self, name: EntryName) {

@@ -23,11 +23,13 @@ mod search;
 mod snapshot;
 mod transfer;
 mod update;
+mod upkeep;
 mod values;
 mod write;
 
 pub use access::may_read as may_read_namespace;
 pub use desk::{Embedder, MemoryDesk, Secrets};
+pub use upkeep::{RUN_MEMORY_KEPT_MS, remove_memory_of_ended_runs};
 
 use crate::declare::{ADMIN, READ, WRITE, act, end, put, read, submit};
 use crate::exchange::Shape;

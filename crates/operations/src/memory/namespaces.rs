@@ -158,8 +158,9 @@ pub(super) async fn set(
         .map(|rule| &rule.prefix)
         .collect();
     prefixes.sort_unstable();
-    if let Some(pair) = prefixes.windows(2).find(|pair| pair[0] == pair[1]) {
-        let detail = format!("`strategies` names the prefix `{}` twice", pair[0]);
+    let twice = prefixes.iter().zip(prefixes.iter().skip(1));
+    if let Some((prefix, _)) = twice.into_iter().find(|(one, other)| one == other) {
+        let detail = format!("`strategies` names the prefix `{prefix}` twice");
         return Err(OperationError::new(ErrorCode::FieldInvalid, detail));
     }
     context

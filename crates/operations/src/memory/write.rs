@@ -62,13 +62,11 @@ pub(super) async fn one(
     write: MemoryWrite,
 ) -> Result<WriteAnswer, OperationError> {
     let proposed = propose(context, vec![write], false).await?;
-    let written = match proposed.answers.into_iter().next() {
-        Some(answer) => done(name, answer)?,
-        None => {
-            let detail = "the log did not say what became of the write";
-            return Err(OperationError::new(ErrorCode::Internal, detail));
-        }
+    let Some(answer) = proposed.answers.into_iter().next() else {
+        let detail = "the log did not say what became of the write";
+        return Err(OperationError::new(ErrorCode::Internal, detail));
     };
+    let written = done(name, answer)?;
     Ok(WriteAnswer {
         written,
         applied_index: proposed.index.0,

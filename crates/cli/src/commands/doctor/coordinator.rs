@@ -48,6 +48,7 @@ pub(super) async fn checks(session: &Session, full: bool) -> Vec<Check> {
             let token = Check::ok("token", format!("accepted, from {}", target.token_origin));
             let mut checks = vec![ready, token, same_version(&status), nodes(&status)];
             checks.extend(members::absent(&api).await);
+            checks.push(members::memory(&status));
             checks.push(members::history(&status, &session.places.state));
             checks.push(clock(&api).await);
             if full {

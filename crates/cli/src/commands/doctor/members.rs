@@ -73,6 +73,21 @@ pub(super) fn history(status: &Value, state: &Path) -> Check {
     judge_history(status, free)
 }
 
+/// How much is in shared memory.
+pub(super) fn memory(status: &Value) -> Check {
+    let size = status.pointer("/memory/bytes").and_then(Value::as_u64);
+    Check::ok(
+        "memory",
+        format!(
+            "{} entries in {} namespaces, {}; {} versions are kept",
+            text(status, "/memory/entries"),
+            text(status, "/memory/namespaces"),
+            bytes(size.unwrap_or(0)),
+            text(status, "/memory/versions"),
+        ),
+    )
+}
+
 fn judge_history(status: &Value, free: u64) -> Check {
     let size = status
         .pointer("/history/database_bytes")
@@ -126,6 +141,16 @@ mod tests {
         let many: Vec<_> = (0..12).map(|_| node("x", "lost", None)).collect();
         let checks = judge(&json!({ "items": many }));
         assert!(checks[0].detail.ends_with("and 2 more"), "{checks:?}");
+    }
+
+    #[test]
+    fn shared_memory_is_told_with_its_sizes() {
+        let memory = json!({"namespaces": 2, "entries": 7, "bytes": 2048, "versions": 9});
+        let check = super::memory(&json!({ "memory": memory }));
+        assert_eq!(
+            check.detail,
+            "7 entries in 2 namespaces, 2.0 KiB; 9 versions are kept"
+        );
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::output::{bytes, note, table, text};
 use serde_json::{Value, json};
 use skep_client::with_query;
 use skep_model::limits::PAGE_ITEMS_MAX;
+use std::fmt::Write as _;
 
 pub(super) async fn run(session: &Session, api: &Api, command: MemoryCommand) -> Outcome {
     match command {
@@ -128,7 +129,8 @@ fn hit_text(page: &Value) -> String {
     });
     let mut shown = table(&["namespace", "key", "version", "found"], rows);
     if let Some(behind) = page["behind"].as_u64().filter(|behind| *behind > 0) {
-        shown.push_str(&format!("\n{behind} new versions are not searched yet"));
+        // Writing to a string cannot fail.
+        let _ = write!(shown, "\n{behind} new versions are not searched yet");
     }
     shown
 }
