@@ -7,6 +7,7 @@
 //! or contain logic that the product needs.
 
 mod bench;
+mod clients;
 mod console;
 mod doc_commands;
 mod docs;
@@ -50,6 +51,9 @@ enum Command {
         /// Run only this step
         #[arg(long, value_name = "STEP")]
         only: Option<String>,
+        /// Run only clients of MCP that others wrote; fail when they cannot be installed
+        #[arg(long, conflicts_with = "only")]
+        clients: bool,
     },
     /// Write the generated pages below `docs/`
     Docs {
@@ -78,7 +82,8 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Lint { only } => lint::check(&workspace, only.as_deref()),
         Command::Fix => lint::fix(&workspace),
-        Command::Test { only } => test_steps::run(&workspace, only.as_deref()),
+        Command::Test { clients: true, .. } => test_steps::run_clients(&workspace),
+        Command::Test { only, .. } => test_steps::run(&workspace, only.as_deref()),
         Command::Docs { check: true } => docs::check(&workspace),
         Command::Docs { check: false } => docs::write(&workspace),
         Command::Bench(options) => bench::run(&workspace, &options),

@@ -31,9 +31,11 @@ impl NpmPackages {
         Ok(Self { directory })
     }
 
-    /// Where they are.
-    pub(crate) fn directory(&self) -> &Path {
-        &self.directory
+    /// A program of a package that needs no Node.js.
+    pub(crate) fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.directory.join("node_modules/.bin").join(name));
+        command.stdin(Stdio::null());
+        command
     }
 
     /// A program of a package, run by the Node.js that was installed with it.

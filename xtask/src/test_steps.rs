@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the steps, and the tests' own summary at the end.
 
+use crate::clients;
 use crate::console::note;
 use crate::doc_commands;
 use crate::mcp_conformance;
@@ -9,6 +10,8 @@ use anyhow::{Context, Result, anyhow, ensure};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Command, Stdio};
 use std::thread;
+
+const CLIENTS: &str = "clients of MCP that others wrote, Claude Code among them";
 
 /// What `test` runs, in this order. To add a step, name it here.
 pub(crate) const STEPS: &[Step] = &[
@@ -71,6 +74,11 @@ pub(crate) const STEPS: &[Step] = &[
         run: mcp_conformance::run,
     },
     Step {
+        name: "clients",
+        about: CLIENTS,
+        run: clients::run_if_installed,
+    },
+    Step {
         name: "docs",
         about: "commands in README.md and docs/",
         run: doc_commands::run,
@@ -80,6 +88,16 @@ pub(crate) const STEPS: &[Step] = &[
 /// Runs the steps, all of them even when one fails.
 pub(crate) fn run(workspace: &Workspace, only: Option<&str>) -> Result<()> {
     step::run_all(&step::select(STEPS, only)?, workspace)
+}
+
+/// Runs the clients of MCP; here it is a failure when they cannot be installed.
+pub(crate) fn run_clients(workspace: &Workspace) -> Result<()> {
+    let step = Step {
+        name: "clients",
+        about: CLIENTS,
+        run: clients::run,
+    };
+    step::run_all(&[&step], workspace)
 }
 
 /// With nextest when it is installed, which is quicker, and else with cargo alone.
