@@ -231,7 +231,7 @@ impl World {
                 }
                 self.end_said(connection.0, outputs)
             }
-            Output::Publish(_) => Ok(()),
+            Output::Publish(_) | Output::AskOver(_) => Ok(()),
             Output::Halt(_) | Output::Stopped => self.crash_coordinator(),
         }
     }
