@@ -164,7 +164,7 @@ impl Sample {
             runs: view.state.runs().count(),
             stats: services.hive.stats(),
             subscribers: services.subscriber_count(),
-            memory: MemorySample::take(&view),
+            memory: MemorySample::take(&view, services.shared_memory.tiers.counts()),
             version: services.server.version.clone(),
         }
     }

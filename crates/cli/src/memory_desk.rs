@@ -56,7 +56,7 @@ fn embedder(servers: &MemoryServers) -> Result<Option<Arc<dyn Embedder>>, Failur
     let key = servers.embedding_key_file.as_deref().map(|path| {
         let text = std::fs::read_to_string(path)
             .map_err(|error| invalid(format!("read `{}`: {error}", path.display())))?;
-        Ok(text.trim().to_owned())
+        Ok::<_, Failure>(text.trim().to_owned())
     });
     let key = key.transpose()?;
     let endpoint = EmbeddingEndpoint::new(EndpointOptions { url, model, key });

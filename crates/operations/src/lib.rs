@@ -62,6 +62,7 @@ pub use parameters::PathParameters;
 pub use permission::{Permission, TaskRule};
 pub use rfc3339::{NotATimestamp, Timestamp};
 pub use sessions::aliases;
+pub use skep_tiers::TierCounts;
 
 /// What stands before the path of every operation.
 pub const API_PREFIX: &str = "/api/v2";

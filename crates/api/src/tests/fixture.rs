@@ -25,7 +25,7 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
-use skep_operations::{MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, tokens};
+use skep_operations::{Embedder, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, tokens};
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
 use skep_tiers::{MemoryTiers, TierKey};
@@ -111,10 +111,15 @@ pub(super) struct Coordinator {
 
 impl Coordinator {
     pub(super) async fn start() -> Self {
-        Self::start_in(tempfile::tempdir().unwrap()).await
+        Self::start_in(tempfile::tempdir().unwrap(), None).await
     }
 
-    async fn start_in(directory: tempfile::TempDir) -> Self {
+    /// One that has a model server.
+    pub(super) async fn start_with(embedder: Arc<dyn Embedder>) -> Self {
+        Self::start_in(tempfile::tempdir().unwrap(), Some(embedder)).await
+    }
+
+    async fn start_in(directory: tempfile::TempDir, embedder: Option<Arc<dyn Embedder>>) -> Self {
         let options = OpenOptions {
             ballast_bytes: 0,
             ..OpenOptions::default()
@@ -147,7 +152,7 @@ impl Coordinator {
         let shared_memory = MemoryDesk {
             tiers: MemoryTiers::local(TierKey::derive(data_dir.secret())),
             secrets: Secrets::in_file(data_dir.path().join("memory.key")),
-            embedder: None,
+            embedder,
         };
         let services = Arc::new(Services {
             hive,
@@ -195,7 +200,7 @@ impl Coordinator {
         let directory = self.directory.take().unwrap();
         self.stop();
         drop(self);
-        Self::start_in(directory).await
+        Self::start_in(directory, None).await
     }
 
     fn stop(&mut self) {

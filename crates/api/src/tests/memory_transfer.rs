@@ -20,6 +20,14 @@ fn lines(answer: &Answer) -> Vec<Value> {
         .collect()
 }
 
+impl Coordinator {
+    /// Takes in all of these lines.
+    pub(super) async fn import_lines(&self, lines: &str) {
+        let taken = import(self, "", lines.to_owned()).await.ok();
+        assert_eq!(taken["refused"], 0, "{taken}");
+    }
+}
+
 async fn import(coordinator: &Coordinator, query: &str, body: impl Into<Body>) -> Answer {
     let path = format!("/api/v2/memory-import{query}");
     let (parts, _) = request("POST", &path, Some(&coordinator.admin), None).into_parts();
