@@ -11,7 +11,7 @@ use axum::response::Response;
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
-use skep_operations::{API_PREFIX, ErrorCode, Method, Operation, Repetition, Shape, TaskRule};
+use skep_operations::{API_PREFIX, ErrorCode, Operation, Repetition, Shape, TaskRule};
 use std::collections::BTreeMap;
 
 /// Serves the document.
@@ -104,6 +104,25 @@ fn content(shape: &Shape, generator: &mut SchemaGenerator) -> Option<Value> {
     }
 }
 
+/// Headers that make an operation conditional: name, meaning, operations.
+const CONDITIONS: [(&str, &str, &[&str]); 3] = [
+    (
+        "If-Match",
+        "Only if the task has this version.",
+        &["tasks.update"],
+    ),
+    (
+        "If-Match",
+        "Only if the entry has this version; `*` for any.",
+        &["memory.put", "memory.delete", "memory.touch"],
+    ),
+    (
+        "If-None-Match",
+        "`*`: only if there is no such entry.",
+        &["memory.put"],
+    ),
+];
+
 /// Parameters of path, query and headers.
 fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Value> {
     let schema = (operation.parameters)(generator).to_value();
@@ -135,11 +154,11 @@ fn parameters(operation: &Operation, generator: &mut SchemaGenerator) -> Vec<Val
             "Two requests with the same key and body are one, for 24 hours.",
         ));
     }
-    if operation.method == Method::Put && operation.id == "tasks.update" {
-        parameters.push(header_parameter(
-            "If-Match",
-            "Only if the task has this version.",
-        ));
+    for (name, description, _) in CONDITIONS
+        .iter()
+        .filter(|(_, _, operations)| operations.contains(&operation.id))
+    {
+        parameters.push(header_parameter(name, description));
     }
     parameters
 }

@@ -282,43 +282,6 @@ async fn a_cursor_from_the_future_is_refused_in_every_form_of_the_stream() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_with_a_cursor_from_the_future_is_told_to_start_again() {
-    use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-    let coordinator = Coordinator::start().await;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let stop = tokio_util::sync::CancellationToken::new();
-    let mut serving = tokio::task::JoinSet::new();
-    serving.spawn(crate::serve(
-        vec![listener],
-        None,
-        coordinator.api.clone(),
-        stop.clone(),
-    ));
-    let mut upgrade = format!("ws://{address}/swarm/realtime?after=99999.0")
-        .into_client_request()
-        .unwrap();
-    let bearer = format!("Bearer {}", coordinator.admin).parse().unwrap();
-    upgrade.headers_mut().insert("authorization", bearer);
-    let (mut socket, _) = tokio_tungstenite::connect_async(upgrade).await.unwrap();
-    let first = loop {
-        let message = tokio::time::timeout(PATIENCE, socket.next()).await.unwrap();
-        if let Ok(text) = message.unwrap().unwrap().into_text()
-            && text.starts_with('{')
-        {
-            break serde_json::from_str::<Value>(&text).unwrap();
-        }
-    };
-    assert_eq!(
-        (&first["event"], &first["code"]),
-        (&json!("resync"), &json!("cursor_ahead"))
-    );
-    drop(socket);
-    stop.cancel();
-    serving.join_all().await;
-}
-
 /// Events are given out once they are durable: a cursor that was given out is good after a
 /// restart, the newest one too, and also when the coordinator had nothing to do since.
 #[tokio::test(flavor = "multi_thread")]

@@ -111,7 +111,7 @@ async fn what_is_no_embedding_is_refused_and_nothing_is_written() {
             json!({"value": 1, "embedding": vec![1; 4_097]}),
             "embedding_invalid",
         ),
-        (json!({"value": 1, "embedding": ["a"]}), "field_invalid"),
+        (json!({"value": 1, "embedding": ["a"]}), "body_malformed"),
         (
             json!({"value": 1, "embedding": [1], "embed": true}),
             "field_invalid",

@@ -15,6 +15,7 @@ mod hive;
 mod interruption;
 mod mcp_client;
 mod mcp_http;
+mod mcp_memory;
 mod mcp_message;
 mod mcp_stdio;
 mod mcp_work;

@@ -148,7 +148,7 @@ fn resources_are_listed_read_and_followed() {
     let templates = http
         .post(&modern("resources/templates/list", json!({})))
         .result();
-    assert_eq!(templates["resourceTemplates"].as_array().unwrap().len(), 3);
+    assert_eq!(templates["resourceTemplates"].as_array().unwrap().len(), 4);
     for uri in [&run, &task, &node] {
         let read = http
             .post(&modern("resources/read", json!({ "uri": uri })))
