@@ -5,6 +5,7 @@ mod mcp;
 mod memory;
 mod nodes;
 mod operating;
+mod working;
 
 pub(crate) use families::{
     AggregateArgs, ArtifactCommand, ConfigCommand, MergeCommand, TaskCommand, TokenCommand,
@@ -21,6 +22,8 @@ pub(crate) use nodes::{
 
 #[cfg(test)]
 pub(crate) use nodes::OnDisconnectArg;
+pub(crate) use working::{AgentCommand, HeldArgs, WorkCommand};
+
 pub(crate) use operating::{BackupCommand, DebugCommand, ServiceArgs, ServiceCommand};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -148,6 +151,16 @@ pub(crate) enum Command {
     Task {
         #[command(subcommand)]
         command: TaskCommand,
+    },
+    /// Look at agents, hosted and attached ones
+    Agent {
+        #[command(subcommand)]
+        command: AgentCommand,
+    },
+    /// Take part as an attached agent from a shell: ask for work, claim it, say what came of it
+    Work {
+        #[command(subcommand)]
+        command: WorkCommand,
     },
     /// List and fetch artifacts
     Artifact {

@@ -169,6 +169,8 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
         Command::Token { command } => commands::token::run(&session, command).await,
         Command::Node { command } => Box::pin(commands::node::run(&session, command)).await,
         Command::Task { command } => commands::task::run(&session, command).await,
+        Command::Agent { command } => commands::agent::run(&session, command).await,
+        Command::Work { command } => commands::work::run(&session, command).await,
         Command::Artifact { command } => commands::artifact::run(&session, command).await,
         Command::Memory { command } => Box::pin(commands::memory::run(&session, command)).await,
         Command::Mcp(args) => Box::pin(commands::mcp::run(&session, args)).await,

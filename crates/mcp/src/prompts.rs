@@ -23,7 +23,7 @@ const PROMPTS: [Beginning; 2] = [
         argument: "goal",
         about: "What should be true at the end.",
         text: "Reach this goal with the swarm: {}\n\n\
-               1. Look at skep_system_status, and with skep_call at `nodes.list` and \
+               1. Look with skep_call at `system.status`, `nodes.list` and \
                `capabilities.list`: what can run where.\n\
                2. Write a plan: tasks with `run`, and `needs` between those that build on each \
                other. Let tasks that do not need each other run beside each other. Give each task \
@@ -39,7 +39,7 @@ const PROMPTS: [Beginning; 2] = [
         argument: "id",
         about: "The id of a run or task.",
         text: "Find out how `{}` stands and why.\n\n\
-               1. Read it with skep_runs_get or skep_tasks_get, as its prefix says.\n\
+               1. Read it with skep_wait and `timeout_s` 0.\n\
                2. For each task that failed: read the end of its log with skep_tasks_logs, and the \
                gates and attempts in skep_tasks_get.\n\
                3. For each task that waits: `tasks.explain` by skep_call says what it waits for \

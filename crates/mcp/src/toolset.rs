@@ -41,20 +41,38 @@ const OPERATIONS: [(&str, &str); 11] = [
          order of `needs`. Example of `plan`: {name: ci, tasks: {build: {run: make}, test: {run: \
          make test, needs: build}}}. Gives the run's id; it goes on by itself: use skep_wait.",
     ),
-    ("runs.get", ""),
-    ("runs.cancel", ""),
     (
         "tasks.submit",
         "Submits one task, e.g. {name: t, run: make}. Gives its id; use skep_wait for its end.",
     ),
-    ("tasks.get", ""),
-    ("tasks.list", ""),
     (
         "tasks.logs",
         "Reads the output of a task, 64 KiB at a time; go on at `next_offset`. With `grep`, lists \
          matching lines.",
     ),
-    ("system.status", ""),
+    (
+        "sessions.register",
+        "Registers this session as an agent for tasks described in words. Say honestly what you \
+         can do. Gives the `id` for the other calls.",
+    ),
+    (
+        "sessions.request_work",
+        "Asks for one task and waits up to `wait_ms`. Begin it with skep_sessions_claim within 5 \
+         minutes, or it goes to others.",
+    ),
+    (
+        "sessions.claim",
+        "Takes a named task, or accepts the one you were given, and begins it. Gives instructions \
+         and the `fence` to end it with.",
+    ),
+    (
+        "sessions.complete",
+        "Ends your task well, with `result`. Only when what was asked for is really there.",
+    ),
+    (
+        "sessions.fail",
+        "Says that your task could not be done, and why. It is tried again as its policy says.",
+    ),
     (
         "memory.get",
         "Reads a value that the swarm shares, e.g. {namespace: swarm, key: plan}.",
@@ -176,13 +194,13 @@ mod tests {
             names,
             [
                 "skep_runs_submit",
-                "skep_runs_get",
-                "skep_runs_cancel",
                 "skep_tasks_submit",
-                "skep_tasks_get",
-                "skep_tasks_list",
                 "skep_tasks_logs",
-                "skep_system_status",
+                "skep_sessions_register",
+                "skep_sessions_request_work",
+                "skep_sessions_claim",
+                "skep_sessions_complete",
+                "skep_sessions_fail",
                 "skep_memory_get",
                 "skep_memory_put",
                 "skep_memory_search",

@@ -195,7 +195,7 @@ pub struct NodeRecord {
     /// Until when its attempts stand still, if they do.
     pub parked: Option<Parked>,
     /// The session behind it, when it is no machine but the seat of an attached agent.
-    pub session: Option<SessionFacts>,
+    pub session: Option<Box<SessionFacts>>,
 }
 
 impl NodeRecord {

@@ -149,7 +149,9 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
     match refusal {
         Refusal::TaskNotLive(_) => ErrorCode::TaskNotFound,
         Refusal::RunNotLive(_) => ErrorCode::RunNotFound,
-        Refusal::NodeUnknown(_) | Refusal::EnrolmentUnknown(_) => ErrorCode::NodeNotFound,
+        Refusal::NodeUnknown(_) | Refusal::EnrolmentUnknown(_) | Refusal::NotASeat(_) => {
+            ErrorCode::NodeNotFound
+        }
         Refusal::AgentUnknown(_) => ErrorCode::AgentNotFound,
         Refusal::TokenUnknown(_) => ErrorCode::TokenNotFound,
         Refusal::TaskState { .. } => ErrorCode::TaskStateConflict,
@@ -179,7 +181,6 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::NodeCloned(_) => ErrorCode::NodeCloned,
         Refusal::SecrecyTooLate(_) => ErrorCode::MemoryNamespaceInUse,
         Refusal::PerformerMismatch(_) => ErrorCode::TaskInvalid,
-        Refusal::NotASeat(_) => ErrorCode::NodeNotFound,
     }
 }
 

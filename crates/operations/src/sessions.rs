@@ -45,7 +45,7 @@ const ROLE_DEFAULT: &str = "session";
 const CLIENT_DEFAULT: &str = "unknown";
 
 pub(crate) fn operations() -> Vec<Operation> {
-    vec![
+    let about = vec![
         act(
             "sessions.register",
             "/sessions",
@@ -74,6 +74,19 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Says that the session is there, and what it works on.",
         )
         .takes(work::heartbeat),
+        end(
+            "sessions.deregister",
+            "/sessions/{id}",
+            AGENT,
+            "Ends a session; its task goes back.",
+        )
+        .answers(deregister),
+    ];
+    about.into_iter().chain(work_operations()).collect()
+}
+
+fn work_operations() -> Vec<Operation> {
+    vec![
         act(
             "sessions.request_work",
             "/sessions/{id}/request-work",
@@ -116,13 +129,6 @@ pub(crate) fn operations() -> Vec<Operation> {
             "Hands the session's task back, for others.",
         )
         .takes(account::hand_back),
-        end(
-            "sessions.deregister",
-            "/sessions/{id}",
-            AGENT,
-            "Ends a session; its task goes back.",
-        )
-        .answers(deregister),
     ]
 }
 
@@ -143,13 +149,13 @@ struct NewSession {
     /// Anything that only this session knows. Who names it again, or finds the session of its name
     /// offline, comes back to what it had; others cannot take the name.
     instance: Option<String>,
-    /// Free word, e.g. `reviewer`.
+    /// Free word. For example `reviewer`.
     role: Option<String>,
     /// What it can do: names, or names with proficiencies.
     capabilities: Capabilities,
     /// How it is known to be alive while it works.
     heartbeat: HeartbeatMode,
-    /// The program, e.g. `claude-code 2.1`.
+    /// The program. For example `claude-code 2.1`.
     client: Option<String>,
 }
 
@@ -172,9 +178,12 @@ struct Terms {
 /// A session that registered.
 #[derive(Debug, Serialize, schemars::JsonSchema)]
 struct Registered {
-    /// The session. Its `id` names it in all other calls.
-    #[serde(flatten)]
-    session: SessionView,
+    /// Names it in all other calls.
+    id: AgentId,
+    /// Its name, which does, too.
+    name: String,
+    /// What it does at the moment.
+    state: AgentState,
     /// What it has to keep to.
     terms: Terms,
     /// What it has already, when it came back.
@@ -198,7 +207,9 @@ async fn register(context: Context, new: NewSession) -> Result<Registered, Opera
             tasks_max: limits::SESSION_SLOTS,
         },
         assignment: Assignment::of_seat(&context, &seat),
-        session,
+        id: session.id,
+        name: session.name,
+        state: session.state,
     })
 }
 

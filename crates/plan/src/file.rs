@@ -84,7 +84,7 @@ pub struct TaskFile {
     /// What is to be done, in words, instead of a command. Only attached agents take such a task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instructions: Option<At<String>>,
-    /// What is to be there in the end, in words; beside `instructions`.
+    /// What is to be there in the end. Beside `instructions`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected: Option<At<String>>,
     /// Tasks that must be final first. A task with a matrix stands for all its instances.

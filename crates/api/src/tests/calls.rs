@@ -177,7 +177,7 @@ async fn what_cannot_be_asked_is_refused_by_name_and_the_connection_goes_on() {
     line.send(Message::binary(vec![1, 2])).await;
     assert_eq!(line.receive().await["problem"]["code"], "call_malformed");
     let upload = json!({
-        "id": 1, "operation": "artifacts.upload",
+        "id": 1, "operation": "artifacts.put",
         "parameters": {"hash": blake3::hash(b"x").to_hex().as_str(), "offset": 0, "total": 1},
     });
     let answer = line.ask(upload).await;

@@ -133,7 +133,8 @@ async fn a_session_that_claimed_its_task_works_in_silence_for_as_long_as_work_ta
         ),
         (&json!(1), &json!(1), &json!(0))
     );
-    assert_eq!(metrics["avg_task_time"].as_f64().unwrap().round(), 50.0);
+    let minutes = metrics["avg_task_time"].as_f64().unwrap();
+    assert!((50.0..51.0).contains(&minutes), "{minutes}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

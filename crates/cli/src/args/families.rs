@@ -26,7 +26,7 @@ pub(crate) enum TokenCommand {
     New {
         /// Name for people
         name: String,
-        /// What it allows: read, write, node or admin
+        /// What it allows: read, write, node, agent or admin
         #[arg(long = "scope", required = true, value_name = "SCOPE")]
         scopes: Vec<String>,
         /// Ends after this many seconds

@@ -1,5 +1,6 @@
 //! One module per verb, or per family of verbs.
 
+pub(crate) mod agent;
 pub(crate) mod artifact;
 pub(crate) mod backup;
 pub(crate) mod bench;
@@ -29,6 +30,7 @@ pub(crate) mod token;
 pub(crate) mod up;
 pub(crate) mod wait;
 pub(crate) mod watch;
+pub(crate) mod work;
 
 use crate::api::Api;
 use crate::args::Global;

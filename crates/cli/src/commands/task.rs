@@ -5,7 +5,7 @@ use super::runs::task_rows;
 use crate::api::{Api, path};
 use crate::args::{ListArgs, TaskCommand};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{Output, Printer, bytes, duration, exact, line, table, text};
+use crate::output::{Output, Printer, bytes, duration, exact, line, shown, table, text};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use skep_client::{ClientError, with_query};
@@ -134,6 +134,16 @@ fn task_text(task: &Value) -> String {
         took.map_or_else(|| "-".to_owned(), duration)
     );
     let _ = writeln!(out, "{:12} {}", "isolation", text(task, "/isolation"));
+    for field in ["instructions", "expected"] {
+        if let Some(words) = task.pointer(&format!("/spec/work/described/{field}")) {
+            let _ = writeln!(out, "{field:12} {}", shown(words));
+        }
+    }
+    for (title, pointer) in [("result", "/account/result"), ("commit", "/account/commit")] {
+        if let Some(said) = task.pointer(pointer).filter(|said| !said.is_null()) {
+            let _ = writeln!(out, "{title:12} {}", shown(said));
+        }
+    }
     let sections = [
         ("attempts that ended", attempts_table(task)),
         ("gates", gates_text(task)),

@@ -18,6 +18,7 @@ pub(super) const fn plan_title(code: PlanCode) -> &'static str {
         PlanCode::BadSize => "This is not an amount of bytes or processors",
         PlanCode::TwoCommands => "A task has two commands, or a noop has one",
         PlanCode::NoCommand => "A task has neither `run` nor `argv`",
+        PlanCode::NeedsCommand => "A key needs a command, and the task is described in words",
         PlanCode::TooLong => "A script, list or value is beyond its limit",
         PlanCode::UnknownTask => "A task needs another that does not exist",
         PlanCode::Cycle => "Tasks need each other in a circle",

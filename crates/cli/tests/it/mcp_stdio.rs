@@ -86,10 +86,10 @@ fn a_coordinator_of_its_own_runs_what_it_is_given_and_serves_others_meanwhile() 
     assert_eq!(first.end(), Some(0));
     // It is gone, and what it knew is not: the next request starts the next coordinator.
     skep_in(directory.path(), &["run", "ls"]).expect(4);
-    let shown = json!({ "name": "skep_runs_get", "arguments": { "id": run } });
+    let shown = json!({ "name": "skep_wait", "arguments": { "id": run, "timeout_s": 0 } });
     let shown = second.ask("tools/call", shown);
     assert_eq!(
-        shown["result"]["structuredContent"]["run"]["state"], "succeeded",
+        shown["result"]["structuredContent"]["state"], "succeeded",
         "{shown}"
     );
     assert_eq!(second.end(), Some(0));

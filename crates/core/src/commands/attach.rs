@@ -42,7 +42,7 @@ impl State {
             self.insert_node(step, seat, process, agent, &facts, &spec.role);
         }
         let slot = self.nodes.get_mut(&seat).expect("taken in above");
-        slot.record.session = Some(spec.session.clone());
+        slot.record.session = Some(Box::new(spec.session.clone()));
         self.change_node_to_working(step, seat);
         Ok(())
     }

@@ -41,11 +41,11 @@ const DAMAGES: [(InvariantId, Damage); 31] = [
     }),
     (InvariantId::WorkIsWithItsPerformers, |state| {
         let node = state.nodes.get_mut(&NodeId::from_u128(1)).unwrap();
-        node.record.session = Some(SessionFacts {
+        node.record.session = Some(Box::new(SessionFacts {
             owner: Actor::Coordinator,
             heartbeat: HeartbeatMode::Calls,
             client: "test".to_owned(),
-        });
+        }));
     }),
     (InvariantId::CountsMatchTasks, |state| {
         state.counts.ready += 1;

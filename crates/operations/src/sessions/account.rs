@@ -29,7 +29,7 @@ pub(super) struct Completion {
     pub(super) task: TaskId,
     /// Proof of the grant, from the assignment.
     pub(super) fence: String,
-    /// What came of it: a text or any JSON, at most `ACCOUNT_BYTES_MAX` bytes.
+    /// What came of it, as text or JSON. At most `ACCOUNT_BYTES_MAX` bytes.
     #[serde(default)]
     pub(super) result: Option<Value>,
     /// The commit that holds it.
@@ -86,7 +86,7 @@ pub(super) struct Failure {
     pub(super) task: TaskId,
     /// Proof of the grant, from the assignment.
     pub(super) fence: String,
-    /// Why, at most `ERROR_TEXT_MAX` characters.
+    /// Why. At most `ERROR_TEXT_MAX` characters.
     pub(super) reason: String,
 }
 

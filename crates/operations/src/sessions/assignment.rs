@@ -33,12 +33,15 @@ pub(crate) struct Assignment {
     /// What is to be there in the end, if it was said.
     pub(crate) expected: Option<String>,
     /// Artifacts of other tasks that are needed for it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) inputs: Vec<Input>,
     /// 1 to 10, raises included.
     pub(crate) priority: u8,
     /// What it asks for.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) requires: BTreeMap<String, Proficiency>,
     /// Free words.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) labels: BTreeMap<String, String>,
     /// Whether it was begun. If not, it goes back `begin_within_ms` after it was given: claim it.
     pub(crate) begun: bool,

@@ -10,7 +10,7 @@ use super::account::{self, Completion, Failure};
 use super::assignment::Grip;
 use super::presence::Seat;
 use super::view::SessionView;
-use super::work::{self, Beat, Claim, Note, WorkRequest};
+use super::work::{self, Beat, Claim, StillWorking, WorkRequest};
 use super::{AGENT, NewSession, SessionPath, register};
 use crate::context::Context;
 use crate::declare::{act, read};
@@ -101,7 +101,8 @@ async fn session_register(
         ..NewSession::default()
     };
     let registered = register(context.clone(), new).await?;
-    let mut session = SeedSession::of(&registered.session);
+    let seat = Seat::of_agent(&context, registered.id)?;
+    let mut session = SeedSession::of(&SessionView::of_seat(&context, &seat)?);
     session.assignment = registered.assignment.map(SeedTask::of_assignment);
     Ok(session)
 }
@@ -112,7 +113,7 @@ async fn session_heartbeat(context: Context, body: SeedBeat) -> Result<Beaten, O
     };
     let answer = work::heartbeat(context.clone(), path(&body.session_id), beat).await?;
     if let (Some(progress), Some(assignment)) = (body.progress, &answer.assignment) {
-        let note = Note {
+        let note = StillWorking {
             task: assignment.task,
             fence: assignment.fence.clone(),
             note: Some(format!("progress: {progress}")),
@@ -210,13 +211,8 @@ async fn work_complete(
 fn held_fence(context: &Context, session: &str, task: TaskId) -> Result<String, OperationError> {
     let seat = Seat::own(context, session)?;
     let grip = Grip::of_seat(context, &seat).filter(|grip| grip.task == task);
-    grip.map(|grip| grip.fence.to_string()).ok_or_else(|| {
-        let detail = format!(
-            "session `{}` does not hold `{task}`: it was given to others, handed back, or is final",
-            seat.agent
-        );
-        OperationError::new(ErrorCode::FenceStale, detail)
-    })
+    grip.map(|grip| grip.fence.to_string())
+        .ok_or_else(|| work::not_held(&seat, task, None))
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all handlers have this form")]

@@ -240,18 +240,20 @@ pub(super) async fn grip(
         Some(grip) if grip.task == task && fence.is_none_or(|fence| fence == grip.fence) => {
             Ok(grip)
         }
-        _ => Err(match fence {
-            Some(fence) => stale(task, fence),
-            None => {
-                let detail = format!(
-                    "session `{}` does not hold `{task}`: it was given to others, handed back, or \
-                     is final",
-                    seat.agent
-                );
-                OperationError::new(ErrorCode::FenceStale, detail)
-            }
-        }),
+        _ => Err(not_held(seat, task, fence)),
     }
+}
+
+/// The session does not have this task, or not under this fence any more.
+pub(super) fn not_held(seat: &Seat, task: TaskId, fence: Option<Fence>) -> OperationError {
+    if let Some(fence) = fence {
+        return stale(task, fence);
+    }
+    let detail = format!(
+        "session `{}` does not hold `{task}`: it was given to others, handed back, or is final",
+        seat.agent
+    );
+    OperationError::new(ErrorCode::FenceStale, detail)
 }
 
 /// Begins what the session has, if it did not yet.
@@ -282,7 +284,7 @@ pub(super) fn stale(task: TaskId, fence: Fence) -> OperationError {
 /// What a session says while it works.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Note {
+pub(super) struct StillWorking {
     /// The task.
     pub(super) task: TaskId,
     /// Proof of the grant, from the assignment.
@@ -304,7 +306,7 @@ pub(super) struct NoteAnswer {
 pub(super) async fn progress(
     context: Context,
     path: SessionPath,
-    note: Note,
+    note: StillWorking,
 ) -> Result<NoteAnswer, OperationError> {
     let fence = read_fence(&note.fence)?;
     check_note(note.note.as_deref())?;
