@@ -14,6 +14,7 @@ mod http;
 mod latency_rows;
 mod load;
 mod machine;
+mod mcp_rows;
 mod metrics_text;
 mod overload_rows;
 mod page;

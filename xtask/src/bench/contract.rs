@@ -109,6 +109,21 @@ pub(super) fn noop() -> Value {
     json!({"name": "t", "kind": "noop"})
 }
 
+/// A request of the Model Context Protocol.
+pub(super) fn mcp_message(id: u64, method: &str, mut params: Value) -> Value {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+}
+
+/// Parameters of a call of the tool that reads a task.
+pub(super) fn mcp_read_task(id: &str) -> Value {
+    json!({"name": "skep_tasks_get", "arguments": {"id": id}})
+}
+
 /// One task that runs `true`.
 pub(super) fn command() -> Value {
     json!({"name": "t", "argv": ["true"]})

@@ -149,6 +149,11 @@ impl Hive {
         &self.ready
     }
 
+    /// `SKEP_HOME` of the coordinator, for commands that shall find it.
+    pub(super) fn skep_home(&self) -> PathBuf {
+        self.home.path().join("skep")
+    }
+
     /// The coordinator's metrics now.
     pub(super) fn metrics(&self) -> Result<MetricsText> {
         let server = self.server.clone();

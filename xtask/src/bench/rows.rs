@@ -2,7 +2,7 @@
 
 use super::budget::Must;
 use super::{
-    Row, command_rows, fleet_rows, latency_rows, overload_rows, queue_rows, start_rows,
+    Row, command_rows, fleet_rows, latency_rows, mcp_rows, overload_rows, queue_rows, start_rows,
     throughput_rows,
 };
 
@@ -109,5 +109,29 @@ pub(crate) const ROWS: &[Row] = &[
         unit: "%",
         must: Some(Must::AtLeast(80.0)),
         measure: overload_rows::submit_overload_goodput,
+    },
+    Row {
+        name: "mcp_start",
+        unit: "ms",
+        must: Some(Must::AtMost(50.0)),
+        measure: mcp_rows::start_to_tools_list,
+    },
+    Row {
+        name: "mcp_call",
+        unit: "ms",
+        must: Some(Must::AtMost(0.25)),
+        measure: mcp_rows::call_latency,
+    },
+    Row {
+        name: "mcp_calls",
+        unit: "calls/s",
+        must: Some(Must::AtLeast(4_000.0)),
+        measure: mcp_rows::calls_per_second,
+    },
+    Row {
+        name: "mcp_rss",
+        unit: "MiB",
+        must: Some(Must::AtMost(15.0)),
+        measure: mcp_rows::stdio_rss,
     },
 ];

@@ -194,10 +194,10 @@ fn bad_requests() -> [Bad; 12] {
     let task = modern("tasks/get", json!({ "taskId": "x" }));
     let explode = call(json!({ "name": "skep_explode" }));
     let method = "mcp_method_unknown";
-    let other_name = call(json!({ "name": "skep_system_status" })).header("mcp-name", "skep_wait");
+    let other_name = call(json!({ "name": "skep_tasks_list" })).header("mcp-name", "skep_wait");
     // With the form of a state, and without.
     let forged = json!({
-        "name": "skep_system_status",
+        "name": "skep_tasks_list",
         "requestState": format!("9999999999999.7b7d.{}", "0".repeat(64)),
         "inputResponses": { "confirm": { "action": "accept", "content": { "ok": true } } },
     });
