@@ -8,13 +8,23 @@ use std::net::TcpStream;
 
 /// Reads a document.
 pub(super) fn get(target: &Target, path: &str) -> Result<Value> {
+    exchange(target, "GET", path, "")
+}
+
+/// Sends a document; gives the answer.
+pub(super) fn post(target: &Target, path: &str, body: &Value) -> Result<Value> {
+    exchange(target, "POST", path, &body.to_string())
+}
+
+fn exchange(target: &Target, method: &str, path: &str, body: &str) -> Result<Value> {
     let address = target.server.address;
     let mut stream = TcpStream::connect(address).context("connect to the coordinator")?;
     let authorization = target.authorization();
     write!(
         stream,
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: {authorization}\r\n\
-         connection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: {authorization}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
     )
     .context("send a request")?;
     let mut answer = String::new();
@@ -24,6 +34,6 @@ pub(super) fn get(target: &Target, path: &str) -> Result<Value> {
     let (head, body) = answer
         .split_once("\r\n\r\n")
         .context("no end of the head")?;
-    ensure!(head.starts_with("HTTP/1.1 200"), "`{path}`: {answer}");
+    ensure!(head.starts_with("HTTP/1.1 2"), "`{path}`: {answer}");
     serde_json::from_str(body).with_context(|| format!("`{path}` gave `{body}`"))
 }

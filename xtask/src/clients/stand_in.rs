@@ -10,8 +10,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-/// One call of a tool. A text of the input that begins with `$/` is replaced by what is at that
-/// place (a JSON pointer) in the result of the call before.
+/// One call of a tool. A text of the input that looks like `$2/run/id` is replaced by what is at that
+/// place (a JSON pointer) in the result of the second call; `$/run/id` is of the call before.
 #[derive(Debug, Clone)]
 pub(super) struct Call {
     pub(super) tool: &'static str,
@@ -125,12 +125,11 @@ fn turn(body: &Value, prefix: &str, script: &[Call], course: &mut Course) -> Val
         course.faults.push(format!("`{name}` is not offered"));
         return say("I give up.");
     }
-    let before = course.results.last().cloned().unwrap_or_default();
     json!({
         "type": "tool_use",
         "id": format!("toolu_{}_{}", std::process::id(), course.results.len()),
         "name": name,
-        "input": filled(&call.input, &before),
+        "input": filled(&call.input, &course.results),
     })
 }
 
@@ -157,22 +156,29 @@ fn result_of(block: &Value) -> Result<Value, String> {
     Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-/// The input with places of the result filled in.
-fn filled(input: &Value, result: &Value) -> Value {
+/// The input with places of results filled in.
+fn filled(input: &Value, results: &[Value]) -> Value {
     match input {
-        Value::String(text) => match text.strip_prefix('$') {
-            Some(place) if place.starts_with('/') => {
-                result.pointer(place).cloned().unwrap_or_default()
-            }
-            _ => input.clone(),
-        },
-        Value::Array(items) => items.iter().map(|item| filled(item, result)).collect(),
+        Value::String(text) => place_in(text, results).unwrap_or_else(|| input.clone()),
+        Value::Array(items) => items.iter().map(|item| filled(item, results)).collect(),
         Value::Object(object) => object
             .iter()
-            .map(|(key, value)| (key.clone(), filled(value, result)))
+            .map(|(key, value)| (key.clone(), filled(value, results)))
             .collect(),
         _ => input.clone(),
     }
+}
+
+/// What a text of the form `$NUMBER/PLACE` names; nothing when it has another form.
+fn place_in(text: &str, results: &[Value]) -> Option<Value> {
+    let (number, place) = text.strip_prefix('$')?.split_once('/')?;
+    let result = if number.is_empty() {
+        results.last()
+    } else {
+        results.get(number.parse::<usize>().ok()?.checked_sub(1)?)
+    };
+    let found = result.and_then(|result| result.pointer(&format!("/{place}")));
+    Some(found.cloned().unwrap_or_default())
 }
 
 /// A message as the events that a stream of it has.
@@ -235,7 +241,8 @@ mod tests {
     #[test]
     fn a_script_is_followed_with_what_came_before() {
         let place = json!({ "id": "$/run/id", "n": 1 });
-        let script = [call("a", json!({})), call("b", place)];
+        let places = json!({ "first": ["$1/run/id"], "text": "$5 a/b" });
+        let script = [call("a", json!({})), call("b", place), call("a", places)];
         let mut course = Course::default();
         let mut say =
             |results: &[&str]| turn(&conversation(results, false), "p_", &script, &mut course);
@@ -249,7 +256,10 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(say(&[run])["input"], json!({ "id": "run_1", "n": 1 }));
         }
-        assert_eq!(say(&[run, "plain"])["type"], "text");
+        let third = say(&[run, "plain"]);
+        let expected = json!({ "first": ["run_1"], "text": "$5 a/b" });
+        assert_eq!(third["input"], expected);
+        assert_eq!(say(&[run, "plain", "{}"])["type"], "text");
         assert!(course.is_done && course.faults.is_empty());
         assert_eq!(course.results[1], "plain");
     }
