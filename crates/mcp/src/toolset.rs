@@ -132,9 +132,27 @@ pub(crate) fn tools() -> &'static [NativeTool] {
     &TOOLS
 }
 
-/// The tool of this name.
+/// All other operations as tools: nobody sees them in the list, and whoever found one by
+/// `skep_search` may call it under its own name as well.
+static UNLISTED: LazyLock<Vec<NativeTool>> = LazyLock::new(|| {
+    let is_listed = |entry: &&Entry| {
+        let mut listed = OPERATIONS.iter();
+        listed.any(|(id, _)| *id == entry.operation.id)
+    };
+    let others = catalogue::entries().iter();
+    let others = others.filter(|entry| !is_listed(entry));
+    others
+        .map(|entry| NativeTool {
+            action: Action::Run(entry),
+            tool: of_operation(entry, ""),
+        })
+        .collect()
+});
+
+/// The tool of this name, listed or not.
 pub(crate) fn find(name: &str) -> Option<&'static NativeTool> {
-    tools().iter().find(|tool| tool.tool.name == name)
+    let all = tools().iter().chain(UNLISTED.iter());
+    all.into_iter().find(|tool| tool.tool.name == name)
 }
 
 /// The name of the tool that runs an operation.
