@@ -182,6 +182,10 @@ async fn a_condition_that_does_not_hold_is_a_conflict_that_names_the_present_ver
         .call_with("PUT", A, &odd, json!({"value": 2}))
         .await;
     assert_eq!(odd.problem(), (400, "header_malformed".to_owned()));
+    let update = format!("{A}/update");
+    let body = json!({"function": "increment", "value": 1});
+    let ignored = coordinator.call_with("POST", &update, &headers, body).await;
+    assert_eq!(ignored.problem(), (400, "header_malformed".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -82,6 +82,7 @@ pub(super) async fn batch(
     _: crate::fields::NoParameters,
     body: BatchBody,
 ) -> Result<BatchAnswer, OperationError> {
+    given::refuse_header_condition(&context)?;
     let count = body.writes.len();
     if !(1..=MEMORY_WRITES_PER_COMMAND_MAX).contains(&count) {
         let detail = format!(

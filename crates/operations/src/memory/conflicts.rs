@@ -124,6 +124,7 @@ pub(super) async fn resolve(
     path: EntryPath,
     decided: Resolution,
 ) -> Result<WriteAnswer, OperationError> {
+    given::refuse_header_condition(&context)?;
     let name = EntryName::of(&path)?;
     let found = present(&context, &name, Consistency::Strong).await?;
     if found.conflicts.is_empty() {

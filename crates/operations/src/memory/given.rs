@@ -272,6 +272,16 @@ pub(super) fn with_header_condition(
     Ok(write)
 }
 
+/// Refuses conditions in headers where they could not be kept.
+pub(super) fn refuse_header_condition(context: &Context) -> Result<(), OperationError> {
+    if context.if_match.is_none() && context.if_none_match.is_none() {
+        return Ok(());
+    }
+    let detail =
+        "this route takes no `If-Match` and no `If-None-Match`; conditions go into the body";
+    Err(OperationError::new(ErrorCode::HeaderMalformed, detail))
+}
+
 /// For which work it is done, as the caller's token says.
 pub(super) fn provenance(context: &Context, why: Option<String>) -> MemoryProvenance {
     let (task, run) = match &context.caller {

@@ -190,7 +190,9 @@ async fn write(context: &Context, step: Step, taken: &mut Taken) -> Result<(), O
 struct Lines {
     body: RequestBody,
     waiting: Vec<u8>,
-    /// Bytes of `waiting` that hold no end of a line.
+    /// Where in it the next line begins.
+    start: usize,
+    /// Up to where in it no end of that line was found.
     searched: usize,
     number: u64,
     is_over: bool,
@@ -201,6 +203,7 @@ impl Lines {
         Self {
             body,
             waiting: Vec::new(),
+            start: 0,
             searched: 0,
             number: 0,
             is_over: false,
@@ -210,19 +213,20 @@ impl Lines {
     /// The next line that is not empty, and its number.
     async fn next(&mut self) -> Result<Option<(u64, Vec<u8>)>, OperationError> {
         loop {
-            let end = self.waiting[self.searched..]
-                .iter()
-                .position(|byte| *byte == b'\n');
-            if let Some(end) = end {
-                let rest = self.waiting.split_off(self.searched + end + 1);
-                let line = std::mem::replace(&mut self.waiting, rest);
-                self.searched = 0;
+            let unsearched = &self.waiting[self.searched..];
+            if let Some(length) = unsearched.iter().position(|byte| *byte == b'\n') {
+                let end = self.searched + length;
+                let line = self.waiting[self.start..end].to_vec();
+                self.start = end + 1;
+                self.searched = self.start;
                 self.number += 1;
                 if !line.trim_ascii().is_empty() {
                     return Ok(Some((self.number, line)));
                 }
                 continue;
             }
+            self.waiting.drain(..self.start);
+            self.start = 0;
             self.searched = self.waiting.len();
             if self.searched > LINE_BYTES_MAX {
                 let detail = format!(
@@ -234,13 +238,14 @@ impl Lines {
                     detail,
                 ));
             }
-            match self.more().await? {
-                Some(bytes) => self.waiting.extend_from_slice(&bytes),
-                None if self.is_over => return Ok(None),
-                None => {
-                    self.is_over = true;
-                    self.waiting.push(b'\n');
-                }
+            if self.is_over {
+                return Ok(None);
+            }
+            if let Some(bytes) = self.more().await? {
+                self.waiting.extend_from_slice(&bytes);
+            } else {
+                self.is_over = true;
+                self.waiting.push(b'\n');
             }
         }
     }
@@ -254,5 +259,37 @@ impl Lines {
                 OperationError::new(ErrorCode::BodyMalformed, detail)
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::stream;
+
+    #[tokio::test]
+    async fn lines_are_found_wherever_the_pieces_end() {
+        let text = b"one\n\n two \nthree";
+        for size in 1..text.len() {
+            let pieces: Vec<_> = text.chunks(size).map(Bytes::copy_from_slice).collect();
+            let pieces = stream::iter(pieces.into_iter().map(Ok)).boxed();
+            let mut lines = Lines::of(RequestBody::Stream(pieces));
+            let mut found = Vec::new();
+            while let Some((number, line)) = lines.next().await.unwrap() {
+                found.push((number, String::from_utf8(line).unwrap()));
+            }
+            let expected = [(1, "one"), (3, " two "), (4, "three")];
+            let expected = expected.map(|(number, line)| (number, line.to_owned()));
+            assert_eq!(found, expected, "pieces of {size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_refused_before_it_fills_the_memory() {
+        let piece = Bytes::from(vec![b'x'; 1 << 20]);
+        let pieces = stream::repeat_with(move || Ok(piece.clone())).boxed();
+        let mut lines = Lines::of(RequestBody::Stream(pieces));
+        let error = lines.next().await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::MemoryImportMalformed);
     }
 }

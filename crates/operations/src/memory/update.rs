@@ -3,7 +3,7 @@
 
 use super::EntryPath;
 use super::access::{EntryName, may_write};
-use super::given::{GivenValue, checked, provenance};
+use super::given::{GivenValue, checked, provenance, refuse_header_condition};
 use super::merging::{json_of, merged, no_merge};
 use super::values::{read_value, store_value};
 use super::write::{WriteAnswer, one};
@@ -61,6 +61,7 @@ pub(super) async fn update(
     body: UpdateBody,
 ) -> Result<WriteAnswer, OperationError> {
     let name = EntryName::of(&path)?;
+    refuse_header_condition(&context)?;
     may_write(&context, &name.namespace)?;
     let given: Arc<str> = Box::<str>::from(body.value.clone()).into();
     let mut tries = 0;
