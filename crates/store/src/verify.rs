@@ -44,6 +44,16 @@ pub struct VerifyReport {
     pub findings: Vec<Finding>,
 }
 
+/// Lets the connection see the search tables as they are now. The check alone compares them with
+/// what the connection remembers of them, and reports what was written since as damage.
+fn renew_searches(connection: &Connection) -> Result<(), StoreError> {
+    for table in ["task_search", "run_search", "memory_search"] {
+        let sql = format!("SELECT rowid FROM {table} WHERE {table} MATCH 'a' LIMIT 1");
+        collect(connection, &sql, [], |_| Ok(()))?;
+    }
+    Ok(())
+}
+
 impl Archive {
     /// Checks the file, the whole hash chain, and every stored body.
     ///
@@ -82,7 +92,11 @@ impl Archive {
 
     fn verify_file(&self, report: &mut VerifyReport) -> Result<(), StoreError> {
         let answers = self.read(|connection| {
-            collect(connection, "PRAGMA integrity_check(20)", [], |row| {
+            let at_one_moment = connection
+                .unchecked_transaction()
+                .map_err(StoreError::database("begin to check the file"))?;
+            renew_searches(&at_one_moment)?;
+            collect(&at_one_moment, "PRAGMA integrity_check(20)", [], |row| {
                 row.get::<_, String>(0)
                     .map_err(StoreError::database("check the file"))
             })

@@ -294,4 +294,25 @@ fn the_nearest_values_come_first_and_only_present_ones() {
     assert_eq!(keys(&near(&[1.0, 0.0], 1)), [b]);
     let longer = near(&[1.0, 0.0, 0.0], 10);
     assert_eq!((longer.values.len(), longer.incomparable), (0, 2));
+fn the_store_is_found_intact_also_after_a_search_and_further_writes() {
+    let mut fixture = with_memory(vec![memory_put("a", 1, json("heron"))]);
+    fixture.journal.index_search(10).unwrap();
+    // The same connection has looked at the search before, and remembers how it was.
+    assert_eq!(search(&fixture, "heron").len(), 1);
+    let writes = vec![
+        memory_put("a", 2, json("crane")),
+        memory_put("b", 3, json("stork")),
+    ];
+    fixture.journal.commit(&memory(writes)).unwrap();
+    fixture.journal.index_search(10).unwrap();
+    let report = fixture.archive.verify_all().unwrap();
+    let findings: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| &finding.message)
+        .collect();
+    assert!(
+        !findings.iter().any(|message| message.contains("fts5")),
+        "{findings:?}"
+    );
 }
