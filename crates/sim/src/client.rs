@@ -176,7 +176,10 @@ impl World {
         ticket: Ticket,
         answer: Result<Arc<EntryEvents>, ProposeError>,
     ) -> Result<(), String> {
-        if self.join_answered(ticket, &answer)? || self.write_answered(ticket, &answer)? {
+        if self.join_answered(ticket, &answer)?
+            || self.write_answered(ticket, &answer)?
+            || self.session_answered(ticket, &answer)?
+        {
             return Ok(());
         }
         let Some(submission) = self.clients.waiting.remove(&ticket) else {
@@ -219,6 +222,7 @@ impl World {
             joining.lost_coordinator();
         }
         self.writers_lost_coordinator();
+        self.sessions_lost_coordinator();
         let waiting = std::mem::take(&mut self.clients.waiting);
         for submission in waiting.into_values() {
             let again = self.now + self.random.between(500, 60_000);

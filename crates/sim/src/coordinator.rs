@@ -231,7 +231,11 @@ impl World {
                 }
                 self.end_said(connection.0, outputs)
             }
-            Output::Publish(_) | Output::AskOver(_) => Ok(()),
+            Output::Publish(entry) => self.sessions_keep_their_work(&entry),
+            Output::AskOver(ask) => {
+                self.session_told(ask);
+                Ok(())
+            }
             Output::Halt(_) | Output::Stopped => self.crash_coordinator(),
         }
     }

@@ -90,6 +90,12 @@ pub(crate) enum What {
     WriterRepeats {
         request: usize,
     },
+    /// A session does what it planned, if it did not plan anew.
+    SessionActs {
+        session: usize,
+        plan: u64,
+    },
+    DescribedWorkComes,
     Fault,
 }
 
@@ -127,6 +133,8 @@ impl World {
             What::ClientRepeats { submission } => self.submit(submission),
             What::WriterActs => self.writer_acts(),
             What::WriterRepeats { request } => self.write(request),
+            What::SessionActs { session, plan } => self.session_acts(session, plan),
+            What::DescribedWorkComes => self.described_work_comes(),
             What::Fault => {
                 self.plan_fault();
                 self.fault()

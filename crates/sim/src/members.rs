@@ -1,5 +1,6 @@
 //! Who may be in the swarm, seen from outside: join tokens, machines, processes, absence.
 
+use crate::sessions::is_seat;
 use skep_model::event::Event;
 use skep_model::ids::{JoinTokenId, NodeId};
 use skep_model::time::UnixMillis;
@@ -126,7 +127,7 @@ impl Members {
 
     /// I20: work goes to machines that are in the swarm, approved, and not away.
     fn gets_work(&self, node: NodeId) -> Verdict {
-        if self.join_by_tokens && !self.approved.contains(&node) {
+        if self.join_by_tokens && !self.approved.contains(&node) && !is_seat(node) {
             return Err(format!(
                 "I20: {node} got work, though it was removed or nobody approved it"
             ));

@@ -12,6 +12,7 @@ use crate::node::{Node, Standing};
 use crate::oracle::Oracle;
 use crate::policies;
 use crate::random::Random;
+use crate::sessions::Sessions;
 use skep_model::ids::NodeId;
 use skep_model::node::NodeClass;
 use skep_model::time::UnixMillis;
@@ -56,6 +57,8 @@ pub(crate) struct World {
     pub(crate) joining: Option<Joining>,
     /// In seeds in which somebody writes to shared memory.
     pub(crate) memory: Option<Memory>,
+    /// In seeds with attached agents.
+    pub(crate) sessions: Option<Sessions>,
     /// Found where nothing could be returned.
     pub(crate) violation: Option<String>,
     pub(crate) applied: u64,
@@ -135,6 +138,7 @@ impl World {
             oracle,
             joining,
             memory: Memory::of_seed(seed),
+            sessions: Sessions::of_seed(seed),
             violation: None,
             applied: 0,
             trace: blake3::Hasher::new(),
@@ -152,9 +156,11 @@ impl World {
         if self.memory.is_some() {
             self.schedule(self.now, What::WriterActs);
         }
+        self.sessions_start();
         self.plan_fault();
         self.run_until(FAULTY_MS, |_| false)?;
         self.heal()?;
+        self.sessions_heal();
         let deadline = self.now + SETTLE_MS_MAX;
         while self.now < deadline {
             self.release_everything()?;
