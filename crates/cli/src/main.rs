@@ -57,10 +57,14 @@ fn main() -> ExitCode {
         return ended(commands::merge::run(command), output);
     }
     start_logging(&cli.command);
-    let runtime = match tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-    {
+    let mut runtime = match &cli.command {
+        // A client waits for each message that goes through: one thread is quickest.
+        Command::Mcp(args) if args.command.is_none() => {
+            tokio::runtime::Builder::new_current_thread()
+        }
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             output.failure(&Failure::from(error));

@@ -8,6 +8,7 @@ mod forwarder;
 mod json_file;
 mod lines;
 mod message;
+mod own_runtime;
 mod toml_file;
 
 use super::Session;

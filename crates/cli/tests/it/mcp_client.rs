@@ -293,6 +293,11 @@ impl Stdio {
         answer
     }
 
+    /// Its process.
+    pub(crate) const fn child(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
     /// Ends it as a client does, and gives its exit code.
     pub(crate) fn end(mut self) -> Option<i32> {
         drop(self.stdin.take());

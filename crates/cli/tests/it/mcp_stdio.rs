@@ -1,6 +1,6 @@
 //! The Model Context Protocol over stdin and stdout, and the entries in clients' files.
 
-use crate::hive::{TestHive, command, skep_in};
+use crate::hive::{TestHive, command, skep_in, wait_until};
 use crate::mcp_client::Stdio;
 use crate::mcp_message::{gated, hello, modern};
 use serde_json::{Value, json};
@@ -35,6 +35,28 @@ fn lines_are_forwarded_to_the_coordinator_that_runs() {
         "notifications/subscriptions/acknowledged"
     );
     assert_eq!(stdio.end(), Some(0));
+}
+
+#[test]
+fn a_server_whose_answers_nobody_reads_ends_when_it_is_told_to() {
+    let hive = TestHive::start(0);
+    let mut stdio = Stdio::start(command(hive.path(), &["mcp"]));
+    // More than a pipe holds.
+    for id in 0..32 {
+        let mut list = modern("tools/list", json!({})).body;
+        list["id"] = json!(id);
+        stdio.say(&list);
+    }
+    assert!(stdio.line()["result"].is_object());
+    let child = stdio.child();
+    let pid = rustix::process::Pid::from_child(child);
+    wait_until("the end of the server", || {
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).ok();
+        match child.try_wait().unwrap() {
+            Some(_) => Ok(()),
+            None => Err("it runs".to_owned()),
+        }
+    });
 }
 
 #[test]

@@ -3,6 +3,7 @@
 //! One of its own ends with this process, and so does the work on its node for the time being; what
 //! was accepted is in the log of the user's data and goes on with the next coordinator there.
 
+use super::own_runtime::OwnRuntime;
 use crate::commands::Session;
 use crate::connection;
 use crate::exit::{Exit, Failure};
@@ -32,7 +33,15 @@ pub(super) struct Coordinator<'a> {
 #[derive(Debug, Default)]
 struct Known {
     client: Option<Client>,
-    own: Option<(Server, LocalNodes)>,
+    own: Option<Own>,
+}
+
+/// A coordinator of this process, with its nodes.
+#[derive(Debug)]
+struct Own {
+    server: Server,
+    nodes: LocalNodes,
+    runtime: OwnRuntime,
 }
 
 impl<'a> Coordinator<'a> {
@@ -75,9 +84,16 @@ impl<'a> Coordinator<'a> {
     pub(super) async fn stop(self) -> Result<(), Failure> {
         match self.known.into_inner().own {
             None => Ok(()),
-            Some((server, nodes)) => {
-                nodes.stop().await;
-                server.stop().await
+            Some(Own {
+                server,
+                nodes,
+                runtime,
+            }) => {
+                let stopping = async {
+                    nodes.stop().await;
+                    server.stop().await
+                };
+                runtime.within(stopping).await
             }
         }
     }
@@ -88,13 +104,19 @@ impl<'a> Coordinator<'a> {
         Ok(client)
     }
 
-    async fn start_own(&self) -> Result<(Client, Option<(Server, LocalNodes)>), Failure> {
+    async fn start_own(&self) -> Result<(Client, Option<Own>), Failure> {
         let deadline = tokio::time::Instant::now() + START_MAX;
         loop {
-            let failure = match self.start_server().await {
+            let runtime = OwnRuntime::start()?;
+            let failure = match runtime.within(self.start_server()).await {
                 Ok((server, nodes)) => {
                     let client = self.running().await?;
-                    return Ok((client, Some((server, nodes))));
+                    let own = Own {
+                        server,
+                        nodes,
+                        runtime,
+                    };
+                    return Ok((client, Some(own)));
                 }
                 Err(failure) => failure,
             };

@@ -10,7 +10,7 @@ use crate::args::Toolset;
 use crate::commands::Session;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output;
-use crate::signals::shutdown_on_signals;
+use crate::signals::shutdown_on_signals_though_busy;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
@@ -41,7 +41,7 @@ type InFlight<'a> = FuturesUnordered<BoxFuture<'a, String>>;
 
 /// Forwards until stdin ends or a signal comes.
 pub(super) async fn run(session: &Session, toolset: Toolset) -> Outcome {
-    let stop = shutdown_on_signals();
+    let stop = shutdown_on_signals_though_busy();
     let mut lines = lines::of_stdin()?;
     let forwarder = Forwarder {
         coordinator: Coordinator::new(session),
