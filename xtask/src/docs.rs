@@ -46,6 +46,11 @@ pub(crate) const GENERATORS: &[Generator] = &[
         owns: None,
         generate: described::openapi,
     },
+    Generator {
+        name: "table of Claude-Flow's tools",
+        owns: None,
+        generate: described::claude_flow,
+    },
 ];
 
 /// A difference between what is on disk and what has to be.

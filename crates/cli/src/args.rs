@@ -1,5 +1,6 @@
 //! The command line of `skep`: names, flags and their help. Nothing is decided here.
 
+mod analysing;
 mod families;
 mod mcp;
 mod memory;
@@ -11,6 +12,7 @@ pub(crate) use families::{
     AggregateArgs, ArtifactCommand, ConfigCommand, MergeCommand, TaskCommand, TokenCommand,
 };
 
+pub(crate) use analysing::AnalyseCommand;
 pub(crate) use mcp::{McpArgs, McpClient, McpCommand, McpConfigArgs, Toolset};
 
 pub(crate) use memory::{EntryArgs, MemoryCommand, NamespaceArgs, SetArgs as MemorySetArgs};
@@ -127,6 +129,12 @@ pub(crate) enum Command {
     },
     /// Measure a running swarm with tasks that do nothing
     Bench(BenchArgs),
+    /// Look at what was done: figures of a time, their course, what holds work up, errors that are
+    /// alike
+    Analyse {
+        #[command(subcommand)]
+        command: AnalyseCommand,
+    },
     /// Print a completion script for a shell
     Completions {
         /// bash, zsh, fish, elvish or powershell
@@ -177,6 +185,22 @@ pub(crate) enum Command {
     /// runs or one that ends with this; or set up a client for it
     #[command(args_conflicts_with_subcommands = true)]
     Mcp(McpArgs),
+    /// Store what an agent's program does, called by its settings as Claude-Flow writes them; always
+    /// ends with 0
+    Hooks {
+        /// pre-task, post-task, pre-edit, post-edit, pre-command, post-command, post-search,
+        /// mcp-initialized, agent-spawned, task-orchestrated, neural-trained, session-end,
+        /// session-restore or notify
+        #[arg(value_name = "NAME")]
+        hook: String,
+        /// Flags of the hook, as Claude-Flow has them
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "FLAGS"
+        )]
+        flags: Vec<String>,
+    },
     /// Back up the data of a coordinator, check backups, and start anew from one
     Backup {
         #[command(subcommand)]
@@ -213,6 +237,8 @@ pub(crate) enum SchemaName {
     Openapi,
     /// All error codes, as pages in Markdown by file name
     Errors,
+    /// The tools of Claude-Flow's contract, as a page in Markdown by file name
+    ClaudeFlow,
 }
 
 #[derive(Debug, Args)]

@@ -163,6 +163,8 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
         Command::Events(args) => commands::events::run(&session, args).await,
         Command::Doctor { full } => commands::doctor::run(&session, full).await,
         Command::Bench(args) => commands::bench::run(&session, args).await,
+        Command::Analyse { command } => commands::analyse::run(&session, command).await,
+        Command::Hooks { hook, flags } => commands::hooks::run(&session, &hook, &flags).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "skep", &mut script);
@@ -187,6 +189,9 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
                 args::SchemaName::Plan => skep_plan::json_schema(),
                 args::SchemaName::Openapi => skep_api::openapi(),
                 args::SchemaName::Errors => error_pages::all(),
+                args::SchemaName::ClaudeFlow => {
+                    serde_json::json!({ "claude-flow.md": skep_mcp::claude_flow_page() })
+                }
             };
             output::line(&serde_json::to_string_pretty(&schema).unwrap_or_default())?;
             Ok(Exit::Ok)

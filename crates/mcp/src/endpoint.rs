@@ -1,8 +1,8 @@
 //! What answers at `/mcp`: one message in, its answer out, as JSON or as a stream of events.
 
 use crate::fault::Fault;
+use crate::offered::Toolset;
 use crate::server::Server;
-use crate::toolset::NATIVE;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::combinators::BoxBody;
@@ -122,7 +122,7 @@ impl<H: ServerHandler, M: SessionManager + Default> Endpoint<H, M> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        if let Some(wanted) = unknown_toolset(request.uri().query()) {
+        if let Err(wanted) = Toolset::of_query(request.uri().query()) {
             let detail = format!("no set of tools is called `{wanted}`");
             return fault(
                 StatusCode::BAD_REQUEST,
@@ -182,15 +182,6 @@ fn examined(method: &Method, bytes: &[u8]) -> Result<Option<Value>, Box<Response
         ),
         Err(error) => refuse(None, Fault::ParseError, &error.to_string()),
     }
-}
-
-/// The set of tools that the URL asks for, if there is none of that name.
-fn unknown_toolset(query: Option<&str>) -> Option<String> {
-    let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    let mut wanted = pairs.filter(|(name, _)| name == "toolset");
-    wanted
-        .find(|(_, value)| value != NATIVE)
-        .map(|(_, value)| value.into_owned())
 }
 
 fn too_large() -> Response<ResponseBody> {

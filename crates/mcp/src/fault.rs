@@ -75,7 +75,22 @@ faults! {
         "Resources look like `skep://task/ID`, `skep://run/ID` and `skep://node/ID`; `resources/list` lists the newest.";
     ToolsetUnknown, "mcp_toolset_unknown", RpcCode::INVALID_REQUEST,
         "There is no such set of tools",
-        "Leave `toolset` out, or ask for `native`.";
+        "Leave `toolset` out, or ask for `native`, `claude-flow` or `all`.";
+    ToolNotServed, "mcp_tool_not_served", RpcCode::INVALID_PARAMS,
+        "The tool's meaning does not exist in Skep yet",
+        "It is a tool of Claude-Flow's contract, but nothing here would do what it says. `docs/claude-flow.md` lists what is served and why the others are not.";
+    SwarmUnknown, "mcp_swarm_unknown", RpcCode::INVALID_PARAMS,
+        "There is no such swarm",
+        "An installation is one swarm. Leave `swarmId` out, or use the one that `swarm_status` gives.";
+    DocumentUnknown, "mcp_document_unknown", RpcCode::INVALID_PARAMS,
+        "There is no such workflow or template",
+        "`workflow_create` and `workflow_template` give the ids; the action `list` lists templates.";
+    NotFinished, "mcp_not_finished", RpcCode::INVALID_PARAMS,
+        "The work has not ended yet",
+        "Ask again when `task_status` says that it is final; nothing was changed by asking.";
+    WorkFailed, "mcp_work_failed", RpcCode::INTERNAL_ERROR,
+        "The work was run and did not succeed",
+        "The result beside this code says how each part ended, with exit code and output.";
     NotText, "mcp_not_text", RpcCode::INTERNAL_ERROR,
         "The bytes are not text",
         "A tool answers in text. Fetch the file with `skep artifact get`, or by HTTP from `/api/v2/artifacts/{blake3}`.";

@@ -12,12 +12,14 @@
 mod arguments;
 mod around;
 mod catalogue;
+mod claude_flow;
 mod endpoint;
 mod fault;
 mod full_schema;
 mod invocation;
 mod mcp_tasks;
 mod memory_uri;
+mod offered;
 mod outline;
 mod prompts;
 mod request_state;
@@ -31,6 +33,7 @@ mod toolset;
 mod wait;
 
 pub use around::Question;
+pub use claude_flow::page as claude_flow_page;
 pub use endpoint::{Endpoint, ResponseBody};
 pub use fault::Fault;
 pub use server::Server;

@@ -1,8 +1,10 @@
 //! Answers each method of the protocol; what it means is said in the module of its kind.
 
 use crate::around::refuse_state;
+use crate::claude_flow;
 use crate::fault::Fault;
 use crate::invocation::Caller;
+use crate::offered::{Offered, Toolset};
 use crate::swarm_uri::Named;
 use crate::tool_result::{self, Refusal, done, refused};
 use crate::toolset::{self, Action, object};
@@ -10,12 +12,12 @@ use crate::wait::{self, Waiter};
 use crate::{catalogue, mcp_tasks, prompts, resources, search, subscription};
 use rmcp::model::{
     CallToolRequestParams, CallToolResponse, CallToolResult, CancelTaskParams, CreateTaskResult,
-    CustomRequest, CustomResult, ErrorCode as RpcCode, GetPromptRequestParams, GetPromptResponse,
-    GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams, InitializeResult,
-    JsonObject, ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult,
-    ListToolsResult, PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams,
-    ReadResourceResponse, ServerCapabilities, ServerConfig, SubscriptionFilter, Tool,
-    UpdateTaskParams,
+    CustomRequest, CustomResult, DiscoverResult, ErrorCode as RpcCode, GetPromptRequestParams,
+    GetPromptResponse, GetTaskParams, GetTaskResult, Implementation, InitializeRequestParams,
+    InitializeResult, JsonObject, ListPromptsResult, ListResourceTemplatesResult,
+    ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProtocolVersion,
+    ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig,
+    SubscriptionFilter, Tool, UpdateTaskParams,
 };
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
@@ -34,6 +36,12 @@ const REVISIONS: [ProtocolVersion; 4] = [
     ProtocolVersion::V_2025_11_25,
     ProtocolVersion::V_2026_07_28,
 ];
+
+/// For the tools of the contract.
+const CONTRACT_INSTRUCTIONS: &str = "These are Claude-Flow's tools, served by Skep: each does what \
+    its name says or fails with a code and a sentence. Work is commands that run isolated on the \
+    swarm's machines; it goes on although you disconnect. Ids are Skep's: task_results takes the id \
+    of a task or of a whole run.";
 
 const INSTRUCTIONS: &str = "Skep runs graphs of tasks on several machines and loses nothing: what \
     it accepted goes on although you disconnect. Submit with skep_runs_submit or \
@@ -127,6 +135,15 @@ fn task_error(refusal: &Refusal) -> ErrorData {
     error
 }
 
+/// What a client is told about the tools that it asked for.
+fn instructions(toolset: Toolset) -> String {
+    match toolset {
+        Toolset::Native => INSTRUCTIONS.to_owned(),
+        Toolset::ClaudeFlow => CONTRACT_INSTRUCTIONS.to_owned(),
+        Toolset::All => format!("{INSTRUCTIONS} {CONTRACT_INSTRUCTIONS}"),
+    }
+}
+
 /// Every list is one page.
 fn refuse_cursor(request: Option<&PaginatedRequestParams>) -> Result<(), ErrorData> {
     match request.and_then(|request| request.cursor.as_ref()) {
@@ -154,6 +171,16 @@ impl ServerHandler for Server {
         Cow::Owned(REVISIONS.to_vec())
     }
 
+    async fn discover(
+        &self,
+        context: RequestContext<RoleServer>,
+    ) -> Result<DiscoverResult, ErrorData> {
+        let versions = self.supported_protocol_versions().into_owned();
+        let mut found = DiscoverResult::from_server_info(versions, self.get_info());
+        found.instructions = Some(instructions(Toolset::of(&context)));
+        std::future::ready(Ok(found)).await
+    }
+
     /// The older revisions know neither this form of tasks nor subscriptions without a session.
     async fn initialize(
         &self,
@@ -166,6 +193,7 @@ impl ServerHandler for Server {
             .enable_prompts()
             .enable_resources()
             .build();
+        answer.instructions = Some(instructions(Toolset::of(&context)));
         context.peer.set_peer_info(request);
         std::future::ready(Ok(answer)).await
     }
@@ -173,16 +201,17 @@ impl ServerHandler for Server {
     async fn list_tools(
         &self,
         request: Option<PaginatedRequestParams>,
-        _: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
         refuse_cursor(request.as_ref())?;
-        let tools = toolset::tools().iter().map(|tool| tool.tool.clone());
-        let list = ListToolsResult::with_all_items(tools.collect()).with_ttl_ms(LIST_TTL_MS);
+        let tools = Toolset::of(&context).tools();
+        let list = ListToolsResult::with_all_items(tools).with_ttl_ms(LIST_TTL_MS);
         std::future::ready(Ok(list)).await
     }
 
     fn get_tool(&self, name: &str) -> Option<Tool> {
-        toolset::find(name).map(|tool| tool.tool.clone())
+        let native = toolset::find(name).map(|tool| tool.tool.clone());
+        native.or_else(|| claude_flow::find(name).map(claude_flow::ContractTool::tool))
     }
 
     async fn call_tool(
@@ -190,13 +219,23 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let tool = toolset::find(&request.name).ok_or_else(|| {
-            Fault::ToolUnknown.error(format!("no tool is called `{}`", request.name))
-        })?;
+        let offered = Toolset::of(&context).find(&request.name);
+        let offered = offered.ok_or_else(|| claude_flow::refusal(&request.name))?;
         refuse_state(&request.name, request.request_state.as_deref())?;
         let arguments = request.arguments.unwrap_or_default();
-        let done = self.act(tool.action, arguments, &context).await;
-        Ok(done.unwrap_or_else(|refusal| CallToolResult::into(refused(&refusal))))
+        match offered {
+            Offered::Native(action) => {
+                let done = self.act(action, arguments, &context).await;
+                Ok(done.unwrap_or_else(|refusal| CallToolResult::into(refused(&refusal))))
+            }
+            Offered::Contract(tool) => {
+                let caller = self.caller(&context)?;
+                let waiter = Waiter::of(&context);
+                Ok(claude_flow::call(tool, caller, arguments, waiter)
+                    .await
+                    .into())
+            }
+        }
     }
 
     async fn list_prompts(
@@ -225,7 +264,11 @@ impl ServerHandler for Server {
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
         refuse_cursor(request.as_ref())?;
-        resources::list(&self.caller(&context)?).await
+        let mut list = resources::list(&self.caller(&context)?).await?;
+        if Toolset::of(&context).has_contract() {
+            list.resources.extend(claude_flow::resources());
+        }
+        Ok(list)
     }
 
     async fn list_resource_templates(
@@ -244,6 +287,11 @@ impl ServerHandler for Server {
     ) -> Result<ReadResourceResponse, ErrorData> {
         refuse_state(&request.uri, request.request_state.as_deref())?;
         let caller = self.caller(&context)?;
+        if Toolset::of(&context).has_contract()
+            && let Some(read) = claude_flow::read_resource(&caller, &request.uri).await
+        {
+            return Ok(read?.into());
+        }
         Ok(resources::read(&caller, &request.uri).await?.into())
     }
 

@@ -9,9 +9,6 @@ use serde_json::Value;
 use skep_operations::Method;
 use std::sync::{Arc, LazyLock};
 
-/// The name of the set, as `toolset` in the URL asks for it.
-pub(crate) const NATIVE: &str = "native";
-
 /// What a tool does.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Action {

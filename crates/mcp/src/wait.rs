@@ -89,7 +89,7 @@ impl Waiter {
     }
 
     /// Says how far it is. The seconds that passed are the progress: they always grow.
-    async fn tell(&self, message: String, timeout: Duration) {
+    pub(crate) async fn tell(&self, message: String, timeout: Duration) {
         let Some(token) = self.token.clone() else {
             return;
         };

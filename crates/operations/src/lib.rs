@@ -53,7 +53,7 @@ pub use error_codes::{ErrorCode, error_pages};
 pub use exchange::{ByteStream, Reply, ReplyBody, Request, RequestBody, Shape};
 pub use lookup::AnyTask;
 pub use memory::{
-    Embedder, MemoryDesk, RUN_MEMORY_KEPT_MS, Secrets, may_read_namespace,
+    Embedder, MemoryDesk, RUN_MEMORY_KEPT_MS, Secrets, may_read_namespace, nearest_namespace,
     remove_memory_of_ended_runs,
 };
 pub use memory_gauge::{MemoryExcess, MemoryGauge};

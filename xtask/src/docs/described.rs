@@ -22,6 +22,18 @@ pub(super) fn errors(workspace: &Workspace) -> Result<Vec<Page>> {
     pages.iter().map(page).collect()
 }
 
+/// `docs/claude-flow.md`: which tools of its contract are served.
+pub(super) fn claude_flow(workspace: &Workspace) -> Result<Vec<Page>> {
+    let pages = describe(workspace, "claude-flow")?;
+    let text = pages["claude-flow.md"].as_str();
+    Ok(vec![Page {
+        path: "docs/claude-flow.md".to_owned(),
+        text: text
+            .context("`skep schema claude-flow` prints a page")?
+            .to_owned(),
+    }])
+}
+
 /// `docs/openapi.json`: the HTTP API.
 pub(super) fn openapi(workspace: &Workspace) -> Result<Vec<Page>> {
     let text = format!(

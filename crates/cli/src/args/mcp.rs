@@ -17,6 +17,10 @@ pub(crate) struct McpArgs {
 pub(crate) enum Toolset {
     /// A dozen for everyday work, and a pair that finds and calls everything else
     Native,
+    /// Those of Claude-Flow that have a meaning here, under their own names
+    ClaudeFlow,
+    /// Both
+    All,
 }
 
 impl Toolset {
@@ -24,6 +28,8 @@ impl Toolset {
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Native => "native",
+            Self::ClaudeFlow => "claude-flow",
+            Self::All => "all",
         }
     }
 }
@@ -43,6 +49,9 @@ pub(crate) struct McpConfigArgs {
     /// as the entry says and call it
     #[arg(long)]
     pub(crate) write: bool,
+    /// Tools that the entry offers; claude-flow makes an entry of that name
+    #[arg(long, value_enum, default_value_t = Toolset::Native)]
+    pub(crate) toolset: Toolset,
     /// File of the client, instead of its usual one
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! One module per verb, or per family of verbs.
 
 pub(crate) mod agent;
+pub(crate) mod analyse;
 pub(crate) mod artifact;
 pub(crate) mod backup;
 pub(crate) mod bench;
@@ -10,6 +11,7 @@ pub(crate) mod discover;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod explain;
+pub(crate) mod hooks;
 pub(crate) mod join;
 pub(crate) mod mcp;
 pub(crate) mod memory;

@@ -7,11 +7,13 @@
 
 mod announcing;
 mod backup;
+mod claude_flow;
 mod configuration;
 mod coordinator;
 mod documents;
 mod exit_codes;
 mod hive;
+mod hooks;
 mod interruption;
 mod mcp_client;
 mod mcp_http;

@@ -177,7 +177,7 @@ fn bad_messages() -> [Bad; 11] {
         (list().header("accept", "text/html"), 406, -32_600, invalid),
         (plain, 415, -32_600, invalid),
         (
-            list().at("/mcp?toolset=all"),
+            list().at("/mcp?toolset=ruv-swarm"),
             400,
             -32_600,
             "mcp_toolset_unknown",

@@ -17,6 +17,7 @@ mod list;
 mod merging;
 mod namespaces;
 mod near;
+mod nearest_name;
 mod outcome;
 mod refusals;
 mod search;
@@ -29,6 +30,7 @@ mod write;
 
 pub use access::may_read as may_read_namespace;
 pub use desk::{Embedder, MemoryDesk, Secrets};
+pub use nearest_name::nearest_namespace;
 pub use upkeep::{RUN_MEMORY_KEPT_MS, remove_memory_of_ended_runs};
 
 use crate::declare::{ADMIN, READ, WRITE, act, end, put, read, submit};

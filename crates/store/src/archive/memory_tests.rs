@@ -294,6 +294,9 @@ fn the_nearest_values_come_first_and_only_present_ones() {
     assert_eq!(keys(&near(&[1.0, 0.0], 1)), [b]);
     let longer = near(&[1.0, 0.0, 0.0], 10);
     assert_eq!((longer.values.len(), longer.incomparable), (0, 2));
+}
+
+#[test]
 fn the_store_is_found_intact_also_after_a_search_and_further_writes() {
     let mut fixture = with_memory(vec![memory_put("a", 1, json("heron"))]);
     fixture.journal.index_search(10).unwrap();

@@ -1,14 +1,20 @@
 //! Where each client keeps its servers, and in which form.
 
 use super::{json_file, toml_file};
-use crate::args::McpClient;
+use crate::args::{McpClient, Toolset};
 use crate::exit::{Exit, Failure};
 use etcetera::BaseStrategy;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// The name of the server in every file.
-const NAME: &str = "skep";
+/// The name of the server in a file. With the tools of Claude-Flow it has that name, because
+/// prompts and permissions of its users name it so.
+const fn name(toolset: Toolset) -> &'static str {
+    match toolset {
+        Toolset::Native | Toolset::All => "skep",
+        Toolset::ClaudeFlow => "claude-flow",
+    }
+}
 
 /// The form of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,12 +28,17 @@ enum Form {
 pub(super) struct ClientFile {
     pub(super) path: PathBuf,
     section: &'static str,
+    name: &'static str,
     form: Form,
 }
 
 impl ClientFile {
     /// The usual file of a client, or another one of the same form.
-    pub(super) fn of(client: McpClient, other: Option<PathBuf>) -> Result<Self, Failure> {
+    pub(super) fn of(
+        client: McpClient,
+        toolset: Toolset,
+        other: Option<PathBuf>,
+    ) -> Result<Self, Failure> {
         let (section, form) = match client {
             McpClient::ClaudeCode | McpClient::ClaudeDesktop | McpClient::Cursor => {
                 ("mcpServers", Form::Json)
@@ -40,6 +51,7 @@ impl ClientFile {
         Ok(Self {
             path,
             section,
+            name: name(toolset),
             form,
         })
     }
@@ -56,9 +68,9 @@ impl ClientFile {
     /// The text with this entry in it.
     pub(super) fn with_entry(&self, text: &str, entry: &Value) -> Result<String, Failure> {
         match self.form {
-            Form::Json => json_file::with_entry(text, self.section, NAME, entry)
+            Form::Json => json_file::with_entry(text, self.section, self.name, entry)
                 .map_err(|error| self.unusable(&error.to_string())),
-            Form::Toml => toml_file::with_entry(text, self.section, NAME, entry)
+            Form::Toml => toml_file::with_entry(text, self.section, self.name, entry)
                 .map_err(|why| self.unusable(&why)),
         }
     }
@@ -66,8 +78,8 @@ impl ClientFile {
     /// The entry in this text.
     pub(super) fn entry(&self, text: &str) -> Option<Value> {
         match self.form {
-            Form::Json => json_file::entry(text, self.section, NAME),
-            Form::Toml => toml_file::entry(text, self.section, NAME),
+            Form::Json => json_file::entry(text, self.section, self.name),
+            Form::Toml => toml_file::entry(text, self.section, self.name),
         }
     }
 
@@ -78,16 +90,19 @@ impl ClientFile {
 }
 
 /// How a client starts the server: this very binary, with what finds the same swarm again.
-pub(super) fn entry(client: McpClient, binary: &Path, flags: &[String]) -> Value {
-    let arguments: Vec<_> = std::iter::once("mcp".to_owned())
-        .chain(flags.iter().cloned())
-        .collect();
+pub(super) fn entry(client: McpClient, toolset: Toolset, binary: &Path, flags: &[String]) -> Value {
+    let mut arguments = vec!["mcp".to_owned()];
+    if toolset != Toolset::Native {
+        arguments.extend(["--toolset".to_owned(), toolset.as_str().to_owned()]);
+    }
+    arguments.extend(flags.iter().cloned());
     let mut entry = json!({ "command": binary, "args": arguments });
     match client {
         McpClient::ClaudeCode => {
             entry["type"] = json!("stdio");
-            // A dozen tools that are there at once, instead of found by a search first.
-            entry["alwaysLoad"] = json!(true);
+            // A dozen tools that are there at once, instead of found by a search first; the others
+            // are too many for that.
+            entry["alwaysLoad"] = json!(toolset == Toolset::Native);
         }
         McpClient::Vscode => entry["type"] = json!("stdio"),
         McpClient::ClaudeDesktop | McpClient::Cursor | McpClient::Codex => {}

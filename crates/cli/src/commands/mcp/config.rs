@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 const COPIES_MAX: u32 = 1_000;
 
 pub(super) async fn run(session: &Session, args: McpConfigArgs) -> Outcome {
-    let file = ClientFile::of(args.client, args.file)?;
+    let file = ClientFile::of(args.client, args.toolset, args.file)?;
     let binary = std::env::current_exe()?;
-    let entry = client_file::entry(args.client, &binary, &flags(session)?);
+    let entry = client_file::entry(args.client, args.toolset, &binary, &flags(session)?);
     let text = file.text()?;
     let new = file.with_entry(&text, &entry)?;
     if !args.write {

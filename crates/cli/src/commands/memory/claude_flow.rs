@@ -4,10 +4,9 @@
 use super::unreadable;
 use crate::exit::{Exit, Failure, chain};
 use serde_json::{Map, Value, json};
-use skep_model::limits::{MEMORY_METADATA_BYTES_MAX, NAMESPACE_BYTES_MAX};
-use skep_model::memory::Namespace;
+use skep_model::limits::MEMORY_METADATA_BYTES_MAX;
 use skep_model::time::UnixMillis;
-use skep_operations::Timestamp;
+use skep_operations::{Timestamp, nearest_namespace};
 use skep_store::ClaudeFlowEntry;
 use std::fs::File;
 use std::io::Read;
@@ -28,8 +27,6 @@ pub(super) enum Source {
 const SQLITE_MAGIC: &[u8] = b"SQLite format 3\0";
 /// A word that finds what came from there.
 const TAG: &str = "claude-flow";
-/// The namespace of entries that name none.
-const DEFAULT_NAMESPACE: &str = "default";
 
 /// What a file is, by its beginning and its name.
 pub(super) fn source_of(file: &Path) -> Result<Source, Failure> {
@@ -107,7 +104,7 @@ fn stored(bytes: &[u8]) -> Option<Vec<ClaudeFlowEntry>> {
 /// it back.
 fn line(entry: ClaudeFlowEntry) -> Value {
     let value: Value = serde_json::from_str(&entry.value).unwrap_or(Value::String(entry.value));
-    let namespace = namespace_of(&entry.namespace);
+    let namespace = nearest_namespace(&entry.namespace);
     let mut metadata = Map::new();
     if namespace != entry.namespace {
         metadata.insert("claude_flow_namespace".to_owned(), json!(entry.namespace));
@@ -144,42 +141,9 @@ fn time(seconds: u64) -> String {
     Timestamp(UnixMillis(seconds.saturating_mul(1_000))).to_string()
 }
 
-/// A namespace that can be used, as close to the given one as possible.
-fn namespace_of(text: &str) -> String {
-    let allowed = |letter: char| match letter.to_ascii_lowercase() {
-        letter @ ('a'..='z' | '0'..='9' | '.' | '_' | '-' | '/') => letter,
-        _ => '-',
-    };
-    let letters: String = text
-        .chars()
-        .map(allowed)
-        .take(NAMESPACE_BYTES_MAX)
-        .collect();
-    let parts: Vec<_> = letters.split('/').filter(|part| !part.is_empty()).collect();
-    let joined = parts.join("/");
-    // `run/` belongs to runs of this swarm.
-    match joined.parse::<Namespace>() {
-        Ok(namespace) if namespace.run().is_none() => joined,
-        _ => DEFAULT_NAMESPACE.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_namespace_becomes_one_that_can_be_used() {
-        for (given, expected) in [
-            ("default", "default"),
-            ("Swarm Memory", "swarm-memory"),
-            ("a//b/", "a/b"),
-            ("", "default"),
-            ("run/run_00000000000000000000000000", "default"),
-        ] {
-            assert_eq!(namespace_of(given), expected);
-        }
-    }
 
     #[test]
     fn a_store_is_read_and_values_that_are_json_become_json() {
