@@ -84,13 +84,15 @@ const OPERATIONS: [(&str, &str); 11] = [
 
 /// Keys that a tool's list leaves out although the operation takes them: few calls need them, and
 /// `skep_search` shows them.
-const NOT_LISTED: [(&str, &[&str]); 3] = [
+const NOT_LISTED: [(&str, &[&str]); 4] = [
     ("memory.get", &["consistency"]),
     (
         "memory.put",
         &[
             "artifact",
             "base64",
+            "embed",
+            "embedding",
             "if_present",
             "metadata",
             "settles",
@@ -98,6 +100,25 @@ const NOT_LISTED: [(&str, &[&str]); 3] = [
         ],
     ),
     ("memory.search", &["cursor", "prefix"]),
+    (
+        "tasks.submit",
+        &[
+            "affinity",
+            "base_dir",
+            "compensate",
+            "deadline",
+            "delivery",
+            "if",
+            "inputs",
+            "isolation",
+            "kind",
+            "matrix",
+            "merge",
+            "partition",
+            "reads",
+            "resources",
+        ],
+    ),
 ];
 
 static TOOLS: LazyLock<Vec<NativeTool>> = LazyLock::new(|| {
