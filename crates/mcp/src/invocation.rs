@@ -50,6 +50,16 @@ impl Caller {
         })
     }
 
+    /// The same caller in a later step of one call: what one step submitted is not what another
+    /// does, and each is done once also when the client sends the call twice.
+    pub(crate) fn at_step(&self, step: u32) -> Self {
+        let mut caller = self.clone();
+        if let Some(key) = caller.tool_use.as_mut().filter(|_| step > 0) {
+            *key = format!("{key}/{step}");
+        }
+        caller
+    }
+
     /// Runs the operation.
     ///
     /// # Errors

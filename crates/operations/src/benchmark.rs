@@ -148,7 +148,7 @@ fn refuse_without_nodes(context: &Context) -> Result<(), OperationError> {
         return Ok(());
     }
     let detail = "nothing can be measured: no node takes work";
-    Err(OperationError::new(ErrorCode::NoNodes, detail))
+    Err(OperationError::new(ErrorCode::NodesMissing, detail))
 }
 
 async fn store(context: &Context) -> Result<StoreFigures, OperationError> {

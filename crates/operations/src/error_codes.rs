@@ -224,7 +224,7 @@ error_codes! {
         "The detail says what is wrong with the place. Name a new or empty directory of the coordinator's machine, outside of its data.";
     BackupFailed, "backup_failed", 500, Later, "The backup was not made",
         "The detail names the step and the file; nothing under the backup's name was left behind. `skep doctor` examines the store.";
-    NoNodes, "no_nodes", 409, Later, "No node takes work",
+    NodesMissing, "nodes_missing", 409, Later, "No node takes work",
         "Start one with `skep node start`, or resume a drained one with `skep node resume`.";
     BenchmarkStalled, "benchmark_stalled", 504, Later, "The tasks of the measurement did not end in time",
         "`GET /api/v2/analysis/bottlenecks` says what holds work up; the tasks that were submitted go on.";

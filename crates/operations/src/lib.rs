@@ -15,6 +15,7 @@ mod backups;
 mod benchmark;
 mod body;
 mod caller_marks;
+mod check;
 pub mod context;
 mod declare;
 mod error;

@@ -12,6 +12,7 @@ use crate::wait::{self, Waiter};
 use rmcp::model::{CallToolResult, ContentBlock};
 use serde_json::{Map, Value, json};
 use skep_operations::{OperationError, Timestamp};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How long a call waits for work that it started, seconds: below the minute after which clients
 /// give up.
@@ -91,6 +92,8 @@ pub(super) struct Call {
     pub(super) caller: Caller,
     arguments: Map<String, Value>,
     pub(super) waiter: Waiter,
+    /// Operations that were run.
+    steps: AtomicU32,
 }
 
 impl Call {
@@ -141,7 +144,8 @@ impl Call {
 
     /// Runs an operation for the caller and gives its document.
     pub(super) async fn operate(&self, id: &str, arguments: Value) -> Outcome {
-        operate(&self.caller, id, arguments).await
+        let step = self.steps.fetch_add(1, Ordering::Relaxed);
+        operate(&self.caller.at_step(step), id, arguments).await
     }
 
     /// Waits until a run or task is final, or [`WAIT_S`] are over.
@@ -196,6 +200,7 @@ pub(super) async fn call(
                 caller,
                 arguments,
                 waiter,
+                steps: AtomicU32::new(0),
             };
             let done = (tool.handle)(call).await;
             done.map(|document| with_ignored(document, &ignored))

@@ -25,7 +25,7 @@ pub fn page() -> String {
         page.push('\n');
     };
     line(format!(
-        "## Served: {count} of {CONTRACT_TOOLS}\n\n| tool | group | does |\n|---|---|---|"
+        "\n## Served: {count} of {CONTRACT_TOOLS}\n\n| tool | group | does |\n|---|---|---|"
     ));
     of_contract().for_each(|tool| line(row(tool)));
     line(

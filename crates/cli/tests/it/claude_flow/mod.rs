@@ -256,6 +256,32 @@ fn permission_is_that_of_the_token_for_each_call() {
 }
 
 #[test]
+fn a_call_that_is_sent_twice_is_done_once_with_all_its_steps() {
+    let swarm = Swarm::start();
+    let send = |name: &str, arguments: Value| {
+        let params = json!({ "name": name, "arguments": arguments });
+        let mut call = modern("tools/call", params).at(PATH);
+        call.body["params"]["_meta"]["claudecode/toolUseId"] = json!("toolu_1");
+        let result = swarm.http.post(&call).result();
+        assert_eq!(result["isError"], false, "{result}");
+        result["structuredContent"].clone()
+    };
+    let tasks = json!({ "tasks": ["echo once", "true"] });
+    let first = send("parallel_execute", tasks.clone());
+    assert_eq!(send("parallel_execute", tasks)["jobId"], first["jobId"]);
+
+    // More entries than one step removes.
+    let write = |number: u32| json!({ "namespace": "many", "key": format!("k{number}"), "put": { "value": number } });
+    let writes: Vec<_> = (0..150).map(write).collect();
+    swarm.operate("memory.batch", json!({ "writes": writes }));
+    let removed = send(
+        "memory_namespace",
+        json!({ "namespace": "many", "action": "delete" }),
+    );
+    assert_eq!(removed["deletedEntries"], 150);
+}
+
+#[test]
 fn each_set_is_served_at_its_url_and_over_stdin() {
     let swarm = Swarm::start();
     let names = |path: &str| {
