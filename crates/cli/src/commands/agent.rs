@@ -66,8 +66,8 @@ fn agent_text(agent: &Value) -> String {
     }
     let rows = measured_rows(agent);
     if !rows.is_empty() {
-        let header = ["measured", "finished", "failed", "mean ms", "gates passed"];
-        let _ = write!(out, "\n{}", table(&header, rows));
+        let header = ["asked for", "finished", "failed", "mean ms", "gates passed"];
+        let _ = write!(out, "\nmeasured\n{}", table(&header, rows));
     }
     out
 }

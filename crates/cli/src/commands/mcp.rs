@@ -9,6 +9,7 @@ mod json_file;
 mod lines;
 mod message;
 mod own_runtime;
+mod own_session;
 mod toml_file;
 
 use super::Session;

@@ -6,6 +6,7 @@
 )]
 
 mod announcing;
+mod attached;
 mod backup;
 mod claude_flow;
 mod configuration;

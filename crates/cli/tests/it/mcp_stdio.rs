@@ -13,7 +13,7 @@ fn lines_are_forwarded_to_the_coordinator_that_runs() {
     assert_eq!(greeted["result"]["protocolVersion"], "2025-11-25");
     stdio.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
     let listed = stdio.ask("tools/list", json!({}));
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 14);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 13);
     let submit =
         json!({ "name": "skep_tasks_submit", "arguments": { "name": "t", "run": "true" } });
     let submitted = stdio.ask("tools/call", submit);
@@ -155,7 +155,7 @@ fn a_client_is_told_of_the_server_and_its_entry_works() {
             .json();
         assert_eq!(
             (&written["tools"], &written["entry"]),
-            (&json!(14), &shown["entry"]),
+            (&json!(13), &shown["entry"]),
             "{client}"
         );
         let text = std::fs::read_to_string(&file).unwrap();
@@ -174,7 +174,7 @@ fn a_client_is_told_of_the_server_and_its_entry_works() {
     let toml = [
         "--json", "mcp", "config", "codex", "--file", "c.toml", "--write",
     ];
-    assert_eq!(hive.skep(&toml).expect(0).json()["tools"], 14);
+    assert_eq!(hive.skep(&toml).expect(0).json()["tools"], 13);
     let text = std::fs::read_to_string(hive.path().join("c.toml")).unwrap();
     assert!(text.starts_with("[mcp_servers.skep]\n"), "{text}");
 }
@@ -200,4 +200,44 @@ fn a_file_that_cannot_be_read_is_left_alone() {
         "// with a comment\n{}"
     );
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_session_that_registers_over_it_works_completes_and_ends_with_the_process() {
+    let hive = TestHive::start(0);
+    let mut stdio = Stdio::start(command(hive.path(), &["mcp"]));
+    stdio.ask("initialize", hello("2025-11-25"));
+    let mut tool = |name: &str, arguments: Value| {
+        let called = stdio.ask(
+            "tools/call",
+            json!({ "name": name, "arguments": arguments }),
+        );
+        assert_ne!(called["result"]["isError"], true, "{called}");
+        called["result"]["structuredContent"].clone()
+    };
+    let described = json!({ "name": "look", "instructions": "look around" });
+    let task = tool("skep_tasks_submit", described)["id"].clone();
+    let session = tool("skep_sessions_register", json!({}))["id"].clone();
+    let shown = json!({ "operation": "sessions.get", "arguments": { "id": session } });
+    let shown = tool("skep_call", shown);
+    let shown = shown.to_string();
+    assert!(
+        shown.contains("background") && shown.contains("test-"),
+        "{shown}"
+    );
+    let asked = json!({ "id": session, "wait_ms": 30_000 });
+    let given = tool("skep_sessions_request_work", asked)["assignment"].clone();
+    assert_eq!(given["task"], task, "{given}");
+    let claimed = tool(
+        "skep_sessions_claim",
+        json!({ "id": session, "task": task }),
+    );
+    let done = json!({
+        "id": session, "task": task, "fence": claimed["fence"], "result": "nothing to see",
+    });
+    assert_eq!(tool("skep_sessions_complete", done)["state"], "succeeded");
+    assert_eq!(stdio.end(), Some(0));
+    let left = hive.skep(&["--json", "agent", "ls", "--kind", "attached"]);
+    let left = left.expect(0);
+    assert_eq!(left.json()["items"], json!([]));
 }

@@ -1,11 +1,13 @@
 //! Carries messages between stdin, stdout and `/mcp` of the coordinator.
 //!
-//! Nothing is decided here and nothing kept but the revision that an older client agreed on. A
+//! Nothing is decided here and nothing kept but the revision that an older client agreed on, and the
+//! attached agent that the client registered, which is kept alive while this process lives. A
 //! request that nobody waits for any more is let go of: that ends the wait, not the work.
 
 use super::coordinator::Coordinator;
 use super::lines::{self, Line};
 use super::message::{self, Malformed, Message, Way};
+use super::own_session::OwnSession;
 use crate::args::Toolset;
 use crate::commands::Session;
 use crate::exit::{Exit, Failure, Outcome};
@@ -18,7 +20,7 @@ use futures_util::stream::FuturesUnordered;
 use parking_lot::Mutex;
 use serde_json::Value;
 use skep_client::{ClientError, Messages};
-use skep_model::limits::BODY_BYTES_MAX;
+use skep_model::limits::{BODY_BYTES_MAX, SESSION_HEARTBEAT_MS};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -48,8 +50,11 @@ pub(super) async fn run(session: &Session, toolset: Toolset) -> Outcome {
         path: format!("/mcp?toolset={}", toolset.as_str()),
         revision: Mutex::default(),
         waiting: Mutex::default(),
+        session: OwnSession::default(),
+        mark: mark()?,
     };
     let forwarded = forwarder.forward_all(&mut lines, &stop).await;
+    forwarder.leave().await;
     // Whatever happened, a coordinator of our own ends in order.
     forwarder.coordinator.stop().await?;
     forwarded.map(|()| Exit::Ok)
@@ -61,6 +66,16 @@ struct Forwarder<'a> {
     /// What an older client agreed on.
     revision: Mutex<Option<String>>,
     waiting: Mutex<BTreeMap<String, Waiting>>,
+    session: OwnSession,
+    /// Tells the sessions of this process apart from those of others.
+    mark: u32,
+}
+
+/// Four bytes that no other process has.
+fn mark() -> Result<u32, Failure> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| std::io::Error::other(error.to_string()))?;
+    Ok(u32::from_le_bytes(bytes))
 }
 
 /// A request that waits for its answer.
@@ -77,6 +92,8 @@ impl Forwarder<'_> {
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         let mut in_flight = InFlight::new();
+        let mut beats = tokio::time::interval(Duration::from_millis(SESSION_HEARTBEAT_MS));
+        beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 line = lines.recv() => match line {
@@ -84,6 +101,12 @@ impl Forwarder<'_> {
                     None => break,
                 },
                 Some(id) = in_flight.next() => drop(self.waiting.lock().remove(&id)),
+                _ = beats.tick(), if self.session.is_registered() => {
+                    in_flight.push(Box::pin(async {
+                        self.beat().await;
+                        String::new()
+                    }));
+                }
                 () = stop.cancelled() => return Ok(()),
             }
         }
@@ -94,6 +117,21 @@ impl Forwarder<'_> {
             () = stop.cancelled() => {}
         }
         Ok(())
+    }
+
+    async fn beat(&self) {
+        if let Ok(client) = self.coordinator.client().await {
+            self.session.beat(&client).await;
+        }
+    }
+
+    /// The session of the client ends with its process.
+    async fn leave(&self) {
+        if self.session.is_registered()
+            && let Ok(client) = self.coordinator.client().await
+        {
+            self.session.leave(&client).await;
+        }
     }
 
     /// Sends a line on its way, or answers what cannot go there.
@@ -142,6 +180,7 @@ impl Forwarder<'_> {
         in_flight: &mut InFlight<'f>,
     ) -> Result<(), Failure> {
         let key = id.to_string();
+        let bytes = self.session.filled_in(&message, bytes, self.mark);
         let mut all = self.waiting.lock();
         let refusal = if all.len() >= REQUESTS_MAX {
             Some((
@@ -240,6 +279,7 @@ impl Forwarder<'_> {
                 let agreed = message::agreed_revision(&answer);
                 *self.revision.lock() = agreed;
             }
+            self.session.learn(message, &answer);
             say(&answer)?;
         }
         Ok(())

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 /// Revision of clients that say none: the first with streamable HTTP.
 const REVISION_DEFAULT: &str = "2025-03-26";
+const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const META_REVISION: &str = "io.modelcontextprotocol/protocolVersion";
 
 /// The parts of a message that are looked at.
@@ -65,6 +66,23 @@ impl Message {
     /// Whether its answer ends only when the client no longer wants it.
     pub(super) fn is_listening(&self) -> bool {
         self.method.as_deref() == Some("subscriptions/listen")
+    }
+
+    /// The tool that it calls.
+    pub(super) fn tool(&self) -> Option<&str> {
+        let calls = self.method.as_deref() == Some("tools/call");
+        self.params["name"].as_str().filter(|_| calls)
+    }
+
+    /// Name and version of the client, where it says them: in its first message, or in each.
+    pub(super) fn client(&self) -> Option<(String, String)> {
+        let said = [
+            &self.params["clientInfo"],
+            &self.params["_meta"][META_CLIENT],
+        ];
+        let said = said.into_iter().find(|said| said.is_object())?;
+        let text = |key: &str| said[key].as_str().map(str::to_owned);
+        Some((text("name")?, text("version").unwrap_or_default()))
     }
 
     /// Whether it begins a conversation of an older revision.
