@@ -347,8 +347,7 @@ impl TaskRecord {
         self.attempts.saturating_sub(hand_backs + self.moves())
     }
 
-    /// Whether its attempt may be taken from a parked node and begun anew elsewhere: never when it
-    /// may run at most once, and not without end.
+    /// Whether its attempt may be moved from a parked node: never one at most once, nor without end.
     pub fn may_be_moved(&self) -> bool {
         self.spec.delivery == Delivery::AtLeastOnce && self.moves() < limits::MOVES_MAX
     }

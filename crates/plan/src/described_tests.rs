@@ -1,5 +1,10 @@
 //! Tests of tasks that are described in words.
 
+#![expect(
+    clippy::needless_raw_string_hashes,
+    reason = "the tool that updates snapshots writes them so"
+)]
+
 use crate::tests::right;
 use crate::wrong_plans::wrong;
 use expect_test::expect;
