@@ -71,6 +71,28 @@ async fn values_that_were_written_apart_are_merged_as_the_namespace_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn of_writes_that_are_done_one_by_one_each_is_merged_by_itself() {
+    let coordinator = Coordinator::start().await;
+    strategy(&coordinator, json!({"merge": "append"})).await;
+    coordinator.write(A, json!({"value": [1]})).await.ok();
+    let writes = json!({"writes": [
+        {"namespace": "swarm", "key": "b", "put": {"value": 1}},
+        {"namespace": "swarm", "key": "a", "put": {"value": [2], "stamp": stamp(1, 7)}},
+        {"namespace": "swarm", "key": "gone", "delete": {}},
+    ]});
+    let headers = [("idempotency-key", "k")];
+    let path = "/api/v2/memory-batch";
+    let keyed = coordinator.call_with("POST", path, &headers, writes.clone());
+    let keyed = keyed.await.ok();
+    assert_eq!(keyed["items"][1]["error"]["code"], "memory_contended");
+    let done = coordinator.post(path, writes).await.ok();
+    assert_eq!(done["done"], 2);
+    assert_eq!(done["items"][1]["written"]["merged"], true);
+    assert_eq!(done["items"][2]["error"]["code"], "memory_not_found");
+    assert_eq!(coordinator.get(A).await.ok()["value"], json!([1, 2]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_two_writes_the_later_one_wins_and_the_other_is_told() {
     let coordinator = Coordinator::start().await;
     coordinator.write(A, json!({"value": "here"})).await.ok();

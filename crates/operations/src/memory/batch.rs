@@ -19,7 +19,8 @@ use skep_model::memory::{MemoryRefusal, MemoryWrite};
 pub(super) struct BatchBody {
     /// At least one; done in this order.
     writes: Vec<BatchWrite>,
-    /// Whether none is done when one is refused.
+    /// Whether none is done when one is refused. Without it, a write that has to be merged is refused
+    /// as `memory_contended` when there is an idempotency key: send it alone.
     #[serde(default)]
     all_or_nothing: bool,
 }

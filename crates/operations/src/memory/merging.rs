@@ -8,6 +8,7 @@ use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::memory_merge::merge;
+use crate::tasks::children::check_fence;
 use serde_json::Value;
 use skep_model::attempt::LogIndex;
 use skep_model::command::Command;
@@ -33,8 +34,9 @@ struct Attempt {
     original: Option<MemoryWrite>,
 }
 
-/// Proposes writes as one command, sealed where their namespace is secret. A write that has to be merged first is merged, if it is alone
-/// or all or nothing is asked for; what else was done would be done twice.
+/// Proposes writes as one command, sealed where their namespace is secret. A write that has to be
+/// merged first is merged, and all are proposed again if it is alone or all or nothing is asked for;
+/// else it is proposed alone, for what else was done would be done twice.
 pub(super) async fn propose(
     context: &Context,
     writes: Vec<MemoryWrite>,
@@ -44,6 +46,7 @@ pub(super) async fn propose(
         .iter()
         .map(|write| (write.namespace.clone(), write.key.clone()));
     let places: Vec<_> = places.collect();
+    check_fence(context)?;
     let may_merge = all_or_nothing || writes.len() == 1;
     let fresh = |write| Attempt {
         write,
@@ -71,10 +74,15 @@ pub(super) async fn propose(
         });
         let Some(again) = again.filter(|_| may_merge && tries <= MERGE_TRIES_MAX) else {
             mark_merged(&mut answers, &attempts);
-            return Ok(Proposed {
+            let proposed = Proposed {
                 answers,
                 index: entry.index,
-            });
+            };
+            return if may_merge || context.idempotency_key.is_some() {
+                Ok(proposed)
+            } else {
+                Box::pin(merge_each(context, attempts, proposed)).await
+            };
         };
         let attempt = &mut attempts[again];
         if let Some(original) = attempt.original.take() {
@@ -84,6 +92,26 @@ pub(super) async fn propose(
             merge_one(context, attempt, current).await?;
         }
     }
+}
+
+/// Of writes that are done one by one, those that have to be merged are merged and proposed alone.
+/// Under an idempotency key they are not: a repetition could not be told that they were done.
+async fn merge_each(
+    context: &Context,
+    attempts: Vec<Attempt>,
+    mut proposed: Proposed,
+) -> Result<Proposed, OperationError> {
+    for (attempt, answer) in attempts.into_iter().zip(&mut proposed.answers) {
+        if !matches!(answer, Answer::Refused(MemoryRefusal::MergeNeeded { .. })) {
+            continue;
+        }
+        let alone = propose(context, vec![attempt.write], false).await?;
+        proposed.index = alone.index;
+        if let Some(merged) = alone.answers.into_iter().next() {
+            *answer = merged;
+        }
+    }
+    Ok(proposed)
 }
 
 /// A merge that was overtaken until the last try is told as what it is.

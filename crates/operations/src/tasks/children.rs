@@ -75,7 +75,7 @@ pub(super) async fn add(
             reach::check(&parent.record().spec, &task.spec)?;
         }
     }
-    check_fence(&context, path.id)?;
+    check_fence(&context)?;
     let entry = propose(&context, Some(run), tasks).await?;
     Ok(Submitted::of(&entry, Some(run)))
 }
@@ -85,9 +85,10 @@ fn is_repeated(context: &Context) -> bool {
     request.is_some_and(|request| context.services.hive.view().state.remembers(&request.key))
 }
 
-/// Looks at the fence once more, right before the proposal: time passed since the call came in.
-fn check_fence(context: &Context, task: TaskId) -> Result<(), OperationError> {
-    let Principal::Task { fence, .. } = context.caller else {
+/// Looks at the fence of an attempt once more, right before the proposal: time passed since the
+/// call came in.
+pub(crate) fn check_fence(context: &Context) -> Result<(), OperationError> {
+    let Principal::Task { task, fence, .. } = context.caller else {
         return Ok(());
     };
     let view = context.services.hive.view();
