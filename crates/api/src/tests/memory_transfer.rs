@@ -264,3 +264,41 @@ async fn the_namespace_of_a_run_ends_some_time_after_its_run() {
     );
     coordinator.get("/api/v2/memory/swarm/a").await.ok();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_megabytes_is_one_step_as_well() {
+    let coordinator = Coordinator::start().await;
+    let value = "x".repeat(900 << 10);
+    let writes = (0..8).map(
+        |number| json!({"namespace": "swarm", "key": format!("{number}"), "put": {"value": value}}),
+    );
+    let writes = json!({ "writes": writes.collect::<Vec<_>>(), "all_or_nothing": true });
+    coordinator.post("/api/v2/memory-batch", writes).await.ok();
+    let named = json!({"namespace": "swarm", "name": "large"});
+    coordinator
+        .post("/api/v2/memory-snapshots", named.clone())
+        .await
+        .ok();
+    for key in ["0", "7"] {
+        let path = format!("/api/v2/memory/swarm/{key}");
+        coordinator.call("DELETE", &path, None).await.ok();
+    }
+    coordinator
+        .post("/api/v2/memory-snapshots/restore", named)
+        .await
+        .ok();
+    let back = coordinator.get("/api/v2/memory/swarm/7?raw=true").await;
+    assert_eq!(back.bytes.len(), value.len() + 2);
+    let ninth = json!({ "value": value });
+    coordinator
+        .write("/api/v2/memory/swarm/8", ninth.clone())
+        .await
+        .ok();
+    coordinator
+        .write("/api/v2/memory/swarm/9", ninth)
+        .await
+        .ok();
+    let named = json!({"namespace": "swarm", "name": "larger"});
+    let larger = coordinator.post("/api/v2/memory-snapshots", named).await;
+    assert_eq!(larger.problem(), (422, "snapshot_too_large".to_owned()));
+}

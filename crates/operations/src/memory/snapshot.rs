@@ -126,18 +126,24 @@ async fn lines(
                 Some(record) => lines.extend(line_of_version(&record, *expires_at, false)?),
                 None => is_whole = false,
             }
-            if lines.len() > SNAPSHOT_BYTES_MAX {
-                let detail = format!("SNAPSHOT_BYTES_MAX is {SNAPSHOT_BYTES_MAX}");
-                return Err(OperationError::new(ErrorCode::SnapshotTooLarge, detail));
-            }
+            check_size(&lines)?;
         }
         if is_whole {
             let count = entries.len();
             lines.extend(line_of(&End { end: count as u64 })?);
+            check_size(&lines)?;
             return Ok((lines, count));
         }
     }
     Err(contended(namespace))
+}
+
+fn check_size(lines: &[u8]) -> Result<(), OperationError> {
+    if lines.len() <= SNAPSHOT_BYTES_MAX {
+        return Ok(());
+    }
+    let detail = format!("SNAPSHOT_BYTES_MAX is {SNAPSHOT_BYTES_MAX}");
+    Err(OperationError::new(ErrorCode::SnapshotTooLarge, detail))
 }
 
 fn listed(
@@ -318,10 +324,7 @@ async fn whole_artifact(context: &Context, hash: ArtifactHash) -> Result<Vec<u8>
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| OperationError::internal("read a snapshot", &error))?;
         bytes.extend_from_slice(&piece);
-        if bytes.len() > SNAPSHOT_BYTES_MAX {
-            let detail = format!("SNAPSHOT_BYTES_MAX is {SNAPSHOT_BYTES_MAX}");
-            return Err(OperationError::new(ErrorCode::SnapshotTooLarge, detail));
-        }
+        check_size(&bytes)?;
     }
     if ArtifactHash::of(&bytes) == hash {
         return Ok(bytes);
