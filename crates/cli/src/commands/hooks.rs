@@ -14,6 +14,7 @@ use crate::output::{line, note};
 use crate::redaction::Redaction;
 use crate::server::SystemClock;
 use flags::Flags;
+use http::Method;
 use record::{Event, Hook};
 use serde_json::{Value, json};
 use skep_coordinator::ports::Clock;
@@ -96,8 +97,20 @@ async fn store(session: &Session, hook: &'static Hook, flags: &Flags) -> Result<
     let entries = record::entries(hook, &event);
     let writes: Vec<_> = entries.iter().map(|entry| entry.write(hook.name)).collect();
     let body = json!({ "writes": writes, "all_or_nothing": true });
-    api.post("/api/v2/memory-batch", &body).await?;
+    let request = api.client().request(Method::POST, "/api/v2/memory-batch");
+    // Tried once: the agent waits.
+    request.json(&body)?.once().send::<Value>().await?;
     Ok(())
+}
+
+/// Asks once.
+async fn ask(api: &Api, path: &str) -> Result<Value, Failure> {
+    Ok(api
+        .client()
+        .request(Method::GET, path)
+        .once()
+        .send()
+        .await?)
 }
 
 /// What a hook has to know before it writes.
@@ -130,7 +143,7 @@ async fn look_up(api: &Api, hook: &Hook, flags: &Flags, now: UnixMillis) -> Resu
             Ok(json!({ "found": !session.is_null() }))
         }
         "session-end" => {
-            let found = api.all("/api/v2/memory-namespaces", 1_000).await?;
+            let found = ask(api, "/api/v2/memory-namespaces?limit=1000").await?;
             let mut entries = json!({});
             for namespace in items(&found) {
                 let name = namespace["namespace"].as_str().unwrap_or_default();
@@ -139,7 +152,7 @@ async fn look_up(api: &Api, hook: &Hook, flags: &Flags, now: UnixMillis) -> Resu
             Ok(json!({ "entries": entries }))
         }
         "notify" if flags.is_on("swarm-status") => {
-            let status = api.get("/api/v2/system/status").await?;
+            let status = ask(api, "/api/v2/system/status").await?;
             Ok(json!({ "tasks": status["tasks"], "nodes": status["nodes"] }))
         }
         _ => Ok(Value::Null),
@@ -151,7 +164,7 @@ async fn entry(api: &Api, namespace: &str, key: &str) -> Result<Value, Failure> 
     if key.is_empty() {
         return Ok(Value::Null);
     }
-    match api.get(&path(&["memory", namespace, key])).await {
+    match ask(api, &path(&["memory", namespace, key])).await {
         Ok(mut entry) => Ok(entry["value"].take()),
         Err(failure) if failure.exit == Exit::NotFound => Ok(Value::Null),
         Err(failure) => Err(failure),

@@ -180,6 +180,36 @@ fn a_client_is_told_of_the_server_and_its_entry_works() {
 }
 
 #[test]
+fn an_entry_with_the_tools_of_claude_flow_has_its_name() {
+    let hive = TestHive::start(0);
+    let config = |toolset: &str| {
+        let arguments = [
+            "--json",
+            "mcp",
+            "config",
+            "claude-code",
+            "--file",
+            "c.json",
+            "--write",
+        ];
+        let written = hive.skep(&[&arguments[..], &["--toolset", toolset]].concat());
+        written.expect(0).json()
+    };
+    let written = config("claude-flow");
+    assert_eq!(
+        written["entry"]["args"].as_array().unwrap()[1..3],
+        ["--toolset", "claude-flow"]
+    );
+    assert!(written["tools"].as_u64().unwrap() > 40, "{written}");
+    config("all");
+    let text = std::fs::read_to_string(hive.path().join("c.json")).unwrap();
+    let file: Value = serde_json::from_str(&text).unwrap();
+    let names: Vec<_> = file["mcpServers"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["claude-flow", "skep"]);
+    assert_eq!(file["mcpServers"]["claude-flow"]["alwaysLoad"], false);
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("settings.json");
