@@ -4,6 +4,7 @@ use super::call::{Call, Failure, Outcome};
 use super::contract::{ContractTool, Effect, Group, number, text};
 use super::memory::{delete, heads, namespace_of, now, retrieve, store};
 use super::swarm::items;
+use crate::fault::Fault;
 use serde_json::{Value, json};
 
 /// Where `cache_manage` keeps what it is given.
@@ -139,6 +140,9 @@ async fn namespace(call: Call) -> Outcome {
 }
 
 /// Removes all entries of a namespace; says how many.
+///
+/// # Errors
+/// One is refused; how many were removed before is said with it.
 async fn empty(call: &Call, namespace: &str) -> Result<u64, Failure> {
     let mut removed = 0;
     loop {
@@ -148,7 +152,16 @@ async fn empty(call: &Call, namespace: &str) -> Result<u64, Failure> {
                 |head: &Value| json!({ "namespace": namespace, "key": head["key"], "delete": {} });
             let writes: Vec<_> = part.iter().map(write).collect();
             let done = call.operate("memory.batch", json!({ "writes": writes }));
-            removed += done.await?["done"].as_u64().unwrap_or(0);
+            let done = done.await?;
+            removed += done["done"].as_u64().unwrap_or(0);
+            let items = done["items"].as_array().into_iter().flatten();
+            let mut errors = items.filter_map(|item| item.get("error"));
+            // One that went meanwhile is gone as well.
+            if let Some(error) = errors.find(|error| error["code"] != "memory_not_found") {
+                let detail = format!("not all entries were removed: {}", error["detail"]);
+                let facts = json!({ "deletedEntries": removed });
+                return Err(Failure::new(Fault::WorkFailed, detail).with(facts));
+            }
         }
         if complete {
             return Ok(removed);
