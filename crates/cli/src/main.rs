@@ -27,6 +27,7 @@ mod redaction;
 mod server;
 mod settings;
 mod signals;
+mod system_ports;
 mod terminal_text;
 
 use args::{Cli, Command};

@@ -10,6 +10,7 @@ use crate::memory_upkeep;
 use crate::opened_data::{self, OpenedData};
 use crate::places::{CoordinatorNote, Places, read_token, write_private};
 use crate::reach::{Listeners, Network};
+use crate::system_ports::{SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 use skep_api::ApiState;
 use skep_coordinator::ports::{Clock, Entropy, JournalError};
@@ -386,41 +387,4 @@ async fn ensure_token(
         .await
         .map(drop)
         .map_err(|error| Failure::new(Exit::Storage, "token_not_stored", error.to_string()))
-}
-
-/// The clocks of the system.
-#[derive(Debug)]
-pub(crate) struct SystemClock;
-
-impl Clock for SystemClock {
-    fn wall(&self) -> UnixMillis {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-        UnixMillis(since.map_or(0, |since| since.as_millis() as u64))
-    }
-
-    /// `CLOCK_BOOTTIME`: it also counts while a laptop sleeps, so that a lease does not look
-    /// fresh when it wakes.
-    fn elapsed_ms(&self) -> u64 {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        time.tv_sec as u64 * 1_000 + time.tv_nsec as u64 / 1_000_000
-    }
-
-    fn elapsed_us(&self) -> u64 {
-        let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-        time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
-    }
-}
-
-/// Randomness of the system.
-#[derive(Debug)]
-pub(crate) struct SystemEntropy;
-
-impl Entropy for SystemEntropy {
-    fn id(&mut self) -> u128 {
-        uuid::Uuid::now_v7().as_u128()
-    }
-
-    fn seed(&mut self) -> u64 {
-        getrandom::u64().expect("the system gives randomness once it has booted")
-    }
 }

@@ -10,6 +10,7 @@ pub mod agent;
 pub mod attempt;
 pub mod command;
 pub mod event;
+mod finished_task;
 pub mod hold;
 pub mod ids;
 pub mod isolation;

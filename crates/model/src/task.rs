@@ -1,6 +1,6 @@
 //! Tasks: what was asked for, where they stand, how they ended.
 
-use crate::attempt::{AttemptReport, FailureClass, Fence, GateReport, Outcome};
+use crate::attempt::{FailureClass, Fence, GateReport, Outcome};
 use crate::ids::{AgentId, InstanceId, NodeId, RunId, TaskId};
 use crate::limits;
 use crate::requirements::Requirements;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use crate::finished_task::{FinalCause, FinishedTask};
 pub use crate::task_state::{ParseTaskStateError, TaskState};
 
 /// When a task runs, seen from the tasks it needs.
@@ -362,39 +363,4 @@ pub struct ReadyKey {
     pub sequence: (u64, u32),
     /// The task.
     pub task: TaskId,
-}
-
-/// Why a task is final.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FinalCause {
-    /// An accepted report.
-    Reported,
-    /// The attempts are used up; the last one ended so.
-    AttemptsUsedUp,
-    /// The retry policy does not retry this class of failure.
-    NotRetried(FailureClass),
-    /// Cancelled by request.
-    CancelRequested,
-    /// Its run was cancelled.
-    RunCancelled,
-    /// A dependency did not end as the condition wants.
-    ConditionNotMet,
-    /// The deadline passed.
-    DeadlinePassed,
-    /// An at-most-once attempt was lost.
-    OutcomeNotLearned,
-}
-
-/// A task that is final, as it goes into history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FinishedTask {
-    /// The record as it stood, with the final state in `state`.
-    pub record: TaskRecord,
-    /// Why.
-    pub cause: FinalCause,
-    /// The report that was accepted or that ended the last attempt.
-    pub report: Option<Box<AttemptReport>>,
-    /// When.
-    pub finished_at: UnixMillis,
 }

@@ -4,7 +4,7 @@ use super::Session;
 use crate::args::BackupCommand;
 use crate::exit::{Exit, Failure, Outcome, chain};
 use crate::output::{bytes, note, text};
-use crate::server::{SystemClock, SystemEntropy};
+use crate::system_ports::{SystemClock, SystemEntropy};
 use rustix::fs::FlockOperation;
 use serde_json::{Value, json};
 use skep_coordinator::ports::{Clock, Entropy};

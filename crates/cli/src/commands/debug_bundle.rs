@@ -8,7 +8,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::exact;
 use crate::places::{Places, read_token};
 use crate::redaction::Redaction;
-use crate::server::SystemClock;
+use crate::system_ports::SystemClock;
 use serde_json::{Value, json};
 use skep_client::with_query;
 use skep_coordinator::ports::Clock;

@@ -12,7 +12,7 @@ use crate::api::{Api, items, path};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{line, note};
 use crate::redaction::Redaction;
-use crate::server::SystemClock;
+use crate::system_ports::SystemClock;
 use flags::Flags;
 use http::Method;
 use record::{Event, Hook};

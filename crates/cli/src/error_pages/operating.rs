@@ -6,6 +6,18 @@ use crate::exit::Exit;
 /// Code, exit code, title, what to do.
 pub(super) const OPERATING: &[(&str, Exit, &str, &str)] = &[
     (
+        "redis_url_invalid",
+        Exit::Invalid,
+        "The address is none of a Redis or Valkey server",
+        "Write it as `redis://HOST:PORT/DATABASE`, e.g. `skep up --redis redis://127.0.0.1:6379/0`.",
+    ),
+    (
+        "embedding_server_invalid",
+        Exit::Invalid,
+        "The model server cannot be used as it was described",
+        "Name what stands before `/embeddings`, e.g. `--embedding-url http://127.0.0.1:11434/v1`. A key goes into a file and over `https` only.",
+    ),
+    (
         "authority_malformed",
         Exit::Invalid,
         "This is not the fingerprint of a certificate authority",

@@ -2,6 +2,7 @@
 
 mod ending;
 mod judging;
+mod telling;
 mod writing;
 
 #[cfg(test)]

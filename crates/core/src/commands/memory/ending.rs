@@ -1,6 +1,6 @@
 //! Entries whose time is over.
 
-use super::writing::tell_settled;
+use super::telling::tell_settled;
 use crate::apply::Step;
 use crate::state::State;
 use skep_model::command::Actor;

@@ -1,6 +1,7 @@
 //! Does one write.
 
 use super::judging::Verdict;
+use super::telling::{settle, tell_conflict};
 use crate::apply::Step;
 use crate::state::State;
 use skep_model::attempt::ArtifactHash;
@@ -352,59 +353,6 @@ impl State {
             .memory
             .push(MemoryEffect::Recorded(Arc::new(record)));
     }
-}
-
-/// Says which conflicts are over; gives the others.
-fn settle(
-    step: &mut Step,
-    write: &MemoryWrite,
-    current: Option<Box<MemoryEntry>>,
-    over: &[MemoryVersion],
-) -> Vec<OpenConflict> {
-    let conflicts = current.map_or_else(Vec::new, |entry| entry.conflicts);
-    if conflicts.is_empty() {
-        return conflicts;
-    }
-    let (settled, open): (Vec<_>, Vec<_>) = conflicts
-        .into_iter()
-        .partition(|conflict| over.contains(&conflict.version));
-    for conflict in settled {
-        tell_settled(step, (&write.namespace, &write.key), conflict.version);
-    }
-    open
-}
-
-/// Says that a conflict is over.
-pub(super) fn tell_settled(
-    step: &mut Step,
-    (namespace, key): (&Namespace, &MemoryKey),
-    version: MemoryVersion,
-) {
-    step.applied.memory.push(MemoryEffect::Settled {
-        namespace: namespace.clone(),
-        key: key.clone(),
-        version,
-    });
-    step.emit(Event::MemoryConflictSettled {
-        namespace: namespace.clone(),
-        key: key.clone(),
-        version,
-    });
-}
-
-fn tell_conflict(
-    step: &mut Step,
-    write: &MemoryWrite,
-    version: MemoryVersion,
-    (current, open): (MemoryVersion, bool),
-) {
-    step.emit(Event::MemoryConflict {
-        namespace: write.namespace.clone(),
-        key: write.key.clone(),
-        version,
-        current,
-        open,
-    });
 }
 
 fn bound(limit: LimitName, max: u64, given: u64) -> Result<()> {
