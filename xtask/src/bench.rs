@@ -15,6 +15,7 @@ mod latency_rows;
 mod load;
 mod machine;
 mod mcp_rows;
+mod memory_rows;
 mod metrics_text;
 mod overload_rows;
 mod page;
@@ -25,6 +26,7 @@ mod start_rows;
 mod statistics;
 mod throughput_rows;
 mod usage;
+mod web_socket;
 
 use crate::console::{note, say};
 use crate::workspace::{Workspace, run_visibly};

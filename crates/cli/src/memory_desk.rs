@@ -1,5 +1,6 @@
 //! What `skep up` puts between callers of shared memory and what is stored.
 
+use crate::args::MemoryServerArgs;
 use crate::exit::{Exit, Failure, chain};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -23,6 +24,16 @@ pub(crate) struct MemoryServers {
     pub(crate) embedding: Option<(String, String)>,
     /// File with the key of the model server.
     pub(crate) embedding_key_file: Option<PathBuf>,
+}
+
+impl From<MemoryServerArgs> for MemoryServers {
+    fn from(args: MemoryServerArgs) -> Self {
+        Self {
+            redis: args.redis,
+            embedding: args.embedding_url.zip(args.embedding_model),
+            embedding_key_file: args.embedding_key_file,
+        }
+    }
 }
 
 /// The desk, and what has to run for tier 2.

@@ -22,7 +22,6 @@ use skep_discovery::InterfaceFilter;
 use skep_identity::{ChallengeKey, Fingerprint};
 use skep_model::command::{Actor, Command};
 use skep_model::ids::{ClusterId, TokenId};
-use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};

@@ -15,6 +15,8 @@ pub(super) const TASKS: &str = "/api/v2/tasks";
 pub(super) const RUNS: &str = "/api/v2/runs";
 /// Lists nodes.
 pub(super) const NODES: &str = "/api/v2/nodes";
+/// Operations over a WebSocket.
+pub(super) const CALLS: &str = "/api/v2/calls";
 /// Counters.
 pub(super) const COUNTERS: &str = "/api/v2/system/metrics";
 /// Counters and durations as Prometheus reads them.
@@ -102,6 +104,36 @@ pub(super) fn fleet(command: &str, ready: &ReadyFile, numbers: &[(&str, usize)])
 pub(super) fn batch(count: usize) -> Value {
     let task = |number| json!({"name": format!("t{number}"), "kind": "noop"});
     json!({"tasks": (1..=count).map(task).collect::<Vec<_>>()})
+}
+
+/// Bytes of a value of shared memory.
+const VALUE_BYTES: usize = 1 << 10;
+
+/// An entry of shared memory.
+pub(super) fn memory_path(key: usize) -> String {
+    format!("/api/v2/memory/swarm/bench-{key}")
+}
+
+/// What the entry is to be.
+pub(super) fn memory_put() -> Value {
+    json!({"value": "v".repeat(VALUE_BYTES)})
+}
+
+/// The same as a question over a WebSocket.
+pub(super) fn memory_question(key: usize) -> String {
+    let parameters = json!({"namespace": "swarm", "key": format!("bench-{key}")});
+    let question = json!({
+        "id": key, "operation": "memory.put", "parameters": parameters, "body": memory_put(),
+    });
+    question.to_string()
+}
+
+/// Whether an answer over a WebSocket says that it was done.
+pub(super) fn check_call(answer: &str) -> Result<()> {
+    if answer.contains("\"status\":200,") {
+        return Ok(());
+    }
+    bail!("the answer is {answer}")
 }
 
 /// One task that does nothing.

@@ -49,6 +49,22 @@ impl Server {
         self.request("POST", path, "application/json", &body.to_string())
     }
 
+    /// The bytes of a request that stores a JSON body.
+    pub(super) fn put(&self, path: &str, body: &Value) -> Vec<u8> {
+        self.request("PUT", path, "application/json", &body.to_string())
+    }
+
+    /// The bytes of a request that makes the connection a WebSocket.
+    pub(super) fn upgrade(&self, path: &str, key: &str) -> Vec<u8> {
+        let Self { address, token } = self;
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+             connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: {key}\r\n\r\n"
+        )
+        .into_bytes()
+    }
+
     fn request(&self, method: &str, path: &str, accept: &str, body: &str) -> Vec<u8> {
         let Self { address, token } = self;
         let length = body.len();

@@ -2,8 +2,8 @@
 
 use super::budget::Must;
 use super::{
-    Row, command_rows, fleet_rows, latency_rows, mcp_rows, overload_rows, queue_rows, start_rows,
-    throughput_rows,
+    Row, command_rows, fleet_rows, latency_rows, mcp_rows, memory_rows, overload_rows, queue_rows,
+    start_rows, throughput_rows,
 };
 
 /// Everything that is measured. To add a row, write its function and name it here.
@@ -109,6 +109,36 @@ pub(crate) const ROWS: &[Row] = &[
         unit: "%",
         must: Some(Must::AtLeast(80.0)),
         measure: overload_rows::submit_overload_goodput,
+    },
+    Row {
+        name: "memory_set_1",
+        unit: "writes/s",
+        must: None,
+        measure: memory_rows::memory_set_1,
+    },
+    Row {
+        name: "memory_set_32",
+        unit: "writes/s",
+        must: Some(Must::AtLeast(15_000.0)),
+        measure: memory_rows::memory_set_32,
+    },
+    Row {
+        name: "memory_set_pipelined",
+        unit: "writes/s",
+        must: Some(Must::AtLeast(60_000.0)),
+        measure: memory_rows::memory_set_pipelined,
+    },
+    Row {
+        name: "memory_get_1",
+        unit: "reads/s",
+        must: None,
+        measure: memory_rows::memory_get_1,
+    },
+    Row {
+        name: "memory_get_32",
+        unit: "reads/s",
+        must: Some(Must::AtLeast(40_000.0)),
+        measure: memory_rows::memory_get_32,
     },
     Row {
         name: "mcp_start",

@@ -31,32 +31,32 @@ impl Answer {
             ReplyBody::Json(bytes) => bytes,
             ReplyBody::Stream("application/json", stream) => match gather(stream).await {
                 Ok(bytes) => bytes,
-                Err(error) => return Self::failed(id, &error),
+                Err(error) => return Self::failed(&id, &error),
             },
             ReplyBody::Stream(media_type, _) => {
                 let detail = format!(
                     "`{}` answers with `{media_type}`: ask for it by HTTP",
                     operation.id
                 );
-                return Self::refused(Some(id), ErrorCode::CallUnsupported, &detail);
+                return Self::refused(Some(&id), ErrorCode::CallUnsupported, &detail);
             }
         };
         match String::from_utf8(body) {
-            Ok(body) => Self::framed(Some(id), status, "body", &body),
+            Ok(body) => Self::framed(Some(&id), status, "body", &body),
             Err(error) => {
                 let error = OperationError::internal("encode the answer", &error);
-                Self::failed(id, &error)
+                Self::failed(&id, &error)
             }
         }
     }
 
     /// Why an operation did not do it.
-    pub(super) fn failed(id: Box<str>, error: &OperationError) -> Self {
+    pub(super) fn failed(id: &str, error: &OperationError) -> Self {
         Self::problem(Some(id), error)
     }
 
     /// Why nobody was asked.
-    pub(super) fn refused(id: Option<Box<str>>, code: ErrorCode, detail: &str) -> Self {
+    pub(super) fn refused(id: Option<&str>, code: ErrorCode, detail: &str) -> Self {
         Self::problem(id, &OperationError::new(code, detail))
     }
 
@@ -65,7 +65,7 @@ impl Answer {
         self.0
     }
 
-    fn problem(id: Option<Box<str>>, error: &OperationError) -> Self {
+    fn problem(id: Option<&str>, error: &OperationError) -> Self {
         let code = error.code();
         let refusal = Refusal {
             code: code.as_str(),
@@ -80,8 +80,8 @@ impl Answer {
     }
 
     /// Both texts are JSON already.
-    fn framed(id: Option<Box<str>>, status: u16, name: &str, json: &str) -> Self {
-        let id = id.as_deref().unwrap_or("null");
+    fn framed(id: Option<&str>, status: u16, name: &str, json: &str) -> Self {
+        let id = id.unwrap_or("null");
         Self(format!(
             "{{\"id\":{id},\"status\":{status},\"{name}\":{json}}}"
         ))

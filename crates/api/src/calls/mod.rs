@@ -144,12 +144,12 @@ impl Line {
         let refused = |answer: Answer| std::future::ready(answer).boxed();
         let Some(operation) = self.operations.get(question.operation.as_str()) else {
             let detail = format!("no operation is called `{}`", question.operation);
-            let id = Some(question.id);
+            let id = Some(&*question.id);
             return refused(Answer::refused(id, ErrorCode::OperationUnknown, &detail));
         };
         let caller = match authenticate::principal(&self.headers, &self.api.services) {
             Ok(caller) => caller,
-            Err(failure) => return refused(Answer::failed(question.id, &failure.0)),
+            Err(failure) => return refused(Answer::failed(&question.id, &failure.0)),
         };
         let mut context = Context::new(Arc::clone(&self.api.services), caller);
         context
@@ -161,7 +161,7 @@ impl Line {
             let id = question.id.clone();
             match question.ask(&operation, context).await {
                 Ok(reply) => Answer::of(id, &operation, reply).await,
-                Err(error) => Answer::failed(id, &error),
+                Err(error) => Answer::failed(&id, &error),
             }
         }
         .boxed()

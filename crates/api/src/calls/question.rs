@@ -46,11 +46,12 @@ pub(super) struct Question {
 impl Question {
     /// Reads a frame, or says what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, Answer> {
-        let malformed = |id, detail: &str| Answer::refused(id, ErrorCode::CallMalformed, detail);
+        let malformed =
+            |id: Option<&str>, detail: &str| Answer::refused(id, ErrorCode::CallMalformed, detail);
         let frame: Frame<'_> = serde_json::from_str(text).map_err(|error| {
             let known = serde_json::from_str::<OnlyId<'_>>(text).ok();
             malformed(
-                known.and_then(|known| checked_id(known.id)),
+                known.and_then(|known| checked_id(known.id)).as_deref(),
                 &error.to_string(),
             )
         })?;
@@ -61,7 +62,7 @@ impl Question {
         let key = frame.idempotency_key;
         if key.as_deref().is_some_and(|key| !is_idempotency_key(key)) {
             let code = ErrorCode::IdempotencyKeyMalformed;
-            return Err(Answer::refused(Some(id), code, "`idempotency_key`"));
+            return Err(Answer::refused(Some(&id), code, "`idempotency_key`"));
         }
         let body = frame.body.map(RawValue::get).unwrap_or_default();
         let parameters = frame.parameters.into_iter();

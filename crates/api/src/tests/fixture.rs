@@ -97,6 +97,14 @@ impl Entropy for FreshIds {
     }
 }
 
+fn memory_desk(data_dir: &DataDir, embedder: Option<Arc<dyn Embedder>>) -> MemoryDesk {
+    MemoryDesk {
+        tiers: MemoryTiers::local(TierKey::derive(data_dir.secret())),
+        secrets: Secrets::in_file(data_dir.path().join("memory.key")),
+        embedder,
+    }
+}
+
 /// A running coordinator.
 pub(super) struct Coordinator {
     pub(super) router: Router,
@@ -149,11 +157,7 @@ impl Coordinator {
         let engine = Engine::recover(recovered, engine_options, parts, now).unwrap();
         let (hive, threads) =
             Hive::start(engine, Box::new(journal), clock.clone(), Policy::default()).unwrap();
-        let shared_memory = MemoryDesk {
-            tiers: MemoryTiers::local(TierKey::derive(data_dir.secret())),
-            secrets: Secrets::in_file(data_dir.path().join("memory.key")),
-            embedder,
-        };
+        let shared_memory = memory_desk(&data_dir, embedder);
         let services = Arc::new(Services {
             hive,
             archive,

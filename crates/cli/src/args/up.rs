@@ -31,6 +31,13 @@ pub(crate) struct UpArgs {
     /// optimal or power-of-two
     #[arg(long, value_name = "NAME")]
     pub(crate) strategy: Option<String>,
+    #[command(flatten)]
+    pub(crate) memory: MemoryServerArgs,
+}
+
+/// Servers that shared memory may use.
+#[derive(Debug, Args)]
+pub(crate) struct MemoryServerArgs {
     /// Redis or Valkey server that keeps copies of values of shared memory, e.g.
     /// redis://127.0.0.1:6379/0; a lost one slows reads and changes no answer
     #[arg(long, value_name = "URL", env = "SKEP_REDIS")]

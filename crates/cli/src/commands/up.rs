@@ -5,7 +5,6 @@ use crate::api::Api;
 use crate::args::UpArgs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::local_nodes::{EndedNode, LocalNodes};
-use crate::memory_desk::MemoryServers;
 use crate::output::note;
 use crate::places::{CoordinatorNote, read_token, write_json};
 use crate::server::{Server, ServerOptions};
@@ -33,11 +32,7 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
         strategy: &strategy,
         retention: session.settings.retention(),
         announce: announce(session, args.announce, &args.interfaces)?,
-        memory_servers: MemoryServers {
-            redis: args.redis,
-            embedding: args.embedding_url.zip(args.embedding_model),
-            embedding_key_file: args.embedding_key_file,
-        },
+        memory_servers: args.memory.into(),
     };
     let server = Server::start(options).await?;
     let mut nodes = LocalNodes::start(&session.places, &server.note, args.nodes, false)?;

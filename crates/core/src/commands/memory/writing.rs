@@ -10,9 +10,9 @@ use skep_model::limits::{
     CONFLICTS_PER_ENTRY_MAX, MEMORY_ENTRIES_MAX, NAMESPACES_MAX, TOMBSTONE_KEPT_MS,
 };
 use skep_model::memory::{
-    Causality, MemoryChange, MemoryEffect, MemoryEntry, MemoryKey, MemoryPut, MemoryRecord,
-    MemoryRefusal, MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, Namespace,
-    NamespaceSettings, OpenConflict, RecordState,
+    Causality, MemoryChange, MemoryEffect, MemoryEntry, MemoryPut, MemoryRecord, MemoryRefusal,
+    MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, NamespaceSettings, OpenConflict,
+    RecordState,
 };
 use skep_model::refusal::LimitName;
 use std::collections::BTreeSet;
