@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 const KEYS: usize = 1_024;
 const MANY: usize = 32;
 /// Questions on one WebSocket that wait for their answers at the same time.
-const IN_FLIGHT: usize = 256;
+const IN_FLIGHT: usize = 512;
 
 /// Durable writes a second over HTTP, one client.
 pub(super) fn memory_set_1(bench: &Bench) -> Result<Measurement> {
