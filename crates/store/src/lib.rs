@@ -46,7 +46,7 @@ mod golden_tests;
 pub use archive::{
     Archive, ArtifactReference, HistoryCursor, MEMORY_HITS_MAX, MemoryHead, MemoryHit, MemoryHits,
     MemoryNear, MemorySearch, NearValue, NearValues, Page, PageStart, RunFilter, SNIPPET_MARK,
-    SearchHit, SearchPage, Sizes, TaskFilter,
+    SearchHit, SearchPage, SearchedNamespaces, Sizes, TaskFilter,
 };
 pub use attempt_logs::{AttemptLogError, AttemptLogs, LogLine};
 pub use blobs::{BlobError, BlobStatus, BlobStore};

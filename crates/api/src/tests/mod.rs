@@ -11,6 +11,7 @@ mod instances;
 mod joining;
 mod linearizability;
 mod memory;
+mod memory_closed;
 mod memory_conflicts;
 mod memory_meaning;
 mod memory_model;

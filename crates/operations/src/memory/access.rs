@@ -7,6 +7,7 @@ use crate::error_codes::ErrorCode;
 use skep_coordinator::View;
 use skep_model::memory::{MemoryKey, MemoryTag, Namespace, ParseNameError};
 use skep_model::token::Scope;
+use skep_store::SearchedNamespaces;
 
 /// An entry, by names that are allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +58,34 @@ fn is_open_to(view: &View, caller: &Principal, namespace: &Namespace) -> bool {
         }
         _ => true,
     }
+}
+
+/// The namespaces that a search may tell the caller of: the one that it names, or all that are open
+/// to the caller. So what is not open moves no cursor and takes no place among the answers.
+///
+/// # Errors
+/// `namespace_forbidden`, or `namespace_not_found`.
+pub(super) fn searched_namespaces(
+    context: &Context,
+    named: Option<&str>,
+) -> Result<SearchedNamespaces, OperationError> {
+    let view = context.services.hive.view();
+    let caller = &context.caller;
+    if let Some(name) = named {
+        let namespace = named_namespace(name)?;
+        may_use(&view, caller, &namespace)?;
+        known_namespace(&view, &namespace)?;
+        return Ok(SearchedNamespaces::Only(vec![namespace]));
+    }
+    let names = view.state.namespaces().map(|found| &found.record.namespace);
+    let (open, closed): (Vec<_>, Vec<_>) =
+        names.cloned().partition(|name| is_open_to(&view, caller, name));
+    Ok(match caller {
+        // Few are open to an attempt.
+        Principal::Task { .. } => SearchedNamespaces::Only(open),
+        _ if closed.is_empty() => SearchedNamespaces::All,
+        _ => SearchedNamespaces::Except(closed),
+    })
 }
 
 /// Whether a caller who may read shared memory may read this namespace.

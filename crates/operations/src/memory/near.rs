@@ -1,6 +1,6 @@
 //! Finds entries by what they mean.
 
-use super::access::{known_namespace, may_use, named_namespace};
+use super::access::{may_use, searched_namespaces};
 use super::embedding::{asked, direction};
 use crate::context::Context;
 use crate::error::OperationError;
@@ -67,13 +67,7 @@ pub(super) async fn near(
     _: NoParameters,
     body: NearBody,
 ) -> Result<NearAnswer, OperationError> {
-    let namespace = body.namespace.as_deref().map(named_namespace);
-    let namespace = namespace.transpose()?;
-    if let Some(namespace) = &namespace {
-        let view = context.services.hive.view();
-        may_use(&view, &context.caller, namespace)?;
-        known_namespace(&view, namespace)?;
-    }
+    let namespaces = searched_namespaces(&context, body.namespace.as_deref())?;
     let limit = page_limit(body.limit)?;
     let (embedding, model) = match (body.embedding, body.text) {
         (Some(values), None) => (direction(&values)?, None),
@@ -89,7 +83,7 @@ pub(super) async fn near(
     };
     let looking = MemoryNear {
         embedding,
-        namespace,
+        namespaces,
         prefix: body.prefix,
         limit,
     };

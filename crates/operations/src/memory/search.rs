@@ -1,6 +1,6 @@
 //! Searches shared memory for words.
 
-use super::access::{known_namespace, may_use, named_namespace};
+use super::access::{may_use, searched_namespaces};
 use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
@@ -79,20 +79,11 @@ pub(super) async fn search(context: Context, query: Looking) -> Result<HitPage, 
         let detail = "`q` should hold at least one word";
         return Err(OperationError::new(ErrorCode::QueryMalformed, detail));
     }
-    let namespace = query
-        .namespace
-        .as_deref()
-        .map(named_namespace)
-        .transpose()?;
-    if let Some(namespace) = &namespace {
-        let view = context.services.hive.view();
-        may_use(&view, &context.caller, namespace)?;
-        known_namespace(&view, namespace)?;
-    }
+    let namespaces = searched_namespaces(&context, query.namespace.as_deref())?;
     let limit = page_limit(query.limit)?;
     let mut looking = MemorySearch {
         text: query.q,
-        namespace,
+        namespaces,
         prefix: query.prefix,
         offset: query.cursor.unwrap_or(0).min(MEMORY_HITS_MAX),
         limit,

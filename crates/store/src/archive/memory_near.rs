@@ -2,6 +2,7 @@
 //! and fast enough for what one coordinator keeps.
 
 use super::memory_search::MEMORY_PROGRESS;
+use super::namespaces::SearchedNamespaces;
 use super::{Archive, bounded, search};
 use crate::error::StoreError;
 use rusqlite::{Row, params};
@@ -14,8 +15,8 @@ use std::collections::BinaryHeap;
 pub struct MemoryNear {
     /// What the values shall be near to.
     pub embedding: Embedding,
-    /// In this namespace only.
-    pub namespace: Option<Namespace>,
+    /// In these namespaces only.
+    pub namespaces: SearchedNamespaces,
     /// In keys that begin so.
     pub prefix: String,
     /// Values wanted.
@@ -81,13 +82,14 @@ fn scan(
         .prepare_cached(
             "SELECT memory_vectors.seq, memory_vectors.body
              FROM memory_vectors JOIN memory ON memory.seq = memory_vectors.seq
-             WHERE (?1 IS NULL OR memory.namespace = ?1)
-                 AND substr(memory.key, 1, length(?2)) = ?2",
+             WHERE substr(memory.key, 1, length(?1)) = ?1
+                 AND (?2 IS NULL OR memory.namespace IN (SELECT value FROM json_each(?2)))
+                 AND (?3 IS NULL OR memory.namespace NOT IN (SELECT value FROM json_each(?3)))",
         )
         .map_err(error())?;
-    let namespace = near.namespace.as_ref().map(Namespace::as_str);
+    let (only, except) = near.namespaces.as_lists();
     let mut rows = statement
-        .query(params![namespace, near.prefix])
+        .query(params![near.prefix, only, except])
         .map_err(error())?;
     let mut nearest: BinaryHeap<Found> = BinaryHeap::with_capacity(limit + 1);
     let mut incomparable = 0;

@@ -1,5 +1,6 @@
 //! Full text search over shared memory.
 
+use super::namespaces::SearchedNamespaces;
 use super::{Archive, bounded, collect, search};
 use crate::error::StoreError;
 use crate::journal::MEMORY_INDEXED;
@@ -18,8 +19,8 @@ pub struct MemorySearch {
     /// Words, all of which must occur; the last one may be the beginning of one. No text is an
     /// error: it is never read as a query language.
     pub text: String,
-    /// In this namespace only.
-    pub namespace: Option<Namespace>,
+    /// In these namespaces only.
+    pub namespaces: SearchedNamespaces,
     /// In keys that begin so.
     pub prefix: String,
     /// Hits to skip.
@@ -70,18 +71,21 @@ impl Archive {
         let sql = "SELECT memory.namespace, memory.key, memory.version, rank,
                  snippet(memory_search, -1, ?6, ?6, '…', 24)
              FROM memory_search JOIN memory ON memory.seq = memory_search.rowid
-             WHERE memory_search MATCH ?1 AND (?2 IS NULL OR memory.namespace = ?2)
-                 AND substr(memory.key, 1, length(?3)) = ?3
+             WHERE memory_search MATCH ?1
+                 AND substr(memory.key, 1, length(?2)) = ?2
+                 AND (?3 IS NULL OR memory.namespace IN (SELECT value FROM json_each(?3)))
+                 AND (?7 IS NULL OR memory.namespace NOT IN (SELECT value FROM json_each(?7)))
              ORDER BY rank LIMIT ?4 OFFSET ?5";
-        let namespace = search.namespace.as_ref().map(Namespace::as_str);
+        let (only, except) = search.namespaces.as_lists();
         let mut hits = self.read(|connection| {
             let params = params![
                 words,
-                namespace,
                 search.prefix,
+                only,
                 limit as i64 + 1,
                 search.offset as i64,
-                SNIPPET_MARK
+                SNIPPET_MARK,
+                except
             ];
             collect(connection, sql, params, hit)
         })?;

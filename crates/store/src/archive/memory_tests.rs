@@ -2,7 +2,7 @@
 
 use super::tests::{Fixture, with_history};
 use crate::fixtures::{memory, memory_put, memory_record};
-use crate::{MemoryNear, MemorySearch, NearValues};
+use crate::{MemoryNear, MemorySearch, NearValues, SearchedNamespaces};
 use skep_coordinator::ports::Journal;
 use skep_model::memory::{
     Embedding, MemoryEffect, MemoryKey, MemoryRecord, MemoryValue, MemoryVersion, Namespace,
@@ -187,7 +187,7 @@ fn the_search_finds_present_versions_by_key_tag_and_text_the_best_first() {
         assert_eq!(search(&fixture, text), expected, "{text:?}");
     }
     let only = MemorySearch {
-        namespace: Some("swarm".parse().unwrap()),
+        namespaces: SearchedNamespaces::Only(vec!["swarm".parse().unwrap()]),
         ..none.clone()
     };
     assert!(
@@ -274,7 +274,7 @@ fn the_nearest_values_come_first_and_only_present_ones() {
     let near = |values: &[f32], limit| {
         let near = MemoryNear {
             embedding: Embedding::of(values).unwrap(),
-            namespace: None,
+            namespaces: SearchedNamespaces::All,
             prefix: "notes/".to_owned(),
             limit,
         };

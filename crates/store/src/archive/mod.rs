@@ -7,6 +7,7 @@ mod lookup;
 mod memory;
 mod memory_near;
 mod memory_search;
+mod namespaces;
 mod search;
 
 #[cfg(test)]
@@ -23,6 +24,7 @@ pub use lookup::Sizes;
 pub use memory::MemoryHead;
 pub use memory_near::{MemoryNear, NearValue, NearValues};
 pub use memory_search::{MEMORY_HITS_MAX, MemoryHit, MemoryHits, MemorySearch, SNIPPET_MARK};
+pub use namespaces::SearchedNamespaces;
 pub use search::{SearchHit, SearchPage};
 
 use crate::data_dir::DataDir;
