@@ -193,6 +193,36 @@ async fn a_namespace_is_restored_as_it_was_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_is_restored_into_its_own_namespace_only() {
+    let coordinator = Coordinator::start().await;
+    fill(&coordinator, &[("a", json!({"value": 1}))]).await;
+    let named = json!({"namespace": "swarm", "name": "before"});
+    let path = "/api/v2/memory-snapshots";
+    coordinator.post(path, named).await.ok();
+    for name in ["x/before", "/", ""] {
+        for path in [path, "/api/v2/memory-snapshots/restore"] {
+            let named = json!({"namespace": "swarm", "name": name});
+            let answer = coordinator.post(path, named).await;
+            assert_eq!(answer.problem(), (422, "memory_name_invalid".to_owned()));
+        }
+    }
+    let kept = "/api/v2/memory/snapshots/swarm%2Fbefore";
+    let artifact = coordinator.get(kept).await.ok()["artifact"].clone();
+    let body = json!({ "artifact": artifact });
+    coordinator
+        .write("/api/v2/memory/snapshots/other%2Fbefore", body)
+        .await
+        .ok();
+    let named = json!({"namespace": "other", "name": "before"});
+    let other = coordinator
+        .post("/api/v2/memory-snapshots/restore", named)
+        .await;
+    assert_eq!(other.problem().1, "memory_import_malformed");
+    let list = coordinator.get("/api/v2/memory/other").await;
+    assert_eq!(list.problem().1, "namespace_not_found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_too_large_or_restricted_has_no_snapshot() {
     let coordinator = Coordinator::start().await;
     let writes = |from: usize| {

@@ -155,7 +155,7 @@ async fn one_line(
     existing: Existing,
 ) -> Result<Read, OperationError> {
     match read_line(line, namespace, context.services.now())? {
-        Line::Frame => Ok(Read::Frame),
+        Line::Head(_) | Line::End => Ok(Read::Frame),
         Line::Expired => Ok(Read::Expired),
         Line::History => Ok(Read::History),
         Line::Entry(name, body) => {

@@ -45,7 +45,7 @@ const SNAPSHOT_TRIES_MAX: u32 = 8;
 pub(super) struct SnapshotBody {
     /// The namespace.
     namespace: String,
-    /// Its name.
+    /// Its name, without `/`.
     name: String,
 }
 
@@ -53,6 +53,14 @@ impl SnapshotBody {
     /// The namespace, and the entry that is the snapshot's name.
     fn names(&self) -> Result<(Namespace, EntryName), OperationError> {
         let namespace = named_namespace(&self.namespace)?;
+        // Namespaces may have a `/` in them: `a/b` of `n` would be `b` of `n/a`.
+        if self.name.is_empty() || self.name.contains('/') {
+            let detail = format!(
+                "`{}` is no name of a snapshot: want 1 or more characters without `/`",
+                self.name
+            );
+            return Err(OperationError::new(ErrorCode::MemoryNameInvalid, detail));
+        }
         let entry = EntryName {
             namespace: named_namespace(SNAPSHOTS)?,
             key: named_key(&format!("{namespace}/{}", self.name))?,
@@ -298,6 +306,7 @@ async fn read_snapshot(
     let bytes = whole_artifact(context, blake3).await?;
     let mut puts = BTreeMap::new();
     let mut expired = 0;
+    let mut is_of_namespace = false;
     for line in bytes
         .split(|byte| *byte == b'\n')
         .filter(|line| !line.is_empty())
@@ -310,8 +319,16 @@ async fn read_snapshot(
                 puts.insert(name.key, write);
             }
             Line::Expired => expired += 1,
-            Line::Frame | Line::History => {}
+            Line::Head(named) => is_of_namespace = named.as_deref() == Some(namespace.as_str()),
+            Line::End | Line::History => {}
         }
+    }
+    if !is_of_namespace {
+        let detail = format!(
+            "what `{}` in `{SNAPSHOTS}` refers to is no snapshot of `{namespace}`",
+            name.key
+        );
+        return Err(OperationError::new(ErrorCode::MemoryImportMalformed, detail));
     }
     Ok((puts, expired))
 }

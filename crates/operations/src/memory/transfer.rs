@@ -104,8 +104,10 @@ pub(super) enum Line {
     Expired,
     /// It tells of the past.
     History,
-    /// It frames the file.
-    Frame,
+    /// It begins the file, and says which namespace this is of.
+    Head(Option<String>),
+    /// It ends the file.
+    End,
 }
 
 /// Reads a line. The namespace that the caller names counts more than the one in the line.
@@ -118,7 +120,7 @@ pub(super) fn read_line(
     let line: LineIn = serde_json::from_slice(text).map_err(|error| wrong(error.to_string()))?;
     if let Some(format) = &line.format {
         return if format == FORMAT {
-            Ok(Line::Frame)
+            Ok(Line::Head(line.namespace))
         } else {
             Err(wrong(format!(
                 "`{format}` is a form of another version; want `{FORMAT}`"
@@ -126,7 +128,7 @@ pub(super) fn read_line(
         };
     }
     if line.end.is_some() {
-        return Ok(Line::Frame);
+        return Ok(Line::End);
     }
     if line.history {
         return Ok(Line::History);
