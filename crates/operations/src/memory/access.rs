@@ -110,6 +110,25 @@ pub(super) fn may_use(
     Err(OperationError::new(ErrorCode::NamespaceForbidden, detail))
 }
 
+/// Whether a caller may read what the history keeps of a namespace. That of a run whose entries were
+/// removed has no settings any more that say to whom it was open: what is left is for
+/// administrators.
+pub(super) fn may_use_history(
+    view: &View,
+    caller: &Principal,
+    namespace: &Namespace,
+) -> Result<(), OperationError> {
+    may_use(view, caller, namespace)?;
+    let Some(run) = namespace.run().filter(|_| !caller.has(Scope::Admin)) else {
+        return Ok(());
+    };
+    let found = view.state.namespace(namespace);
+    if view.state.run(run).is_some() || found.is_some_and(|found| found.entries > 0) {
+        return Ok(());
+    }
+    Err(no_namespace(namespace))
+}
+
 /// Whether a caller who may write shared memory may write this namespace. That of a run is there
 /// for as long as the run is live.
 pub(super) fn may_write(context: &Context, namespace: &Namespace) -> Result<(), OperationError> {
@@ -136,6 +155,10 @@ pub(crate) fn known_namespace(view: &View, namespace: &Namespace) -> Result<(), 
     if is_known {
         return Ok(());
     }
+    Err(no_namespace(namespace))
+}
+
+fn no_namespace(namespace: &Namespace) -> OperationError {
     let detail = format!("there is no namespace `{namespace}`");
-    Err(OperationError::new(ErrorCode::NamespaceNotFound, detail))
+    OperationError::new(ErrorCode::NamespaceNotFound, detail)
 }

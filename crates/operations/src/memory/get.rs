@@ -1,7 +1,7 @@
 //! Reads an entry, or an earlier version of it.
 
 use super::EntryPath;
-use super::access::{EntryName, known_namespace, may_use};
+use super::access::{EntryName, known_namespace, may_use, may_use_history};
 use super::entry_view::{Consistency, EntryView, Freshness, ValueView, VersionView, open};
 use super::refusals::missing;
 use super::values::{opened, read_value, read_version, value_in_view};
@@ -139,7 +139,7 @@ async fn earlier(
     let at = context.services.now();
     let freshness = {
         let view = context.services.hive.view();
-        may_use(&view, &context.caller, &name.namespace)?;
+        may_use_history(&view, &context.caller, &name.namespace)?;
         Freshness::of(&view, at, consistency)
     };
     let record = read_version(&context.services, name, version).await?;

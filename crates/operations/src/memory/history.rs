@@ -1,7 +1,7 @@
 //! The versions of an entry.
 
 use super::EntryPath;
-use super::access::{EntryName, may_read};
+use super::access::{EntryName, may_use_history};
 use super::entry_view::VersionView;
 use crate::context::Context;
 use crate::error::OperationError;
@@ -39,7 +39,10 @@ pub(super) async fn history(
         key: query.key,
     };
     let name = EntryName::of(&path)?;
-    may_read(&context, &name.namespace)?;
+    {
+        let view = context.services.hive.view();
+        may_use_history(&view, &context.caller, &name.namespace)?;
+    }
     let limit = page_limit(query.limit)?;
     let versions = versions(&context, &name, query.cursor, limit + 1).await?;
     let mut items: Vec<_> = versions.into_values().rev().take(limit + 1).collect();

@@ -11,6 +11,7 @@ use skep_model::limits::MEMORY_WRITES_PER_COMMAND_MAX;
 use skep_model::memory::{
     MemoryChange, MemoryCondition, MemoryProvenance, MemoryWrite, Namespace, NamespaceSettings,
 };
+use skep_model::refusal::Refusal;
 use std::sync::Arc;
 
 /// How long the namespace of a run is kept after the run became final: one day.
@@ -51,23 +52,19 @@ async fn remove(
     namespace: &Namespace,
     run: RunId,
 ) -> Result<u64, OperationError> {
-    // Without settings, deleted entries are not remembered either.
-    let forget = Command::SetNamespace {
-        namespace: namespace.clone(),
-        settings: Box::default(),
+    // Without strategies, deleted entries are not remembered either. Who may read it stays as it is
+    // until nothing is there.
+    let kept = |settings: &NamespaceSettings| NamespaceSettings {
+        restricted: settings.restricted,
+        secret: settings.secret,
+        ..NamespaceSettings::default()
     };
-    let has_settings = {
-        let view = services.hive.view();
-        let found = view.state.namespace(namespace);
-        found.is_some_and(|found| found.record.settings != NamespaceSettings::default())
-    };
-    if has_settings {
-        services.hive.propose(Actor::Coordinator, forget).await?;
-    }
+    set(services, namespace, kept).await?;
     let mut removed = 0;
     loop {
         let writes = removals(services, namespace, run);
         if writes.is_empty() {
+            set(services, namespace, |_| NamespaceSettings::default()).await?;
             return Ok(removed);
         }
         let command = Command::WriteMemory {
@@ -83,6 +80,39 @@ async fn remove(
         if done == 0 {
             return Ok(removed);
         }
+    }
+}
+
+/// Gives the namespace other settings, if they are others. It stays secret for as long as entries are
+/// remembered as deleted: a later round comes to it again.
+async fn set(
+    services: &Arc<Services>,
+    namespace: &Namespace,
+    change: impl Fn(&NamespaceSettings) -> NamespaceSettings + Send,
+) -> Result<(), OperationError> {
+    let wanted = {
+        let view = services.hive.view();
+        let Some(found) = view.state.namespace(namespace) else {
+            return Ok(());
+        };
+        let present = &found.record.settings;
+        Some(change(present)).filter(|wanted| wanted != present)
+    };
+    let Some(settings) = wanted else {
+        return Ok(());
+    };
+    let command = Command::SetNamespace {
+        namespace: namespace.clone(),
+        settings: Box::new(settings),
+    };
+    let entry = services.hive.propose(Actor::Coordinator, command).await?;
+    let refused = entry.events.iter().find_map(|event| match event {
+        Event::Refused { reason } => Some(reason.clone()),
+        _ => None,
+    });
+    match refused {
+        None | Some(Refusal::SecrecyTooLate(_)) => Ok(()),
+        Some(reason) => Err(lookup::explain_refusal(services, reason).await),
     }
 }
 
