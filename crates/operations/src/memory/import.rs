@@ -156,6 +156,10 @@ async fn one_line(
 ) -> Result<Read, OperationError> {
     match read_line(line, namespace, context.services.now())? {
         Line::Head(_) | Line::End => Ok(Read::Frame),
+        Line::Content(bytes) => {
+            artifacts::keep(context, bytes).await?;
+            Ok(Read::Frame)
+        }
         Line::Expired => Ok(Read::Expired),
         Line::History => Ok(Read::History),
         Line::Entry(name, body) => {

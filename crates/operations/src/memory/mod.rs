@@ -21,6 +21,7 @@ mod nearest_name;
 mod outcome;
 mod refusals;
 mod search;
+mod restoring;
 mod snapshot;
 mod transfer;
 mod update;
@@ -221,7 +222,7 @@ fn transfers() -> Vec<Operation> {
             "Makes a namespace what it was in a snapshot, all of it or nothing.",
         )
         .cost(Cost::High)
-        .takes(snapshot::restore),
+        .takes(restoring::restore),
     ]
 }
 

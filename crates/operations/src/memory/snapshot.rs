@@ -1,43 +1,41 @@
-//! Snapshots: a namespace as it was at one moment, kept as an artifact under a name, and restored
-//! as one step.
+//! Snapshots: a namespace as it was at one moment, kept as an artifact under a name. It holds all that
+//! it takes to restore it as one step, also the bytes of artifacts that are values.
 //!
 //! The name is an entry of shared memory itself, which refers to the artifact; so the log keeps it,
 //! and the bytes stay for as long as the name does.
 
 use super::access::{EntryName, known_namespace, may_use, may_write, named_key, named_namespace};
-use super::entry_view::Consistency;
-use super::get::present;
 use super::given::{self, GivenValue};
-use super::merging::propose;
-use super::outcome::Answer;
-use super::transfer::{End, FORMAT, Head, Line, line_of, line_of_version, read_line};
+use super::transfer::{Content, End, FORMAT, Head, line_of, line_of_version};
 use super::values::{read_value, store_value};
-use super::write::{WriteAnswer, done, one};
+use super::write::{WriteAnswer, one};
 use crate::artifacts;
 use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::exchange::ReplyBody;
 use crate::fields::NoParameters;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use futures_util::StreamExt;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use skep_core::MemoryQuery;
 use skep_model::attempt::ArtifactHash;
 use skep_model::limits::MEMORY_WRITES_PER_COMMAND_MAX;
 use skep_model::memory::{
-    MemoryChange, MemoryCondition, MemoryKey, MemoryPut, MemoryRefusal, MemoryValue, MemoryVersion,
-    MemoryWrite, Namespace,
+    MemoryChange, MemoryPut, MemoryRecord, MemoryValue, MemoryVersion, MemoryWrite, Namespace,
 };
 use skep_model::time::UnixMillis;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Where the names of snapshots are, as `NAMESPACE/NAME`.
-const SNAPSHOTS: &str = "snapshots";
-/// Bytes of a snapshot: all of it is one command of the log when it is restored.
+pub(super) const SNAPSHOTS: &str = "snapshots";
+/// Bytes of a snapshot, those of its artifacts included: nearly all of it is one command of the log
+/// when it is restored.
 const SNAPSHOT_BYTES_MAX: usize = 8 << 20;
 /// How often a snapshot is taken or restored anew because entries changed meanwhile.
-const SNAPSHOT_TRIES_MAX: u32 = 8;
+pub(super) const SNAPSHOT_TRIES_MAX: u32 = 8;
 
 /// Names a snapshot.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -51,7 +49,7 @@ pub(super) struct SnapshotBody {
 
 impl SnapshotBody {
     /// The namespace, and the entry that is the snapshot's name.
-    fn names(&self) -> Result<(Namespace, EntryName), OperationError> {
+    pub(super) fn names(&self) -> Result<(Namespace, EntryName), OperationError> {
         let namespace = named_namespace(&self.namespace)?;
         // Namespaces may have a `/` in them: `a/b` of `n` would be `b` of `n/a`.
         if self.name.is_empty() || self.name.contains('/') {
@@ -117,7 +115,7 @@ fn refuse_guarded(context: &Context, namespace: &Namespace) -> Result<(), Operat
 }
 
 /// An entry with its version and end.
-type Listed = (EntryName, MemoryVersion, Option<UnixMillis>);
+pub(super) type Listed = (EntryName, MemoryVersion, Option<UnixMillis>);
 
 /// All entries at one moment, as lines.
 async fn lines(
@@ -127,34 +125,62 @@ async fn lines(
     for _ in 0..SNAPSHOT_TRIES_MAX {
         let (head, entries) = listed(context, namespace)?;
         let mut lines = head;
+        let mut held = BTreeSet::new();
         let mut is_whole = true;
         for (name, version, expires_at) in &entries {
             // The value of a version never changes; only many later ones let the history lose it.
             match read_value(&context.services, name, *version).await? {
-                Some(record) => lines.extend(line_of_version(&record, *expires_at, false)?),
+                Some(record) => {
+                    let held = &mut held;
+                    lines.extend(content_of(context, &record, held, lines.len()).await?);
+                    lines.extend(line_of_version(&record, *expires_at, false)?);
+                }
                 None => is_whole = false,
             }
-            check_size(&lines)?;
+            check_size(lines.len())?;
         }
         if is_whole {
             let count = entries.len();
             lines.extend(line_of(&End { end: count as u64 })?);
-            check_size(&lines)?;
+            check_size(lines.len())?;
             return Ok((lines, count));
         }
     }
     Err(contended(namespace))
 }
 
-fn check_size(lines: &[u8]) -> Result<(), OperationError> {
-    if lines.len() <= SNAPSHOT_BYTES_MAX {
+/// A line with the bytes of the artifact that a value is, unless a line before has them: the artifact
+/// goes once nothing but the snapshot knows of it.
+async fn content_of(
+    context: &Context,
+    record: &MemoryRecord,
+    held: &mut BTreeSet<ArtifactHash>,
+    before: usize,
+) -> Result<Vec<u8>, OperationError> {
+    let value = record.put.as_ref().map(|put| &put.value);
+    let Some(MemoryValue::Artifact { blake3, bytes }) = value else {
+        return Ok(Vec::new());
+    };
+    if !held.insert(*blake3) {
+        return Ok(Vec::new());
+    }
+    check_size(usize::try_from(*bytes).unwrap_or(usize::MAX).saturating_add(before))?;
+    let content = whole_artifact(context, *blake3).await?;
+    line_of(&Content {
+        content: &BASE64_STANDARD.encode(content),
+    })
+}
+
+fn check_size(bytes: usize) -> Result<(), OperationError> {
+    if bytes <= SNAPSHOT_BYTES_MAX {
         return Ok(());
     }
     let detail = format!("SNAPSHOT_BYTES_MAX is {SNAPSHOT_BYTES_MAX}");
     Err(OperationError::new(ErrorCode::SnapshotTooLarge, detail))
 }
 
-fn listed(
+/// The first line of a snapshot, and the entries that are there.
+pub(super) fn listed(
     context: &Context,
     namespace: &Namespace,
 ) -> Result<(Vec<u8>, Vec<Listed>), OperationError> {
@@ -195,145 +221,14 @@ fn listed(
     Ok((head, entries.collect()))
 }
 
-/// What a restoration did.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-pub(super) struct Restored {
-    /// The namespace.
-    namespace: Namespace,
-    /// Entries that are as they were.
-    written: usize,
-    /// Entries that were not there then, and are removed.
-    deleted: usize,
-    /// Entries of the snapshot whose time is over.
-    expired: usize,
-    /// The entry of the log that did it; none when there was nothing to do.
-    applied_index: Option<u64>,
-}
-
-/// Makes a namespace what it was, all of it or nothing.
-pub(super) async fn restore(
-    context: Context,
-    _: NoParameters,
-    body: SnapshotBody,
-) -> Result<Restored, OperationError> {
-    let (namespace, name) = body.names()?;
-    may_write(&context, &namespace)?;
-    let (puts, expired) = read_snapshot(&context, &namespace, &name).await?;
-    for _ in 0..SNAPSHOT_TRIES_MAX {
-        let stale = not_in(&context, &namespace, &puts)?;
-        let (written, deleted) = (puts.len(), stale.len());
-        let writes: Vec<_> = puts.values().cloned().chain(stale).collect();
-        if writes.is_empty() {
-            return Ok(Restored {
-                namespace,
-                written,
-                deleted,
-                expired,
-                applied_index: None,
-            });
-        }
-        if writes.len() > MEMORY_WRITES_PER_COMMAND_MAX {
-            let detail = format!(
-                "MEMORY_WRITES_PER_COMMAND_MAX is {MEMORY_WRITES_PER_COMMAND_MAX}: {written} \
-                 entries to write and {deleted} to remove are too many"
-            );
-            return Err(OperationError::new(ErrorCode::SnapshotTooLarge, detail));
-        }
-        let names: Vec<_> = writes.iter().map(name_of).collect();
-        let proposed = propose(&context, writes, true).await?;
-        let refused = names.iter().zip(proposed.answers).find(|(_, answer)| {
-            !matches!(
-                answer,
-                Answer::Done(_) | Answer::Refused(MemoryRefusal::BatchRefused { .. })
-            )
-        });
-        match refused {
-            None => {
-                return Ok(Restored {
-                    namespace,
-                    written,
-                    deleted,
-                    expired,
-                    applied_index: Some(proposed.index.0),
-                });
-            }
-            // Entries changed between the look and the write.
-            Some((
-                _,
-                Answer::Refused(MemoryRefusal::Missing | MemoryRefusal::VersionDiffers { .. }),
-            )) => {}
-            Some((name, answer)) => drop(done(name, answer)?),
-        }
-    }
-    Err(contended(&namespace))
-}
-
-fn name_of(write: &MemoryWrite) -> EntryName {
-    EntryName {
-        namespace: write.namespace.clone(),
-        key: write.key.clone(),
-    }
-}
-
-fn contended(namespace: &Namespace) -> OperationError {
+pub(super) fn contended(namespace: &Namespace) -> OperationError {
     let detail =
         format!("`{namespace}` changed {SNAPSHOT_TRIES_MAX} times meanwhile (SNAPSHOT_TRIES_MAX)");
     OperationError::new(ErrorCode::MemoryContended, detail)
 }
 
-/// The writes that make the entries of a snapshot, and how many are not worth one.
-async fn read_snapshot(
-    context: &Context,
-    namespace: &Namespace,
-    name: &EntryName,
-) -> Result<(BTreeMap<MemoryKey, MemoryWrite>, usize), OperationError> {
-    let unknown = || {
-        let detail = format!(
-            "`{namespace}` has no snapshot at `{}` in `{SNAPSHOTS}`",
-            name.key
-        );
-        OperationError::new(ErrorCode::SnapshotNotFound, detail)
-    };
-    let found = present(context, name, Consistency::Strong).await;
-    let found = found.map_err(|error| match error.code() {
-        ErrorCode::MemoryNotFound | ErrorCode::NamespaceNotFound => unknown(),
-        _ => error,
-    })?;
-    let put = found.record.put.as_ref().ok_or_else(unknown)?;
-    let MemoryValue::Artifact { blake3, .. } = put.value else {
-        return Err(unknown());
-    };
-    let bytes = whole_artifact(context, blake3).await?;
-    let mut puts = BTreeMap::new();
-    let mut expired = 0;
-    let mut is_of_namespace = false;
-    for line in bytes
-        .split(|byte| *byte == b'\n')
-        .filter(|line| !line.is_empty())
-    {
-        match read_line(line, Some(namespace), context.services.now())? {
-            Line::Entry(name, body) => {
-                let mut write = given::put(context, &name, *body).await?;
-                write.provenance.why =
-                    Some(format!("restored from snapshot `{}`", found.record.key));
-                puts.insert(name.key, write);
-            }
-            Line::Expired => expired += 1,
-            Line::Head(named) => is_of_namespace = named.as_deref() == Some(namespace.as_str()),
-            Line::End | Line::History => {}
-        }
-    }
-    if !is_of_namespace {
-        let detail = format!(
-            "what `{}` in `{SNAPSHOTS}` refers to is no snapshot of `{namespace}`",
-            name.key
-        );
-        return Err(OperationError::new(ErrorCode::MemoryImportMalformed, detail));
-    }
-    Ok((puts, expired))
-}
-
-async fn whole_artifact(context: &Context, hash: ArtifactHash) -> Result<Vec<u8>, OperationError> {
+/// All bytes of an artifact that is no larger than a snapshot.
+pub(super) async fn whole_artifact(context: &Context, hash: ArtifactHash) -> Result<Vec<u8>, OperationError> {
     let mut bytes = Vec::new();
     let ReplyBody::Stream(_, mut pieces) = artifacts::content(context, hash).await?.body else {
         return Ok(bytes);
@@ -341,35 +236,11 @@ async fn whole_artifact(context: &Context, hash: ArtifactHash) -> Result<Vec<u8>
     while let Some(piece) = pieces.next().await {
         let piece = piece.map_err(|error| OperationError::internal("read a snapshot", &error))?;
         bytes.extend_from_slice(&piece);
-        check_size(&bytes)?;
+        check_size(bytes.len())?;
     }
     if ArtifactHash::of(&bytes) == hash {
         return Ok(bytes);
     }
     let detail = format!("the bytes of artifact `{hash}` are damaged");
     Err(OperationError::new(ErrorCode::Internal, detail))
-}
-
-/// The removals of entries that the snapshot does not have, each of the version that is there.
-fn not_in(
-    context: &Context,
-    namespace: &Namespace,
-    puts: &BTreeMap<MemoryKey, MemoryWrite>,
-) -> Result<Vec<MemoryWrite>, OperationError> {
-    let view = context.services.hive.view();
-    if view.state.namespace(namespace).is_none() {
-        return Ok(Vec::new());
-    }
-    drop(view);
-    let (_, entries) = listed(context, namespace)?;
-    let stale = entries
-        .into_iter()
-        .filter(|(name, _, _)| !puts.contains_key(&name.key));
-    Ok(stale
-        .map(|(name, version, _)| MemoryWrite {
-            condition: MemoryCondition::Version(version),
-            provenance: given::provenance(context, None),
-            ..MemoryWrite::new(name.namespace, name.key, MemoryChange::Delete)
-        })
-        .collect())
 }

@@ -6,6 +6,8 @@ use super::given::{ArtifactReference, PutBody};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::rfc3339::Timestamp;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use skep_model::memory::{MemoryKey, MemoryRecord, Namespace};
@@ -30,6 +32,13 @@ pub(super) struct Head<'a> {
 #[derive(Debug, Serialize)]
 pub(super) struct End {
     pub(super) end: u64,
+}
+
+/// The bytes of an artifact to which later lines refer; only snapshots have them.
+#[derive(Debug, Serialize)]
+pub(super) struct Content<'a> {
+    /// In base64.
+    pub(super) content: &'a str,
 }
 
 /// A version on its way out.
@@ -81,6 +90,7 @@ pub(super) fn line_of_version(
 struct LineIn {
     format: Option<String>,
     end: Option<u64>,
+    content: Option<String>,
     namespace: Option<String>,
     key: Option<String>,
     #[serde(deserialize_with = "super::given::any_json")]
@@ -102,6 +112,8 @@ pub(super) enum Line {
     Entry(EntryName, Box<PutBody>),
     /// Its time is over.
     Expired,
+    /// The bytes of an artifact, to which later lines refer.
+    Content(Vec<u8>),
     /// It tells of the past.
     History,
     /// It begins the file, and says which namespace this is of.
@@ -129,6 +141,10 @@ pub(super) fn read_line(
     }
     if line.end.is_some() {
         return Ok(Line::End);
+    }
+    if let Some(content) = &line.content {
+        let bytes = BASE64_STANDARD.decode(content).map(Line::Content);
+        return bytes.map_err(|error| wrong(format!("`content` is no base64: {error}")));
     }
     if line.history {
         return Ok(Line::History);
