@@ -207,7 +207,8 @@ pub const NAMESPACES_MAX: usize = 10_000;
 /// Entries of shared memory in all namespaces, deleted ones that are remembered included. At about
 /// 300 bytes each, besides keys and tags, they take 300 MB of memory.
 pub const MEMORY_ENTRIES_MAX: usize = 1_000_000;
-/// Entries of a namespace unless an operator says otherwise.
+/// Entries of a namespace unless an operator says otherwise, deleted ones that are remembered
+/// included.
 pub const NAMESPACE_ENTRIES_DEFAULT: u64 = 100_000;
 /// Bytes of a namespace unless an operator says otherwise: 1 GiB.
 pub const NAMESPACE_QUOTA_BYTES_DEFAULT: u64 = 1 << 30;
@@ -215,7 +216,8 @@ pub const NAMESPACE_QUOTA_BYTES_DEFAULT: u64 = 1 << 30;
 pub const STRATEGY_RULES_MAX: usize = 32;
 /// Open conflicts of one entry; further writes that would add one are refused.
 pub const CONFLICTS_PER_ENTRY_MAX: usize = 16;
-/// Replicas that one vector clock may name.
+/// Replicas that one vector clock may name besides the log itself. A write is refused that would
+/// leave an entry with a longer one.
 pub const REPLICAS_PER_CLOCK_MAX: usize = 64;
 /// How far the stamp of a write from elsewhere may be ahead of the log: five minutes. A clock that
 /// is far ahead would win over everybody else until its time has come.

@@ -212,6 +212,17 @@ async fn an_attempt_uses_the_shared_namespaces_and_that_of_its_run() {
         assert_eq!((&entry["task"], &entry["run"]), (&json!(task), &json!(run)));
         assert_eq!(entry["actor"], json!({ "task": task }));
     }
+    let replica = ReplicaId::from_u128(7).to_string();
+    let time = json!({"wall": 1, "counter": 0, "replica": replica});
+    let stamp = json!({"time": time, "clock": {&replica: 1}});
+    for (method, body) in [
+        ("PUT", json!({"value": 1, "stamp": stamp})),
+        ("DELETE", json!({"stamp": stamp})),
+    ] {
+        let unknown = request(method, "/api/v2/memory/swarm/x", Some(&secret), Some(body));
+        let answer = coordinator.send(unknown).await;
+        assert_eq!(answer.problem(), (403, "scope_missing".to_owned()));
+    }
     let other = "run%2Frun_00000000000000000000000000";
     for namespace in ["other", other] {
         let answer = put(namespace.to_owned()).await;

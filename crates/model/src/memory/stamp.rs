@@ -65,6 +65,12 @@ impl VectorClock {
         self.0.get(&replica).copied().unwrap_or(0)
     }
 
+    /// How many replicas besides this log it names; at most
+    /// [`REPLICAS_PER_CLOCK_MAX`](crate::limits::REPLICAS_PER_CLOCK_MAX).
+    pub fn elsewhere(&self) -> usize {
+        self.0.len() - usize::from(self.0.contains_key(&ReplicaId::HOME))
+    }
+
     /// How this clock stands to the other.
     pub fn compare(&self, other: &Self) -> Causality {
         let behind = |a: &Self, b: &Self| a.0.iter().any(|(id, count)| *count > b.seen(*id));

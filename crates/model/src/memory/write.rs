@@ -200,7 +200,8 @@ impl MemoryWrite {
             limits::CONFLICTS_PER_ENTRY_MAX,
             self.settles.len() as u64,
         )?;
-        let replicas = self.stamp.as_ref().map_or(0, |stamp| stamp.clock.0.len());
+        let replicas = self.stamp.as_ref();
+        let replicas = replicas.map_or(0, |stamp| stamp.clock.elsewhere());
         within(
             LimitName::ReplicasPerClockMax,
             limits::REPLICAS_PER_CLOCK_MAX,

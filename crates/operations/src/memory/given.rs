@@ -300,6 +300,10 @@ fn stamp(
     let Some(given) = given else {
         return Ok(None);
     };
+    if matches!(context.caller, Principal::Task { .. }) {
+        let detail = "`stamp` is for writes from elsewhere; a task writes here, so leave it out";
+        return Err(OperationError::new(ErrorCode::ScopeMissing, detail));
+    }
     let wrong = |detail: String| OperationError::new(ErrorCode::MemoryClockInvalid, detail);
     let stamp: MemoryStamp =
         serde_json::from_value(given).map_err(|error| wrong(format!("`stamp`: {error}")))?;

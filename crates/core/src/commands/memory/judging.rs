@@ -2,12 +2,13 @@
 
 use crate::state::State;
 use skep_model::ids::ReplicaId;
-use skep_model::limits::CLOCK_SKEW_MS_MAX;
+use skep_model::limits::{CLOCK_SKEW_MS_MAX, REPLICAS_PER_CLOCK_MAX};
 use skep_model::memory::{
     Causality, ConflictStrategy, MemoryChange, MemoryCondition, MemoryEntry, MemoryRefusal,
     MemoryStamp, MemoryVersion, MemoryWrite, OpenConflict,
 };
 use skep_model::planted::{PlantedBug, planted};
+use skep_model::refusal::LimitName;
 use skep_model::time::UnixMillis;
 
 /// What a write that was not refused does to the entry.
@@ -56,7 +57,7 @@ impl State {
         let settled = settled(write, current)?;
         let Some(stamp) = &write.stamp else {
             return Ok(Verdict::Replace {
-                stamp: stamp_of_now(self.now, current, &settled, next),
+                stamp: stamp_of_now(self.now, current, &settled, next)?,
                 concurrent: false,
             });
         };
@@ -72,13 +73,13 @@ impl State {
             });
         };
         let here = current.effective_stamp();
-        let replace = |concurrent| Verdict::Replace {
-            stamp: Some(Box::new(joined(stamp, &here, &settled))),
-            concurrent,
+        let replace = |concurrent| {
+            let stamp = Some(joined(stamp, &here, &settled)?);
+            Ok(Verdict::Replace { stamp, concurrent })
         };
         // Whoever names the version has seen it.
         if matches!(write.condition, MemoryCondition::Version(_)) {
-            return Ok(replace(false));
+            return replace(false);
         }
         let settings = self.namespace(&write.namespace);
         let rule = settings.and_then(|view| view.record.settings.rule(write.key.as_str()));
@@ -88,14 +89,10 @@ impl State {
         });
         let is_later = stamp.time > here.time;
         if strategy == ConflictStrategy::LastWriterWins {
-            return if is_later {
-                Ok(replace(false))
-            } else {
-                superseded
-            };
+            return if is_later { replace(false) } else { superseded };
         }
         match stamp.clock.compare(&here.clock) {
-            Causality::After => return Ok(replace(false)),
+            Causality::After => return replace(false),
             Causality::Equal | Causality::Before => return superseded,
             Causality::Concurrent => {}
         }
@@ -117,7 +114,7 @@ impl State {
                 }
                 Ok(Verdict::Wait)
             }
-            _ => Ok(replace(true)),
+            _ => replace(true),
         }
     }
 }
@@ -143,8 +140,11 @@ fn stamp_of_now(
     current: Option<&MemoryEntry>,
     settled: &[&OpenConflict],
     next: MemoryVersion,
-) -> Option<Box<MemoryStamp>> {
-    let current = current.filter(|entry| entry.stamp.is_some() || !settled.is_empty())?;
+) -> Result<Option<Box<MemoryStamp>>, MemoryRefusal> {
+    let current = current.filter(|entry| entry.stamp.is_some() || !settled.is_empty());
+    let Some(current) = current else {
+        return Ok(None);
+    };
     let mut stamp = current.effective_stamp();
     let latest = settled.iter().map(|conflict| conflict.stamp.time).max();
     stamp.time = stamp.time.max(latest.unwrap_or(stamp.time));
@@ -153,16 +153,34 @@ fn stamp_of_now(
         stamp.clock.merge(&conflict.stamp.clock);
     }
     stamp.clock.0.insert(ReplicaId::HOME, next.0);
-    Some(Box::new(stamp))
+    check_replicas(&stamp)?;
+    Ok(Some(Box::new(stamp)))
 }
 
 /// The stamp of an entry that saw both.
-fn joined(stamp: &MemoryStamp, here: &MemoryStamp, settled: &[&OpenConflict]) -> MemoryStamp {
+fn joined(
+    stamp: &MemoryStamp,
+    here: &MemoryStamp,
+    settled: &[&OpenConflict],
+) -> Result<Box<MemoryStamp>, MemoryRefusal> {
     let mut both = stamp.clone();
     both.time = both.time.max(here.time);
     both.clock.merge(&here.clock);
     for conflict in settled {
         both.clock.merge(&conflict.stamp.clock);
     }
-    both
+    check_replicas(&both)?;
+    Ok(Box::new(both))
+}
+
+/// Refuses a clock that names too many, so that an entry does not grow with each new writer. This
+/// log itself does not count: a write through it adds nobody else, and is never refused for them.
+pub(super) fn check_replicas(stamp: &MemoryStamp) -> Result<(), MemoryRefusal> {
+    let given = stamp.clock.elsewhere() as u64;
+    let max = REPLICAS_PER_CLOCK_MAX as u64;
+    if given <= max {
+        return Ok(());
+    }
+    let limit = LimitName::ReplicasPerClockMax;
+    Err(MemoryRefusal::Limit { limit, max, given })
 }

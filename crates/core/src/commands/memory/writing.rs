@@ -1,6 +1,6 @@
 //! Does one write.
 
-use super::judging::Verdict;
+use super::judging::{Verdict, check_replicas};
 use super::telling::{settle, tell_conflict};
 use crate::apply::Step;
 use crate::state::State;
@@ -52,7 +52,7 @@ impl State {
             (Verdict::Replace { stamp, .. }, current, _) => {
                 self.delete(step, write, current, stamp)?
             }
-            (Verdict::Lose, Some(current), _) => self.lose(step, write, current),
+            (Verdict::Lose, Some(current), _) => self.lose(step, write, current)?,
             (Verdict::Wait, Some(current), _) => self.wait(step, write, current)?,
             (Verdict::Lose | Verdict::Wait, None, _) => return Err(MemoryRefusal::Missing),
         };
@@ -185,9 +185,13 @@ impl State {
                 count,
             )?;
         }
-        if old_bytes.is_none() {
-            let count = slot.map_or(0, |slot| slot.totals.live) + 1;
-            bound(LimitName::NamespaceEntries, settings.entries_max, count)?;
+        if !is_known || old_bytes.is_none() {
+            // What is remembered as deleted takes a place, too, and keeps it when it comes back.
+            let taken = slot.map_or(0, |slot| match is_known {
+                true => slot.totals.live,
+                false => slot.entries.len() as u64,
+            });
+            bound(LimitName::NamespaceEntries, settings.entries_max, taken + 1)?;
         }
         let old_bytes = old_bytes.unwrap_or(0);
         if bytes <= old_bytes {
@@ -267,14 +271,15 @@ impl State {
         step: &mut Step,
         write: &MemoryWrite,
         mut current: Box<MemoryEntry>,
-    ) -> MemoryVersion {
-        let version = self
-            .memory
-            .next_version(&write.namespace, &mut self.changes);
+    ) -> Result<MemoryVersion> {
         let mut stamp = current.effective_stamp();
         if let Some(lost) = &write.stamp {
             stamp.clock.merge(&lost.clock);
         }
+        check_replicas(&stamp)?;
+        let version = self
+            .memory
+            .next_version(&write.namespace, &mut self.changes);
         current.stamp = Some(Box::new(stamp));
         let kept = current.version;
         self.memory.set(current, &mut self.changes);
@@ -285,7 +290,7 @@ impl State {
             write.stamp.clone(),
         );
         tell_conflict(step, write, version, (kept, false));
-        version
+        Ok(version)
     }
 
     /// The entry stays until somebody decides. Conflicts that the write saw are over.
