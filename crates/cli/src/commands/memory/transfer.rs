@@ -11,14 +11,17 @@ use crate::output::{Output, note, raw, text};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use skep_client::{Method, with_query};
-use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// Bytes of lines that go to the coordinator in one request.
 const REQUEST_BYTES_MAX: usize = 4 << 20;
 /// Where the coordinator keeps the names of snapshots.
 const SNAPSHOTS: &str = "snapshots";
+/// An export holds what the caller may read, which others on this machine may not.
+const PRIVATE_FILE: u32 = 0o600;
 /// Refused lines that are named.
 const REFUSED_SHOWN_MAX: usize = 100;
 
@@ -87,7 +90,7 @@ async fn export(session: &Session, api: &Api, path: &str, output: Option<&Path>)
     let request = api.client().request(Method::GET, path);
     let mut pieces = std::pin::pin!(request.send_for_stream().await?);
     let mut file = output
-        .map(|path| File::create(path).map_err(|error| unwritable(path, &error)))
+        .map(|path| private_file(path).map_err(|error| unwritable(path, &error)))
         .transpose()?;
     let mut tail = Vec::new();
     while let Some(piece) = pieces.next().await {
@@ -114,6 +117,21 @@ async fn export(session: &Session, api: &Api, path: &str, output: Option<&Path>)
             .document(&done, |_| format!("{}  {entries} entries", path.display()))?;
     }
     Ok(Exit::Ok)
+}
+
+/// An empty file that only its owner reads, also if there was one that others could read. What is
+/// no file, such as a pipe, stays what it is.
+fn private_file(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(PRIVATE_FILE)
+        .open(path)?;
+    if file.metadata()?.is_file() {
+        file.set_permissions(Permissions::from_mode(PRIVATE_FILE))?;
+    }
+    Ok(file)
 }
 
 /// Bytes of the last line, and more.
@@ -324,6 +342,19 @@ mod tests {
         let file = directory.path().join("export.jsonl");
         std::fs::write(&file, text).unwrap();
         check_whole(&file).err().map(|failure| failure.code)
+    }
+
+    #[test]
+    fn only_the_owner_reads_an_export() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("export.jsonl");
+        let mode = || file.metadata().unwrap().permissions().mode() & 0o777;
+        drop(private_file(&file).unwrap());
+        assert_eq!(mode(), 0o600);
+        std::fs::write(&file, "old").unwrap();
+        std::fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        drop(private_file(&file).unwrap());
+        assert_eq!((mode(), file.metadata().unwrap().len()), (0o600, 0));
     }
 
     #[test]
