@@ -13,7 +13,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::output::{line, note};
 use crate::redaction::Redaction;
 use crate::system_ports::SystemClock;
-use flags::Flags;
+use flags::{Flags, Redacted};
 use http::Method;
 use record::{Event, Hook};
 use serde_json::{Value, json};
@@ -55,7 +55,10 @@ pub(crate) async fn run(session: &Session, name: &str, arguments: &[String]) -> 
         note(&format!("--{switch}: {words}"));
     }
     warn_of_dangers(&flags);
-    let done = tokio::time::timeout(ANSWER_MAX, store(session, hook, &flags)).await;
+    let redaction = Redaction::new(Redaction::secrets_of_the_environment());
+    let flags = flags.redacted(|text| redaction.text(text));
+    let stored = store(session, hook, &flags, &redaction);
+    let done = tokio::time::timeout(ANSWER_MAX, stored).await;
     match done {
         Ok(Ok(())) => {}
         Ok(Err(failure)) => note(&format!("nothing was stored: {}", failure.message)),
@@ -79,19 +82,22 @@ fn warn_of_dangers(flags: &Flags) {
     }
 }
 
-async fn store(session: &Session, hook: &'static Hook, flags: &Flags) -> Result<(), Failure> {
+async fn store(
+    session: &Session,
+    hook: &'static Hook,
+    flags: &Redacted,
+    redaction: &Redaction,
+) -> Result<(), Failure> {
     let api = session.api()?;
     let now = SystemClock.wall();
     let known = look_up(&api, hook, flags, now).await?;
-    let redaction = Redaction::new(Redaction::secrets_of_the_environment());
     let directory = std::env::current_dir()?;
     let event = Event {
         hook: hook.name,
         flags,
         at: &Timestamp(now).to_string(),
         process: std::process::id(),
-        directory: &directory.to_string_lossy(),
-        redact: &|text| redaction.text(text),
+        directory: &redaction.text(&directory.to_string_lossy()),
         known,
     };
     let entries = record::entries(hook, &event);
@@ -114,7 +120,12 @@ async fn ask(api: &Api, path: &str) -> Result<Value, Failure> {
 }
 
 /// What a hook has to know before it writes.
-async fn look_up(api: &Api, hook: &Hook, flags: &Flags, now: UnixMillis) -> Result<Value, Failure> {
+async fn look_up(
+    api: &Api,
+    hook: &Hook,
+    flags: &Redacted,
+    now: UnixMillis,
+) -> Result<Value, Failure> {
     match hook.name {
         "post-task" if flags.is_on("analyze-performance") => {
             let id = flags.text("task-id").unwrap_or_default();

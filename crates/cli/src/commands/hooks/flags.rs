@@ -51,6 +51,31 @@ impl Flags {
     pub(super) fn is_on(&self, name: &str) -> bool {
         self.text(name) == Some("true")
     }
+
+    /// The flags as they may leave this process: `redact` takes secrets out of each value.
+    pub(super) fn redacted(self, redact: impl Fn(&str) -> String) -> Redacted {
+        let values = self.values.into_iter();
+        let values = values.map(|(name, text)| (name, redact(&text)));
+        Redacted(Self {
+            values: values.collect(),
+            unknown: self.unknown,
+        })
+    }
+}
+
+/// Flags without secrets. What is stored, and what is looked up, comes out of them.
+#[derive(Debug)]
+pub(super) struct Redacted(Flags);
+
+impl Redacted {
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.0.text(name)
+    }
+
+    /// Whether a switch is on.
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        self.0.is_on(name)
+    }
 }
 
 fn is_truth(text: &str) -> bool {

@@ -1,7 +1,7 @@
 //! What each hook stores: a table of hooks with their flags, and the entries of shared memory that
 //! their records become.
 
-use super::flags::Flags;
+use super::flags::Redacted;
 use serde_json::{Value, json};
 
 /// Records of hooks are kept for 30 days.
@@ -155,14 +155,14 @@ impl Entry {
 /// One call of a hook: what was said, and what is known besides.
 pub(super) struct Event<'a> {
     pub(super) hook: &'static str,
-    pub(super) flags: &'a Flags,
+    /// What was said, without secrets.
+    pub(super) flags: &'a Redacted,
     /// When, as documents have it.
     pub(super) at: &'a str,
     /// Tells apart what happened in the same millisecond.
     pub(super) process: u32,
+    /// Where, without secrets.
     pub(super) directory: &'a str,
-    /// Takes secrets out.
-    pub(super) redact: &'a dyn Fn(&str) -> String,
     /// What was looked up for this hook.
     pub(super) known: Value,
 }
@@ -195,9 +195,7 @@ impl Event<'_> {
     }
 
     fn text(&self, name: &str) -> Value {
-        self.flags
-            .text(name)
-            .map_or(Value::Null, |text| json!((self.redact)(text)))
+        json!(self.flags.text(name))
     }
 
     /// A number; what is none stays a text.
@@ -294,10 +292,7 @@ fn post_bash(event: &Event<'_>) -> Vec<Entry> {
     ];
     if event.flags.is_on("store-results") {
         let output = event.flags.text("output").unwrap_or_default();
-        let output: String = (event.redact)(output)
-            .chars()
-            .take(OUTPUT_LENGTH_MAX)
-            .collect();
+        let output: String = output.chars().take(OUTPUT_LENGTH_MAX).collect();
         let mut result = command.clone();
         result["output"] = json!(output);
         entries.push(event.entry("command-results", event.stamp(), result));
@@ -360,19 +355,20 @@ fn session_end(event: &Event<'_>) -> Vec<Entry> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::hooks::flags::Flags;
 
     fn stored(hook: &str, arguments: &[&str]) -> Vec<(&'static str, String, Value)> {
         let hook = find(hook).unwrap();
         let arguments: Vec<_> = arguments.iter().map(|&text| text.to_owned()).collect();
         let flags = Flags::read(&arguments, hook.values, hook.switches);
         assert!(flags.unknown.is_empty(), "{flags:?}");
+        let flags = flags.redacted(|text| text.replace("hush", "[redacted]"));
         let event = Event {
             hook: hook.name,
             flags: &flags,
             at: "T",
             process: 7,
             directory: "/d",
-            redact: &|text| text.replace("hush", "[redacted]"),
             known: json!({ "durationMs": 12, "entries": { "sessions": 3 } }),
         };
         let entries = entries(hook, &event).into_iter();
@@ -469,6 +465,21 @@ mod tests {
             (&value["accuracy"], &value["measuredHere"]),
             (&json!(0.99), &json!(false))
         );
+    }
+
+    #[test]
+    fn no_hook_stores_a_secret_in_a_key_or_in_a_value() {
+        for hook in HOOKS {
+            let given = hook.values.iter();
+            let given = given.flat_map(|name| [format!("--{name}"), "say hush".to_owned()]);
+            let switched = hook.switches.iter().map(|name| format!("--{name}"));
+            let arguments: Vec<_> = given.chain(switched).collect();
+            let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+            for (namespace, key, value) in stored(hook.name, &arguments) {
+                let text = format!("{key} {value}");
+                assert!(!text.contains("hush"), "{}: {namespace}: {text}", hook.name);
+            }
+        }
     }
 
     #[test]
