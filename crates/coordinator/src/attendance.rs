@@ -10,7 +10,7 @@ mod patience;
 
 use crate::liveness::STALL_EXCUSED_MS;
 use parking_lot::Mutex;
-use patience::{Held, Look, verdict};
+use patience::{Held, Look, Since, verdict};
 use skep_core::State;
 use skep_model::command::Command;
 use skep_model::event::Event;
@@ -264,8 +264,11 @@ impl Attendance {
             let next_end = entry.asks.values().min().copied();
             let look = match state.node(seat) {
                 Some(record) if !entry.transition_pending => {
-                    let silent_since = entry.called.max(self.full_at);
-                    verdict(&self.timers, record, entry.held, silent_since, now)
+                    let since = Since {
+                        called: entry.called,
+                        full_at: self.full_at,
+                    };
+                    verdict(&self.timers, record, entry.held, since, now)
                 }
                 _ => Look::Never,
             };

@@ -60,35 +60,48 @@ pub(super) enum Look {
     Never,
 }
 
-/// What is to be done about the silence of an agent. Silence, and the time since it was given
-/// something, count from `silent_since` at the earliest when the log took nothing meanwhile.
+/// When the times of a seat begin.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since {
+    /// Its last call.
+    pub(super) called: u64,
+    /// Nothing counts from before: the log took nothing, so that nothing could be begun or ended.
+    pub(super) full_at: u64,
+}
+
+/// What is to be done about the silence of an agent. Silence, the time since it was given
+/// something, and the time that it works count from when the log last took nothing at the earliest.
 pub(super) fn verdict(
     timers: &SessionTimers,
     record: &NodeRecord,
     held: Option<Held>,
-    silent_since: u64,
+    since: Since,
     now: u64,
 ) -> Look {
+    let silent_since = since.called.max(since.full_at);
     let Some(session) = &record.session else {
         return Look::Never;
     };
     match held {
         None => without_task(timers, record, silent_since, now),
         Some(held) => match held.begun_at {
-            None => at_or_act(held.given_at + timers.claim_ms, now, || {
-                Command::HandBackGrants {
+            None => at_or_act(
+                held.given_at.max(since.full_at) + timers.claim_ms,
+                now,
+                || Command::HandBackGrants {
                     node: record.id,
                     grants: vec![HandedBack {
                         task: held.task,
                         fence: held.fence,
                         reason: HandBack::NotBegun,
                     }],
-                }
-            }),
+                },
+            ),
             Some(begun_at) => {
                 let work = Working {
                     held,
-                    begun_at,
+                    begun_at: begun_at.max(since.full_at),
+                    ran_ms: now - begun_at,
                     silent_since,
                 };
                 work.verdict(timers, record.id, session.heartbeat, now)
@@ -117,7 +130,10 @@ fn without_task(timers: &SessionTimers, record: &NodeRecord, silent_since: u64, 
 /// An agent that began what it has.
 struct Working {
     held: Held,
+    /// From when on its timeout counts.
     begun_at: u64,
+    /// How long it has worked in truth.
+    ran_ms: u64,
     silent_since: u64,
 }
 
@@ -135,7 +151,7 @@ impl Working {
         if times_out.is_some_and(|at| at <= now) {
             return Look::Act(Command::ReportResults {
                 node: seat,
-                reports: vec![self.held.timed_out(now - self.begun_at)],
+                reports: vec![self.held.timed_out(self.ran_ms)],
             });
         }
         let heartbeat = if planted(PlantedBug::BusySessionDeclaredDead) {

@@ -266,3 +266,39 @@ fn time_in_which_the_log_took_nothing_does_not_count_as_silence() {
     assert_eq!(LogIndex(3), hall.fence().index);
     assert_eq!(hall.pass(MINUTE), [(5 * MINUTE, Command::LoseNode(SEAT))]);
 }
+
+#[test]
+fn time_in_which_the_log_took_nothing_does_not_count_as_time_to_begin() {
+    let mut hall = Hall::new(HeartbeatMode::Background);
+    hall.give();
+    hall.pass(4 * MINUTE);
+    hall.attendance.log_was_full(hall.now);
+    for _ in 0..4 {
+        hall.call();
+        assert_eq!(hall.pass(MINUTE), []);
+    }
+    hall.call();
+    let done = hall.pass(MINUTE);
+    assert!(
+        matches!(done[..], [(at, Command::HandBackGrants { .. })] if at == 9 * MINUTE),
+        "{done:?}"
+    );
+}
+
+#[test]
+fn time_in_which_the_log_took_nothing_does_not_count_for_the_timeout_of_a_task() {
+    let mut hall = Hall::with(HeartbeatMode::Calls, Some(50 * MINUTE));
+    hall.give();
+    hall.begin();
+    hall.pass(40 * MINUTE);
+    hall.call();
+    hall.attendance.log_was_full(hall.now);
+    assert_eq!(hall.pass(49 * MINUTE), []);
+    hall.call();
+    let done = hall.pass(MINUTE);
+    let [(at, Command::ReportResults { ref reports, .. })] = done[..] else {
+        panic!("{done:?}");
+    };
+    assert_eq!(at, 90 * MINUTE);
+    assert_eq!(reports[0].duration_ms, 90 * MINUTE);
+}

@@ -147,13 +147,16 @@ fn wait_ms(text: &str) -> Result<u64, OperationError> {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
-        _ => 0,
+        _ => return Err(no_wait(text)),
     };
-    let ms = digits.parse::<u64>().ok().map(|number| number * factor);
-    ms.filter(|_| factor > 0).ok_or_else(|| {
-        let detail = format!("`wait` is `{text}`; want a time such as `30s`");
-        OperationError::new(ErrorCode::QueryMalformed, detail)
-    })
+    let number = digits.parse::<u64>().ok();
+    let ms = number.and_then(|number| number.checked_mul(factor));
+    ms.ok_or_else(|| no_wait(text))
+}
+
+fn no_wait(text: &str) -> OperationError {
+    let detail = format!("`wait` is `{text}`; want a time such as `30s`");
+    OperationError::new(ErrorCode::QueryMalformed, detail)
 }
 
 async fn work_claim(context: Context, body: SeedClaim) -> Result<Claimed, OperationError> {
@@ -248,4 +251,29 @@ fn swarm_status(context: &Context, _: &NoParameters) -> Result<SwarmStatus, Oper
         sessions: sessions.iter().map(SeedSession::of).collect(),
         work_queue: queue,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_read_with_their_units_and_what_is_too_long_is_malformed() {
+        for (text, expected) in [
+            ("30s", Some(30_000)),
+            ("500ms", Some(500)),
+            ("1m", Some(60_000)),
+            ("7", Some(7_000)),
+            ("0s", Some(0)),
+            ("1h", None),
+            ("s", None),
+            ("307445734561826m", None),
+            ("18446744073709551615s", None),
+            ("18446744073709551616ms", None),
+        ] {
+            assert_eq!(wait_ms(text).ok(), expected, "{text}");
+        }
+        let error = wait_ms("18446744073709551615s").unwrap_err();
+        assert_eq!(error.code(), ErrorCode::QueryMalformed);
+    }
 }
