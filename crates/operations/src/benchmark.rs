@@ -143,8 +143,8 @@ async fn benchmark(
 /// The tasks would stay for ever.
 fn refuse_without_nodes(context: &Context) -> Result<(), OperationError> {
     let view = context.services.hive.view();
-    let mut nodes = view.state.nodes();
-    if nodes.any(|node| node.state == NodeState::Ready && node.facts.slots > 0) {
+    let mut machines = view.state.machines();
+    if machines.any(|node| node.state == NodeState::Ready && node.facts.slots > 0) {
         return Ok(());
     }
     let detail = "nothing can be measured: no node takes work";
@@ -198,8 +198,8 @@ fn micros(duration: Duration) -> u64 {
 
 fn transport(context: &Context) -> Vec<LinkFigures> {
     let view = context.services.hive.view();
-    let nodes = view.state.nodes();
-    nodes
+    let machines = view.state.machines();
+    machines
         .map(|node| {
             let metrics = view.metrics.get(&node.id);
             LinkFigures {

@@ -26,6 +26,7 @@ mod protocol;
 mod refusals;
 mod registry;
 mod resources;
+mod seats;
 mod sessions;
 mod stalled;
 mod thirteen_commands;

@@ -141,8 +141,8 @@ fn figures(services: &Arc<Services>, window: &Window) -> (Figures, Vec<skep_mode
 }
 
 fn ready_nodes(view: &View) -> impl Iterator<Item = &NodeRecord> {
-    let nodes = view.state.nodes();
-    nodes.filter(|node| node.state == NodeState::Ready)
+    let machines = view.state.machines();
+    machines.filter(|node| node.state == NodeState::Ready)
 }
 
 fn queue(figures: &Figures) -> Vec<Finding> {
@@ -213,7 +213,7 @@ fn nodes(services: &Services) -> Vec<Finding> {
     let now = services.now();
     let view = services.hive.view();
     let mut findings = Vec::new();
-    for node in view.state.nodes() {
+    for node in view.state.machines() {
         let name = &node.facts.name;
         let metrics = view.metrics.get(&node.id);
         let mut found = |severity, detail: String, advice| {
