@@ -10,6 +10,7 @@ use super::stored::Shelf;
 use super::swarm::items;
 use crate::fault::Fault;
 use serde_json::{Value, json};
+use skep_operations::{ErrorCode, OperationError};
 
 /// Where the operation keeps the names of copies; not copied themselves.
 const COPIES: &str = "snapshots";
@@ -75,9 +76,47 @@ fn one_part(name: &str) -> String {
     name.trim_matches('/').replace('/', "-")
 }
 
+/// What was not listed would neither be copied nor restored, and nobody would know.
+fn check_complete(complete: bool, what: &str) -> Result<(), Failure> {
+    if complete {
+        return Ok(());
+    }
+    let detail = format!(
+        "there are more {what} than one call lists: copy and restore namespaces one by one, with \
+         `memory.snapshot` and `memory.restore`"
+    );
+    Err(OperationError::new(ErrorCode::LimitExceeded, detail).into())
+}
+
+/// Copies what is to be restored and has no copy under this name yet, such as what the caller does
+/// not even see. Nothing is restored of which no copy of how it is now can be made.
+async fn copy_hidden(
+    call: &Call,
+    name: &str,
+    namespaces: &[String],
+    kept: &mut Vec<Value>,
+) -> Result<(), Failure> {
+    for namespace in namespaces {
+        if kept.iter().any(|copy| copy["namespace"] == **namespace) {
+            continue;
+        }
+        let arguments = json!({ "namespace": namespace, "name": name });
+        match call.operate("memory.snapshot", arguments).await {
+            Ok(_) => kept.push(copied(call, &json!(namespace), name).await?),
+            // There is nothing that could get lost.
+            Err(failure) if failure.is_not_found() => {}
+            Err(failure) => {
+                return Err(failure.with(json!({ "restored": [], "notCopied": namespace })));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Copies every namespace; says what was copied and what could not be.
 async fn copy(call: &Call, name: &str) -> Result<(Vec<Value>, Vec<Value>), Failure> {
-    let (namespaces, _) = items(&call.caller, "memory.namespaces", &json!({})).await?;
+    let (namespaces, complete) = items(&call.caller, "memory.namespaces", &json!({})).await?;
+    check_complete(complete, "namespaces")?;
     let (mut copies, mut left_out) = (Vec::new(), Vec::new());
     for namespace in &namespaces {
         let own = &namespace["namespace"];
@@ -130,7 +169,10 @@ async fn backup(call: Call) -> Outcome {
 async fn with_copy(call: &Call, name: &str) -> Result<Vec<String>, Failure> {
     let listed = items(&call.caller, "memory.list", &json!({ "namespace": COPIES })).await;
     let entries = match listed {
-        Ok((entries, _)) => entries,
+        Ok((entries, complete)) => {
+            check_complete(complete, "copies")?;
+            entries
+        }
         Err(failure) if failure.is_not_found() => Vec::new(),
         Err(failure) => return Err(failure),
     };
@@ -149,7 +191,8 @@ async fn restore_all(call: &Call, name: &str) -> Outcome {
         return Err(Failure::new(Fault::DocumentUnknown, detail));
     }
     let before = format!("before-{name}");
-    let (kept, _) = copy(call, &before).await?;
+    let (mut kept, _) = copy(call, &before).await?;
+    copy_hidden(call, &before, &namespaces, &mut kept).await?;
     let mut restored = Vec::new();
     for namespace in namespaces {
         let arguments = json!({ "namespace": namespace, "name": name });
@@ -236,4 +279,27 @@ async fn context_restore(call: Call) -> Outcome {
     document["tasksTriedAgain"] = json!(again);
     document["tasksThatGoOn"] = json!(goes_on);
     Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tool_result::Refusal;
+
+    fn code(checked: Result<(), Failure>) -> Option<&'static str> {
+        let failure = checked.err()?;
+        let Refusal::Operation(error) = failure.refusal() else {
+            return Some("another refusal");
+        };
+        Some(error.code().as_str())
+    }
+
+    #[test]
+    fn what_was_not_wholly_listed_is_neither_copied_nor_restored() {
+        assert_eq!(code(check_complete(true, "copies")), None);
+        assert_eq!(
+            code(check_complete(false, "copies")),
+            Some("limit_exceeded")
+        );
+    }
 }

@@ -1,7 +1,9 @@
 //! Tools about shared memory.
 
-use super::{Check, Swarm, text};
+use super::{Check, PATH, Swarm, text};
 use crate::hive::wait_until;
+use crate::mcp_client::Http;
+use crate::mcp_message::modern;
 use serde_json::{Value, json};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -81,6 +83,7 @@ pub(super) const CHECKS: &[Check] = &[
         assert_eq!(value(swarm, "kept", "k"), "after");
         let unknown = swarm.refused("memory_restore", json!({ "backupPath": "never" }));
         assert_eq!(unknown["code"], "mcp_document_unknown");
+        nothing_is_restored_that_the_caller_cannot_copy(swarm);
     }),
     ("state_snapshot", |swarm| {
         store(swarm, "state", "k", "then");
@@ -229,14 +232,35 @@ fn store(swarm: &Swarm, namespace: &str, key: &str, value: &str) {
     swarm.call("memory_usage", arguments);
 }
 
+fn nothing_is_restored_that_the_caller_cannot_copy(swarm: &Swarm) {
+    store(swarm, "open", "k", "before");
+    store(swarm, "shut", "k", "before");
+    let made = swarm.call("memory_backup", json!({}));
+    store(swarm, "open", "k", "after");
+    let restrict = |is: &str| {
+        let restrict = ["memory", "namespaces", "shut", "--restricted", is];
+        swarm.hive.skep(&restrict).expect(0);
+    };
+    restrict("true");
+    let token = "--json token new writer --scope read --scope write";
+    let token: Vec<_> = token.split(' ').collect();
+    let token = swarm.hive.skep(&token).expect(0).json();
+    let writer = Http::new(swarm.hive.address(), text(&token["secret"]));
+    let arguments = json!({ "backupPath": made["path"] });
+    let params = json!({ "name": "memory_restore", "arguments": arguments });
+    let refused = writer.post(&modern("tools/call", params).at(PATH)).result();
+    let refused = &refused["structuredContent"];
+    assert_eq!(refused["code"], "namespace_forbidden", "{refused}");
+    assert_eq!(refused["notCopied"], "shut", "{refused}");
+    assert_eq!(value(swarm, "open", "k"), "after");
+    restrict("false");
+}
+
 /// What is there, by Skep's own tools.
 fn value(swarm: &Swarm, namespace: &str, key: &str) -> Value {
     let arguments =
         json!({ "operation": "memory.get", "arguments": { "namespace": namespace, "key": key } });
-    let answer = swarm
-        .http
-        .tool(crate::mcp_message::modern, "skep_call", arguments)
-        .result();
+    let answer = swarm.http.tool(modern, "skep_call", arguments).result();
     answer["structuredContent"]["value"].clone()
 }
 
