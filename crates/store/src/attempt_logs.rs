@@ -116,21 +116,8 @@ impl AttemptLogs {
         offset: u64,
         bytes: &[u8],
     ) -> Result<u64, AttemptLogError> {
-        let end = offset.saturating_add(bytes.len() as u64);
-        if end > LOG_BYTES_PER_ATTEMPT_MAX {
-            return Err(AttemptLogError::TooLarge {
-                task,
-                attempt,
-                bytes: end,
-            });
-        }
-        let error = |step| file_error(step, task, attempt);
-        self.inner.locks.with((task, attempt), || {
-            let file = self
-                .shard(task)
-                .and_then(|shard| shard.write_or_create(&file_name(task, attempt)))
-                .map_err(error("open"))?;
-            let length = file.metadata().map_err(error("measure"))?.len();
+        let end = bounded_end(task, attempt, offset, bytes)?;
+        self.with_file(task, attempt, |file, length| {
             if offset > length {
                 return Err(AttemptLogError::Gap {
                     task,
@@ -142,12 +129,41 @@ impl AttemptLogs {
                 return Ok(length);
             }
             let known = (length - offset) as usize;
-            if let Err(source) = file.write_all_at(&bytes[known..], length) {
-                // Half a piece would be taken for the whole by the next one.
-                file.set_len(length).map_err(error("cut"))?;
-                return Err(error("write")(source));
-            }
+            write_at_end((task, attempt), file, length, &bytes[known..])?;
             Ok(end)
+        })
+    }
+
+    /// Adds something behind all that is here, whoever else adds at the same time; gives the new
+    /// length. What is added twice is there twice.
+    pub fn append_at_end(
+        &self,
+        task: TaskId,
+        attempt: u32,
+        bytes: &[u8],
+    ) -> Result<u64, AttemptLogError> {
+        self.with_file(task, attempt, |file, length| {
+            let end = bounded_end(task, attempt, length, bytes)?;
+            write_at_end((task, attempt), file, length, bytes)?;
+            Ok(end)
+        })
+    }
+
+    /// Opens the log of an attempt, and makes it if there is none, while nobody else writes it.
+    fn with_file<T>(
+        &self,
+        task: TaskId,
+        attempt: u32,
+        work: impl FnOnce(&File, u64) -> Result<T, AttemptLogError>,
+    ) -> Result<T, AttemptLogError> {
+        let error = |step| file_error(step, task, attempt);
+        self.inner.locks.with((task, attempt), || {
+            let file = self
+                .shard(task)
+                .and_then(|shard| shard.write_or_create(&file_name(task, attempt)))
+                .map_err(error("open"))?;
+            let length = file.metadata().map_err(error("measure"))?.len();
+            work(&file, length)
         })
     }
 
@@ -257,6 +273,39 @@ impl AttemptLogs {
         // The last byte of the id is random; the first ones are its time.
         self.inner.directory.shard(task.as_u128() as u8)
     }
+}
+
+/// Where a piece ends, unless that is too far.
+fn bounded_end(
+    task: TaskId,
+    attempt: u32,
+    offset: u64,
+    bytes: &[u8],
+) -> Result<u64, AttemptLogError> {
+    let end = offset.saturating_add(bytes.len() as u64);
+    if end <= LOG_BYTES_PER_ATTEMPT_MAX {
+        return Ok(end);
+    }
+    Err(AttemptLogError::TooLarge {
+        task,
+        attempt,
+        bytes: end,
+    })
+}
+
+fn write_at_end(
+    (task, attempt): (TaskId, u32),
+    file: &File,
+    length: u64,
+    bytes: &[u8],
+) -> Result<(), AttemptLogError> {
+    let error = |step| file_error(step, task, attempt);
+    if let Err(source) = file.write_all_at(bytes, length) {
+        // Half a piece would be taken for the whole by the next one.
+        file.set_len(length).map_err(error("cut"))?;
+        return Err(error("write")(source));
+    }
+    Ok(())
 }
 
 fn file_name(task: TaskId, attempt: u32) -> String {

@@ -315,14 +315,11 @@ pub(super) async fn progress(
     begin(&context, &seat, &grip).await?;
     let logs = context.services.logs.clone();
     let written = lookup::blocking("write the log of an attempt", move || {
-        let length = logs.length(grip.task, grip.attempt)?;
-        match note.note {
-            None => Ok(length),
-            Some(text) => {
-                let line = format!("{text}\n");
-                logs.append(grip.task, grip.attempt, length, line.as_bytes())
-            }
-        }
+        let Some(text) = note.note else {
+            return logs.length(grip.task, grip.attempt);
+        };
+        let line = format!("{text}\n");
+        logs.append_at_end(grip.task, grip.attempt, line.as_bytes())
     });
     Ok(NoteAnswer {
         task: note.task,

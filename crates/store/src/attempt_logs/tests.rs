@@ -108,3 +108,42 @@ fn many_writers_of_one_log_leave_it_whole() {
     });
     assert_eq!(logs.read(task_id(1), 1, 0, usize::MAX).unwrap(), text);
 }
+
+#[test]
+fn what_several_add_at_the_same_time_is_there_once_each() {
+    const WRITERS: usize = 8;
+    const LINES: usize = 50;
+    let (_dir, logs) = logs();
+    let task = task_id(1);
+    let start = std::sync::Barrier::new(WRITERS);
+    std::thread::scope(|scope| {
+        for writer in 0..WRITERS {
+            let (logs, start) = (&logs, &start);
+            scope.spawn(move || {
+                start.wait();
+                for line in 0..LINES {
+                    let line = format!("{writer}.{line}\n");
+                    logs.append_at_end(task, 1, line.as_bytes()).unwrap();
+                }
+            });
+        }
+    });
+    let bytes = logs.read(task, 1, 0, usize::MAX).unwrap();
+    let mut lines: Vec<_> = std::str::from_utf8(&bytes).unwrap().lines().collect();
+    lines.sort_unstable();
+    lines.dedup();
+    assert_eq!(lines.len(), WRITERS * LINES);
+    assert_eq!(logs.length(task, 1).unwrap(), bytes.len() as u64);
+}
+
+#[test]
+fn nothing_is_added_at_the_end_of_a_full_log() {
+    let (_dir, logs) = logs();
+    let task = task_id(1);
+    let piece = vec![b'x'; usize::try_from(LOG_BYTES_PER_ATTEMPT_MAX).unwrap()];
+    let length = logs.append_at_end(task, 1, &piece).unwrap();
+    assert_eq!(length, LOG_BYTES_PER_ATTEMPT_MAX);
+    let error = logs.append_at_end(task, 1, b"!").unwrap_err();
+    assert!(matches!(error, AttemptLogError::TooLarge { .. }), "{error}");
+    assert_eq!(logs.length(task, 1).unwrap(), LOG_BYTES_PER_ATTEMPT_MAX);
+}
