@@ -24,10 +24,11 @@ mod tests {
     use skep_model::event::Event;
     use skep_model::ids::{AgentId, InstanceId, NodeId, TaskId, TokenId};
     use skep_model::isolation::IsolationLevel;
-    use skep_model::limits::{AGENTS_MAX, NEEDS_PER_TASK_MAX, NODES_MAX, TOKENS_MAX};
+    use skep_model::limits::{AGENTS_MAX, NEEDS_PER_TASK_MAX, NODES_MAX, SESSIONS_MAX, TOKENS_MAX};
     use skep_model::node::{Hardware, NodeClass, NodeFacts};
     use skep_model::refusal::{LimitName, Refusal};
     use skep_model::requirements::Resources;
+    use skep_model::session::{AttachedSpec, HeartbeatMode, SessionFacts};
     use skep_model::task::{NewTask, TaskSpec};
     use skep_model::time::UnixMillis;
     use skep_model::token::TokenRecord;
@@ -37,6 +38,17 @@ mod tests {
     /// The last of so many commands is refused for the limit, and the one before is not.
     #[track_caller]
     fn assert_bounded(limit: LimitName, max: usize, commands: impl Iterator<Item = Command>) {
+        assert_bounded_after(limit, max, max, commands);
+    }
+
+    /// The same where so many commands do what they say, of which some do not count.
+    #[track_caller]
+    fn assert_bounded_after(
+        limit: LimitName,
+        max: usize,
+        done: usize,
+        commands: impl Iterator<Item = Command>,
+    ) {
         let mut state = State::new();
         let mut answers = Vec::new();
         for (index, command) in (1..).zip(commands) {
@@ -48,7 +60,7 @@ mod tests {
             };
             answers = state.apply(LogIndex(index), &entry).events;
             let refused = matches!(answers[..], [Event::Refused { .. }]);
-            assert!(!refused || index as usize > max, "{index}: {answers:?}");
+            assert!(!refused || index as usize > done, "{index}: {answers:?}");
         }
         let refusal = within(limit, max, max + 1).unwrap_err();
         assert_eq!(answers, [Event::Refused { reason: refusal }]);
@@ -79,6 +91,25 @@ mod tests {
         }
     }
 
+    fn attach(number: usize) -> Command {
+        let id = number as u128 | 1 << 64;
+        Command::AttachAgent {
+            seat: NodeId::from_u128(id),
+            instance: InstanceId::from_u128(1),
+            agent: AgentId::from_u128(id),
+            spec: Box::new(AttachedSpec {
+                name: format!("s{number}"),
+                role: String::new(),
+                capabilities: BTreeMap::new(),
+                session: SessionFacts {
+                    owner: Actor::Coordinator,
+                    heartbeat: HeartbeatMode::Calls,
+                    client: String::new(),
+                },
+            }),
+        }
+    }
+
     fn create_agent(number: usize) -> Command {
         Command::CreateAgent {
             agent: AgentId::from_u128(number as u128),
@@ -99,6 +130,31 @@ mod tests {
             NODES_MAX,
             (0..=NODES_MAX).map(register),
         );
+    }
+
+    #[test]
+    fn sessions_are_bounded() {
+        let limit = LimitName::SessionsMax;
+        assert_bounded(limit, SESSIONS_MAX, (0..=SESSIONS_MAX).map(attach));
+    }
+
+    #[test]
+    fn sessions_take_no_room_of_machines_nor_machines_that_of_sessions() {
+        let machines = || (0..NODES_MAX).map(register);
+        let seats = || (0..SESSIONS_MAX).map(attach);
+        let first_seats = seats().chain(machines());
+        let first_machines = machines().chain(seats());
+        let both = NODES_MAX + SESSIONS_MAX;
+        let one_machine = std::iter::once(register(NODES_MAX));
+        assert_bounded_after(
+            LimitName::NodesMax,
+            NODES_MAX,
+            both,
+            first_seats.chain(one_machine),
+        );
+        let one_seat = std::iter::once(attach(SESSIONS_MAX));
+        let limit = LimitName::SessionsMax;
+        assert_bounded_after(limit, SESSIONS_MAX, both, first_machines.chain(one_seat));
     }
 
     #[test]

@@ -149,8 +149,10 @@ pub const FRAMES_QUEUED_MAX: usize = 1_024;
 pub const OPEN_BODY_BYTES_MAX: usize = 16 << 10;
 /// Bytes of one HTTP request body, artifacts excepted.
 pub const BODY_BYTES_MAX: usize = 16 << 20;
-/// Nodes one coordinator keeps.
+/// Machines one coordinator keeps; seats of attached agents do not count.
 pub const NODES_MAX: usize = 10_000;
+/// Attached agents one coordinator keeps, those that are offline included.
+pub const SESSIONS_MAX: usize = 4_096;
 /// Agents one coordinator keeps.
 pub const AGENTS_MAX: usize = 50_000;
 /// Tokens one coordinator keeps.

@@ -205,7 +205,7 @@ pub enum LimitName {
     TasksPerSubmissionMax,
     /// Dependencies of a task.
     NeedsPerTaskMax,
-    /// Nodes.
+    /// Machines.
     NodesMax,
     /// Agents.
     AgentsMax,
@@ -241,6 +241,8 @@ pub enum LimitName {
     ReplicasPerClockMax,
     /// Bytes of a key, or of the prefix of keys.
     MemoryKeyBytesMax,
+    /// Attached agents.
+    SessionsMax,
 }
 
 impl std::fmt::Display for LimitName {
@@ -267,6 +269,7 @@ impl std::fmt::Display for LimitName {
             Self::ConflictsPerEntryMax => "CONFLICTS_PER_ENTRY_MAX",
             Self::ReplicasPerClockMax => "REPLICAS_PER_CLOCK_MAX",
             Self::MemoryKeyBytesMax => "MEMORY_KEY_BYTES_MAX",
+            Self::SessionsMax => "SESSIONS_MAX",
         })
     }
 }

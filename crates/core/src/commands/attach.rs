@@ -5,13 +5,14 @@
 //! is given any is for the dispatcher, which asks who asked.
 
 use crate::apply::Step;
+use crate::bounds::within;
 use crate::commands::register::Process;
 use crate::state::State;
 use skep_model::ids::{AgentId, InstanceId, NodeId};
 use skep_model::isolation::IsolationLevel;
-use skep_model::limits::SESSION_SLOTS;
+use skep_model::limits::{SESSION_SLOTS, SESSIONS_MAX};
 use skep_model::node::{Hardware, NodeClass, NodeFacts};
-use skep_model::refusal::Refusal;
+use skep_model::refusal::{LimitName, Refusal};
 use skep_model::requirements::Resources;
 use skep_model::session::AttachedSpec;
 use std::collections::BTreeMap;
@@ -38,13 +39,23 @@ impl State {
             self.update_node(step, seat, process, &facts);
             self.rename_role(step, seat, &spec.role);
         } else {
-            self.check_room_for_node(agent)?;
+            self.check_room_for_seat(agent)?;
             self.insert_node(step, seat, process, agent, &facts, &spec.role);
         }
         let slot = self.nodes.get_mut(&seat).expect("taken in above");
         slot.record.session = Some(Box::new(spec.session.clone()));
         self.change_node_to_working(step, seat);
         Ok(())
+    }
+
+    /// One more seat, with an agent of this id, must fit. Machines take no room of seats.
+    fn check_room_for_seat(&self, agent: AgentId) -> Result<(), Refusal> {
+        // Only who may be near the limit has to count.
+        if self.nodes.len() >= SESSIONS_MAX {
+            let seats = self.nodes().filter(|node| node.session.is_some());
+            within(LimitName::SessionsMax, SESSIONS_MAX, seats.count() + 1)?;
+        }
+        self.check_room_for_agent(agent)
     }
 
     /// Whether this is the seat of an attached agent, not a machine.

@@ -99,18 +99,26 @@ impl State {
             process.may_follow(known)?;
             self.update_node(step, node, process, facts);
         } else {
-            self.check_room_for_node(agent)?;
+            self.check_room_for_machine(agent)?;
             self.insert_node(step, node, process, agent, facts, OWN_AGENT_ROLE);
         }
         Ok(())
     }
 
-    /// One more node, with an agent of this id, must fit.
-    pub(crate) fn check_room_for_node(&self, agent: AgentId) -> Result<(), Refusal> {
+    /// One more machine, with an agent of this id, must fit. Seats take no room of machines.
+    fn check_room_for_machine(&self, agent: AgentId) -> Result<(), Refusal> {
+        // Only who is near the limit has to count.
+        if self.nodes.len() >= NODES_MAX {
+            within(LimitName::NodesMax, NODES_MAX, self.machines().count() + 1)?;
+        }
+        self.check_room_for_agent(agent)
+    }
+
+    /// One more agent, of this id, must fit.
+    pub(crate) fn check_room_for_agent(&self, agent: AgentId) -> Result<(), Refusal> {
         if self.agents.contains_key(&agent) {
             return Err(Refusal::NameTaken(agent.to_string()));
         }
-        within(LimitName::NodesMax, NODES_MAX, self.nodes.len() + 1)?;
         within(LimitName::AgentsMax, AGENTS_MAX, self.agents.len() + 1)
     }
 
