@@ -7,6 +7,7 @@ use super::merging::propose;
 use super::outcome::Answer;
 use super::transfer::{LINE_BYTES_MAX, Line, read_line};
 use super::write::done;
+use crate::artifacts;
 use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
