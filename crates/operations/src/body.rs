@@ -35,8 +35,15 @@ pub(crate) fn read_body<B: DeserializeOwned>(bytes: &[u8]) -> Result<B, Operatio
     }
 }
 
+/// The key of fingerprints: the log keeps them, and nobody who only has the log may try out which
+/// values they are of. The same secret gives the same key, so a restart changes nothing.
+pub(crate) fn fingerprint_key(secret: &[u8; blake3::KEY_LEN]) -> [u8; blake3::KEY_LEN] {
+    blake3::derive_key("skep 2026-11 fingerprints of requests", secret)
+}
+
 /// Equal for requests that differ only in spaces and in the order of keys of the body.
 pub(crate) fn fingerprint(
+    key: &[u8; blake3::KEY_LEN],
     path: &PathParameters,
     query: &str,
     bytes: &[u8],
@@ -45,7 +52,7 @@ pub(crate) fn fingerprint(
     let value: serde_json::Value = serde_json::from_slice(bytes)
         .map_err(|error| OperationError::new(ErrorCode::BodyMalformed, error.to_string()))?;
     let canonical = serde_json::json!([path, query, value]).to_string();
-    Ok(*blake3::hash(canonical.as_bytes()).as_bytes())
+    Ok(*blake3::keyed_hash(key, canonical.as_bytes()).as_bytes())
 }
 
 #[cfg(test)]
@@ -54,11 +61,26 @@ mod tests {
 
     #[test]
     fn a_fingerprint_ignores_spaces_and_the_order_of_keys() {
-        let of = |query, body: &str| fingerprint(&Vec::new(), query, body.as_bytes()).unwrap();
+        let of = |query, body: &str| {
+            let key = fingerprint_key(&[1; 32]);
+            fingerprint(&key, &Vec::new(), query, body.as_bytes()).unwrap()
+        };
         let left = of("", r#"{"a": 1, "b": [2]}"#);
         assert_eq!(left, of("", r#"{"b":[2],"a":1}"#));
         assert_ne!(left, of("", r#"{"b":[3],"a":1}"#));
         assert_ne!(left, of("run=x", r#"{"b":[2],"a":1}"#));
+    }
+
+    #[test]
+    fn a_fingerprint_cannot_be_made_without_the_secret() {
+        let of = |secret| {
+            let key = fingerprint_key(&[secret; 32]);
+            fingerprint(&key, &Vec::new(), "", b"{\"value\":1}").unwrap()
+        };
+        let plain = blake3::hash(br#"[[],"",{"value":1}]"#);
+        assert_eq!(of(1), of(1));
+        assert_ne!(of(1), of(2));
+        assert_ne!(of(1), *plain.as_bytes());
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What a handler is given: the services it may use and who calls.
 
+use crate::body::{fingerprint, fingerprint_key};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::events::EventTexts;
@@ -166,7 +167,7 @@ pub struct Context {
     pub if_match: Option<String>,
     /// `If-None-Match`, without quotes.
     pub if_none_match: Option<String>,
-    /// Hash of the canonical body; set when there is a key.
+    /// Keyed hash of the canonical request; set when there is a key.
     pub(crate) fingerprint: Option<[u8; 32]>,
     /// The operation, which is part of a key's scope.
     pub(crate) operation: &'static str,
@@ -185,6 +186,23 @@ impl Context {
             fingerprint: None,
             operation: "",
         }
+    }
+
+    /// Notes what the request is, by which a repetition of it is known.
+    ///
+    /// # Errors
+    /// `body_malformed`.
+    pub(crate) fn note_fingerprint(
+        &mut self,
+        path: &PathParameters,
+        query: &str,
+        body: &[u8],
+    ) -> Result<(), OperationError> {
+        if self.idempotency_key.is_some() {
+            let key = fingerprint_key(self.services.data_dir.secret());
+            self.fingerprint = Some(fingerprint(&key, path, query, body)?);
+        }
+        Ok(())
     }
 
     /// The key as the log keeps it: within the scope of caller and operation.

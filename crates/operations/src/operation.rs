@@ -1,6 +1,6 @@
 //! One operation: its name, route, permission, shapes and handler, all in one value.
 
-use crate::body::{fingerprint, read_body, whole};
+use crate::body::{read_body, whole};
 use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
@@ -208,10 +208,8 @@ impl Declaration {
                     let parameters = parameters::read(&request.path, &request.query)?;
                     let bytes = whole(request.body)?;
                     let body = read_body(&bytes)?;
-                    if context.idempotency_key.is_some() {
-                        let named = context.named_with_conditions(&request.path);
-                        context.fingerprint = Some(fingerprint(&named, &request.query, &bytes)?);
-                    }
+                    let named = context.named_with_conditions(&request.path);
+                    context.note_fingerprint(&named, &request.query, &bytes)?;
                     Reply::json(&handle(context, parameters, body).await?)
                 })
             },

@@ -104,6 +104,28 @@ async fn secrets_are_updated_restored_and_read_after_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_request_is_known_after_a_restart_and_another_one_is_not_taken_for_it() {
+    let coordinator = with_secret_namespace().await;
+    let once = [("idempotency-key", "one")];
+    let path = format!("{KEYS}/once");
+    let body = json!({"value": SECRET});
+    let first = coordinator.call_with("PUT", &path, &once, body.clone());
+    let version = first.await.ok()["version"].clone();
+    let admin = coordinator.admin.clone();
+    let mut coordinator = coordinator.restart().await;
+    coordinator.admin = admin;
+    let again = coordinator.call_with("PUT", &path, &once, body);
+    let again = again.await.ok();
+    assert_eq!(
+        (&again["outcome"], &again["version"]),
+        (&json!("repeated"), &version)
+    );
+    let other = json!({"value": "another"});
+    let other = coordinator.call_with("PUT", &path, &once, other).await;
+    assert_eq!(other.status.as_u16() / 100, 4, "{}", other.text());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_would_lie_in_the_open_is_refused() {
     let coordinator = with_secret_namespace().await;
     let path = format!("{KEYS}/a");

@@ -2,7 +2,7 @@
 
 use super::submit::{Submitted, propose, stamp, wanted_names};
 use super::{TaskPath, reach};
-use crate::body::{fingerprint, read_body};
+use crate::body::read_body;
 use crate::context::{Context, Principal};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
@@ -36,10 +36,8 @@ pub(crate) async fn add_for_attempt(
 ) -> Result<Vec<TaskId>, OperationError> {
     let children = read_body(body)?;
     context.operation = OPERATION;
-    if context.idempotency_key.is_some() {
-        let path = vec![("id".to_owned(), task.to_string())];
-        context.fingerprint = Some(fingerprint(&path, "", body)?);
-    }
+    let path = vec![("id".to_owned(), task.to_string())];
+    context.note_fingerprint(&path, "", body)?;
     let submitted = add(context, TaskPath { id: task }, children).await?;
     Ok(submitted.tasks)
 }
