@@ -193,6 +193,63 @@ async fn a_namespace_is_restored_as_it_was_all_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_entry_from_before_a_restoration_survives_it() {
+    let coordinator = Coordinator::start().await;
+    fill(&coordinator, &[("kept", json!({"value": 1}))]).await;
+    let named = json!({"namespace": "swarm", "name": "n"});
+    let path = "/api/v2/memory-snapshots";
+    coordinator.post(path, named.clone()).await.ok();
+    for round in 0..20 {
+        let paths: Vec<_> = (0..16)
+            .map(|key| format!("/api/v2/memory/swarm/{round}-{key}"))
+            .collect();
+        let puts = paths
+            .iter()
+            .map(|path| coordinator.write(path, json!({"value": 2})));
+        let puts = futures_util::future::join_all(puts);
+        let restored = coordinator.post("/api/v2/memory-snapshots/restore", named.clone());
+        let (_, restored) = tokio::join!(puts, restored);
+        restored.ok();
+        let kept = coordinator.get_entry("swarm", "kept").await;
+        let list = coordinator.get("/api/v2/memory/swarm?limit=100").await.ok();
+        for item in list["items"].as_array().unwrap() {
+            let version = item["version"].as_u64();
+            assert!(version >= kept["version"].as_u64(), "{item} {kept}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_holds_the_artifacts_that_its_values_are() {
+    let coordinator = Coordinator::start().await;
+    let large = "x".repeat(skep_model::limits::MEMORY_VALUE_BYTES_MAX);
+    let value = json!({ "value": large });
+    fill(&coordinator, &[("a", value.clone()), ("b", value)]).await;
+    let before = coordinator.get("/api/v2/memory/swarm/a").await.ok();
+    let named = json!({"namespace": "swarm", "name": "n"});
+    let path = "/api/v2/memory-snapshots";
+    coordinator.post(path, named.clone()).await.ok();
+    for key in ["a", "b"] {
+        let path = format!("/api/v2/memory/swarm/{key}");
+        coordinator.call("DELETE", &path, None).await.ok();
+    }
+    // As a sweep does when nothing refers to it any more.
+    let hash = before["artifact"]["blake3"].as_str().unwrap();
+    let files = files(coordinator.services().data_dir.path()).into_iter();
+    let mut files = files.filter(|file| file.to_string_lossy().ends_with(hash));
+    std::fs::remove_file(files.next().unwrap()).unwrap();
+    assert_eq!(files.next(), None);
+    let path = format!("{path}/restore");
+    coordinator.post(&path, named).await.ok();
+    for key in ["a", "b"] {
+        let entry = coordinator.get_entry("swarm", key).await;
+        assert_eq!(entry["artifact"], before["artifact"]);
+    }
+    let raw = coordinator.get("/api/v2/memory/swarm/a?raw=true").await;
+    assert_eq!(raw.bytes.len(), large.len() + 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_snapshot_is_restored_into_its_own_namespace_only() {
     let coordinator = Coordinator::start().await;
     fill(&coordinator, &[("a", json!({"value": 1}))]).await;

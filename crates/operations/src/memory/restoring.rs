@@ -19,7 +19,8 @@ use crate::fields::NoParameters;
 use serde::Serialize;
 use skep_model::limits::MEMORY_WRITES_PER_COMMAND_MAX;
 use skep_model::memory::{
-    MemoryChange, MemoryCondition, MemoryKey, MemoryRefusal, MemoryValue, MemoryWrite, Namespace,
+    MemoryChange, MemoryCondition, MemoryKey, MemoryRefusal, MemoryValue, MemoryVersion,
+    MemoryWrite, Namespace,
 };
 use std::collections::BTreeMap;
 
@@ -40,35 +41,31 @@ pub(super) struct Restored {
 
 /// Makes a namespace what it was, all of it or nothing.
 pub(super) async fn restore(
-    context: Context,
+    mut context: Context,
     _: NoParameters,
     body: SnapshotBody,
 ) -> Result<Restored, OperationError> {
     let (namespace, name) = body.names()?;
     may_write(&context, &namespace)?;
     let (puts, expired) = read_snapshot(&context, &namespace, &name).await?;
+    let mut restored = Restored {
+        namespace: namespace.clone(),
+        written: puts.len(),
+        deleted: 0,
+        expired,
+        applied_index: None,
+    };
     for _ in 0..SNAPSHOT_TRIES_MAX {
         let stale = not_in(&context, &namespace, &puts)?;
-        let (written, deleted) = (puts.len(), stale.len());
+        let deleted = stale.len();
+        check_number(puts.len(), deleted)?;
         let writes: Vec<_> = puts.values().cloned().chain(stale).collect();
         if writes.is_empty() {
-            return Ok(Restored {
-                namespace,
-                written,
-                deleted,
-                expired,
-                applied_index: None,
-            });
-        }
-        if writes.len() > MEMORY_WRITES_PER_COMMAND_MAX {
-            let detail = format!(
-                "MEMORY_WRITES_PER_COMMAND_MAX is {MEMORY_WRITES_PER_COMMAND_MAX}: {written} \
-                 entries to write and {deleted} to remove are too many"
-            );
-            return Err(OperationError::new(ErrorCode::SnapshotTooLarge, detail));
+            return Ok(restored);
         }
         let names: Vec<_> = writes.iter().map(name_of).collect();
         let proposed = propose(&context, writes, true).await?;
+        let first = first_version(&proposed.answers);
         let refused = names.iter().zip(proposed.answers).find(|(_, answer)| {
             !matches!(
                 answer,
@@ -77,13 +74,15 @@ pub(super) async fn restore(
         });
         match refused {
             None => {
-                return Ok(Restored {
-                    namespace,
-                    written,
-                    deleted,
-                    expired,
-                    applied_index: Some(proposed.index.0),
-                });
+                restored.deleted += deleted;
+                restored.applied_index = Some(proposed.index.0);
+                let added = not_in(&context, &namespace, &puts)?;
+                if !added.iter().any(|write| is_before(write, first)) {
+                    return Ok(restored);
+                }
+                // Somebody put them between the look and the write: the next round does all of it
+                // anew as one step, and is no repetition of this one.
+                context.idempotency_key = None;
             }
             // Entries changed between the look and the write.
             Some((
@@ -94,6 +93,34 @@ pub(super) async fn restore(
         }
     }
     Err(contended(&namespace))
+}
+
+fn check_number(written: usize, deleted: usize) -> Result<(), OperationError> {
+    if written + deleted <= MEMORY_WRITES_PER_COMMAND_MAX {
+        return Ok(());
+    }
+    let detail = format!(
+        "MEMORY_WRITES_PER_COMMAND_MAX is {MEMORY_WRITES_PER_COMMAND_MAX}: {written} entries to \
+         write and {deleted} to remove are too many"
+    );
+    Err(OperationError::new(ErrorCode::SnapshotTooLarge, detail))
+}
+
+/// The first version that a command gave.
+fn first_version(answers: &[Answer]) -> Option<MemoryVersion> {
+    let versions = answers.iter().filter_map(|answer| match answer {
+        Answer::Done(written) => Some(written.version),
+        _ => None,
+    });
+    versions.min()
+}
+
+/// Whether the entry that a write removes was there before this version of its namespace was given.
+fn is_before(removal: &MemoryWrite, first: Option<MemoryVersion>) -> bool {
+    match removal.condition {
+        MemoryCondition::Version(there) => first.is_some_and(|first| there < first),
+        _ => false,
+    }
 }
 
 fn name_of(write: &MemoryWrite) -> EntryName {

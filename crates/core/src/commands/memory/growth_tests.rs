@@ -69,7 +69,7 @@ fn the_clock_of_an_entry_does_not_grow_with_each_new_writer() {
         world.perform("space swarm rule=v/:vector");
         world.perform("at 100");
         world.perform(&format!("put {key}"));
-        let mut put = |world: &mut World, writer: usize| {
+        let put = |world: &mut World, writer: usize| {
             let stamp = stamp(writer);
             refusal(world, &format!("put {key} {stamp} saw={writer}:1"))
         };
