@@ -16,7 +16,7 @@ async fn with_secret_namespace() -> Coordinator {
     coordinator
 }
 
-fn files(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn files(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();

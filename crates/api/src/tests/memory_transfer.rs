@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, request};
 use super::fixture::Coordinator;
+use super::memory_secrets::files;
 use super::work::id_of;
 use axum::body::Body;
 use axum::http::Request;

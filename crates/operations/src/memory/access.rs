@@ -78,8 +78,9 @@ pub(super) fn searched_namespaces(
         return Ok(SearchedNamespaces::Only(vec![namespace]));
     }
     let names = view.state.namespaces().map(|found| &found.record.namespace);
-    let (open, closed): (Vec<_>, Vec<_>) =
-        names.cloned().partition(|name| is_open_to(&view, caller, name));
+    let (open, closed): (Vec<_>, Vec<_>) = names
+        .cloned()
+        .partition(|name| is_open_to(&view, caller, name));
     Ok(match caller {
         // Few are open to an attempt.
         Principal::Task { .. } => SearchedNamespaces::Only(open),

@@ -178,7 +178,10 @@ async fn read_snapshot(
             "what `{}` in `{SNAPSHOTS}` refers to is no snapshot of `{namespace}`",
             name.key
         );
-        return Err(OperationError::new(ErrorCode::MemoryImportMalformed, detail));
+        return Err(OperationError::new(
+            ErrorCode::MemoryImportMalformed,
+            detail,
+        ));
     }
     Ok((puts, expired))
 }

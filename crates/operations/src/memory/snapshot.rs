@@ -164,7 +164,11 @@ async fn content_of(
     if !held.insert(*blake3) {
         return Ok(Vec::new());
     }
-    check_size(usize::try_from(*bytes).unwrap_or(usize::MAX).saturating_add(before))?;
+    check_size(
+        usize::try_from(*bytes)
+            .unwrap_or(usize::MAX)
+            .saturating_add(before),
+    )?;
     let content = whole_artifact(context, *blake3).await?;
     line_of(&Content {
         content: &BASE64_STANDARD.encode(content),
@@ -228,7 +232,10 @@ pub(super) fn contended(namespace: &Namespace) -> OperationError {
 }
 
 /// All bytes of an artifact that is no larger than a snapshot.
-pub(super) async fn whole_artifact(context: &Context, hash: ArtifactHash) -> Result<Vec<u8>, OperationError> {
+pub(super) async fn whole_artifact(
+    context: &Context,
+    hash: ArtifactHash,
+) -> Result<Vec<u8>, OperationError> {
     let mut bytes = Vec::new();
     let ReplyBody::Stream(_, mut pieces) = artifacts::content(context, hash).await?.body else {
         return Ok(bytes);
