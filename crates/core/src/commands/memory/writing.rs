@@ -187,9 +187,12 @@ impl State {
         }
         if !is_known || old_bytes.is_none() {
             // What is remembered as deleted takes a place, too, and keeps it when it comes back.
-            let taken = slot.map_or(0, |slot| match is_known {
-                true => slot.totals.live,
-                false => slot.entries.len() as u64,
+            let taken = slot.map_or(0, |slot| {
+                if is_known {
+                    slot.totals.live
+                } else {
+                    slot.entries.len() as u64
+                }
             });
             bound(LimitName::NamespaceEntries, settings.entries_max, taken + 1)?;
         }
