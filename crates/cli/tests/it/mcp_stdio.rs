@@ -13,7 +13,7 @@ fn lines_are_forwarded_to_the_coordinator_that_runs() {
     assert_eq!(greeted["result"]["protocolVersion"], "2025-11-25");
     stdio.say(&json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
     let listed = stdio.ask("tools/list", json!({}));
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 13);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 14);
     let submit =
         json!({ "name": "skep_tasks_submit", "arguments": { "name": "t", "run": "true" } });
     let submitted = stdio.ask("tools/call", submit);
@@ -155,7 +155,7 @@ fn a_client_is_told_of_the_server_and_its_entry_works() {
             .json();
         assert_eq!(
             (&written["tools"], &written["entry"]),
-            (&json!(13), &shown["entry"]),
+            (&json!(14), &shown["entry"]),
             "{client}"
         );
         let text = std::fs::read_to_string(&file).unwrap();
@@ -174,7 +174,7 @@ fn a_client_is_told_of_the_server_and_its_entry_works() {
     let toml = [
         "--json", "mcp", "config", "codex", "--file", "c.toml", "--write",
     ];
-    assert_eq!(hive.skep(&toml).expect(0).json()["tools"], 13);
+    assert_eq!(hive.skep(&toml).expect(0).json()["tools"], 14);
     let text = std::fs::read_to_string(hive.path().join("c.toml")).unwrap();
     assert!(text.starts_with("[mcp_servers.skep]\n"), "{text}");
 }
