@@ -47,7 +47,8 @@ impl Inspector<'_> {
         check_task(self.target, id)?;
 
         let unknown = json!({ "id": "task_00000000000000000000000000" });
-        let failed = self.run(&call("skep_tasks_get", &unknown))?;
+        let unknown = json!({ "operation": "tasks.get", "arguments": unknown });
+        let failed = self.run(&call("skep_call", &unknown))?;
         ensure!(
             failed.status.code() == Some(TOOL_FAILED) && failed.said().contains("task_not_found"),
             "an unknown task: {failed:?}"

@@ -80,7 +80,8 @@ impl Fastmcp<'_> {
         check_task(self.target, id)?;
 
         let unknown = json!({ "id": "task_00000000000000000000000000" });
-        let failed = self.call("skep_tasks_get", &unknown)?;
+        let unknown = json!({ "operation": "tasks.get", "arguments": unknown });
+        let failed = self.call("skep_call", &unknown)?;
         ensure!(
             !failed.status.success() && failed.said().contains("task_not_found"),
             "an unknown task: {failed:?}"

@@ -31,7 +31,8 @@ async def use(transport, mode):
         task_id = submitted.structured_content["id"]
         waited = await client.call_tool("skep_wait", {"id": task_id})
         unknown = {"id": "task_00000000000000000000000000"}
-        refused = await client.call_tool("skep_tasks_get", unknown)
+        unknown = {"operation": "tasks.get", "arguments": unknown}
+        refused = await client.call_tool("skep_call", unknown)
         document = {
             "transport": transport,
             "revision": client.protocol_version,
