@@ -148,7 +148,7 @@ error_codes! {
     MemoryVersionConflict, "memory_version_conflict", 409, Useless, "The entry has another version",
         "`current_version` says which version is there; none is there without it. Read the entry again, decide anew, and write with its version.";
     MemoryContended, "memory_contended", 409, Later, "Others wrote the entry again and again meanwhile",
-        "Nothing was written. Send the request again; if it happens often, write to fewer keys at a time or use a key for each writer.";
+        "A single write was not done. A batch or a restoration may have been done before others wrote again: look before you repeat it. If it happens often, write to fewer keys at a time or use a key for each writer.";
     MemoryMergeFailed, "memory_merge_failed", 422, Useless, "The values cannot be merged",
         "The detail says which value has not the form that the merge function of the namespace is for. Read the entry, and write a merged value with its version.";
     MemoryConflictUnknown, "memory_conflict_unknown", 404, Useless, "The entry has no such open conflict",
