@@ -13,9 +13,19 @@ CREATE TABLE memory (
     artifact   BLOB,
     body       BLOB NOT NULL
 ) STRICT;
-CREATE UNIQUE INDEX memory_versions ON memory (namespace, key, version);
+-- No two versions of a namespace have the same number, and newer ones have higher numbers: this index
+-- only grows at its end.
+CREATE UNIQUE INDEX memory_versions ON memory (namespace, version);
 CREATE INDEX memory_by_blob ON memory (blob) WHERE blob IS NOT NULL;
 CREATE INDEX memory_by_artifact ON memory (artifact) WHERE artifact IS NOT NULL;
+
+-- Which versions an entry has, filled behind `memory`: a commit would touch a page for each of its keys.
+CREATE TABLE memory_keys (
+    namespace TEXT NOT NULL,
+    key       TEXT NOT NULL,
+    version   INTEGER NOT NULL,
+    PRIMARY KEY (namespace, key, version)
+) STRICT, WITHOUT ROWID;
 
 -- Larger values, each once, by the BLAKE3 of their bytes. `packed` is 1 when `body` is compressed
 -- with zstd; `bytes` is the length of the value.

@@ -17,7 +17,7 @@ fn golden(version: u32) -> PathBuf {
 /// Removes what the second migration made.
 fn take_back_to_first_schema(path: &Path) {
     let database = rusqlite::Connection::open(path).unwrap();
-    let script = "DROP TABLE memory_vectors; DROP TABLE memory_indexed; DROP TABLE memory_search; DROP TABLE memory_blobs; \
+    let script = "DROP TABLE memory_vectors; DROP TABLE memory_indexed; DROP TABLE memory_search; DROP TABLE memory_blobs; DROP TABLE memory_keys; \
                   DROP TABLE memory; DELETE FROM migrations WHERE number = 2; \
                   PRAGMA user_version = 1; VACUUM;";
     database.execute_batch(script).unwrap();

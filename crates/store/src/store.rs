@@ -4,7 +4,7 @@ use crate::archive::Archive;
 use crate::data_dir::DataDir;
 use crate::database;
 use crate::error::StoreError;
-use crate::journal::SqliteJournal;
+use crate::journal::{SqliteJournal, memory_unlisted};
 use crate::provenance::CLUSTER;
 use crate::recovery;
 use crate::wal_scan;
@@ -54,7 +54,9 @@ impl Store {
     /// on where it ends. There is no journal without this check.
     pub fn recover(self) -> Result<(Recovered, SqliteJournal), StoreError> {
         let (recovered, head) = recovery::recover(&self.connection)?;
-        let journal = SqliteJournal::new(self.connection, head, self.dir);
+        let unlisted = memory_unlisted(&self.connection)
+            .map_err(StoreError::database("count the versions of shared memory"))?;
+        let journal = SqliteJournal::new(self.connection, head, unlisted, self.dir);
         Ok((recovered, journal))
     }
 }

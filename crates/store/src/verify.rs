@@ -6,6 +6,7 @@ use crate::anchors::{Anchor, AnchorName};
 use crate::archive::{Archive, collect, event_row, history_row};
 use crate::chain::{ChainWalk, StoredEntry};
 use crate::error::StoreError;
+use crate::journal::memory_listed;
 use crate::memory_row::{self, StoredRow};
 use crate::recovery;
 use crate::sealed::Table;
@@ -86,8 +87,40 @@ impl Archive {
             memory_row::COLUMNS
         );
         report.memory_versions = self.verify_table(&sql, &mut report.findings, check_memory);
+        self.verify_memory_list(&mut report.findings);
         report.live_rows = self.verify_live(&mut report.findings);
         Ok(report)
+    }
+
+    /// The list of each entry's versions must have all that were listed, and no others.
+    fn verify_memory_list(&self, findings: &mut Vec<Finding>) {
+        let sql = "SELECT namespace, key, version FROM memory WHERE seq <= ?1
+             EXCEPT SELECT namespace, key, version FROM memory_keys
+             UNION ALL SELECT namespace, key, version FROM memory_keys AS listed
+             WHERE NOT EXISTS (SELECT 1 FROM memory WHERE namespace = listed.namespace
+                 AND version = listed.version AND key = listed.key) LIMIT ?2";
+        let wrong = self.read(|connection| {
+            let step = || StoreError::database("check the versions of shared memory");
+            let listed = memory_listed(connection).map_err(step())?;
+            collect(
+                connection,
+                sql,
+                params![listed, FINDINGS_MAX as i64],
+                |row| {
+                    let place = || Ok((row.get::<_, String>(0)?, row.get(1)?, row.get(2)?));
+                    let (namespace, key, version): (String, String, i64) =
+                        place().map_err(step())?;
+                    Ok(StoreError::damaged(
+                        format!("version {version} of `{key}` in `{namespace}`"),
+                        "the list of the entry's versions does not agree that it is there",
+                    ))
+                },
+            )
+        });
+        match wrong {
+            Ok(wrong) => wrong.iter().for_each(|error| note(findings, error)),
+            Err(error) => note(findings, &error),
+        }
     }
 
     fn verify_file(&self, report: &mut VerifyReport) -> Result<(), StoreError> {

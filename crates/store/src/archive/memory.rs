@@ -2,9 +2,11 @@
 
 use super::{Archive, bounded, collect};
 use crate::error::StoreError;
+use crate::journal::memory_listed;
 use crate::memory_row::{COLUMNS, StoredRow};
-use rusqlite::params;
+use rusqlite::{Row, params};
 use skep_model::memory::{MemoryKey, MemoryRecord, MemoryVersion, Namespace};
+use std::cmp::Reverse;
 
 /// A version without its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +25,7 @@ impl Archive {
         key: &MemoryKey,
         version: MemoryVersion,
     ) -> Result<Option<MemoryRecord>, StoreError> {
-        let sql = select_versions("WHERE namespace = ?1 AND key = ?2 AND version = ?3");
+        let sql = select_versions("WHERE namespace = ?1 AND version = ?3 AND key = ?2");
         let place = params![namespace.as_str(), key.as_str(), version.0 as i64];
         self.read(|connection| {
             let rows = collect(connection, &sql, place, StoredRow::read)?;
@@ -41,22 +43,39 @@ impl Archive {
         before: Option<MemoryVersion>,
         limit: usize,
     ) -> Result<Vec<MemoryHead>, StoreError> {
-        let sql = select_versions(
-            "WHERE namespace = ?1 AND key = ?2 AND version < ?3 ORDER BY version DESC LIMIT ?4",
-        );
         let before = before.map_or(i64::MAX, |version| version.0 as i64);
-        let limit = bounded(limit) as i64;
+        let limit = bounded(limit);
+        let newest_first = "ORDER BY version DESC LIMIT ?4";
+        let unlisted = select_versions(&format!(
+            "NOT INDEXED WHERE seq > ?5 AND namespace = ?1 AND key = ?2 AND version < ?3 {newest_first}"
+        ));
+        let listed = select_versions(&format!(
+            "WHERE namespace = ?1 AND version IN (SELECT version FROM memory_keys
+             WHERE namespace = ?1 AND key = ?2 AND version < ?3 {newest_first}) ORDER BY version DESC"
+        ));
         self.read(|connection| {
-            let params = params![namespace.as_str(), key.as_str(), before, limit];
-            collect(connection, &sql, params, |row| {
-                let row = StoredRow::read(row)?;
-                Ok(MemoryHead {
-                    value_bytes: row.value_bytes(),
-                    record: row.into_head(),
-                })
-            })
+            let place = (namespace.as_str(), key.as_str());
+            // What is listed meanwhile is found twice.
+            let seen = memory_listed(connection)
+                .map_err(StoreError::database("read the versions of an entry"))?;
+            let tail = params![place.0, place.1, before, limit as i64, seen];
+            let mut heads = collect(connection, &unlisted, tail, head)?;
+            let rest = params![place.0, place.1, before, limit as i64];
+            heads.extend(collect(connection, &listed, rest, head)?);
+            heads.sort_by_key(|head| Reverse(head.record.version));
+            heads.dedup_by_key(|head| head.record.version);
+            heads.truncate(limit);
+            Ok(heads)
         })
     }
+}
+
+fn head(row: &Row<'_>) -> Result<MemoryHead, StoreError> {
+    let row = StoredRow::read(row)?;
+    Ok(MemoryHead {
+        value_bytes: row.value_bytes(),
+        record: row.into_head(),
+    })
 }
 
 fn select_versions(rest: &str) -> String {

@@ -102,6 +102,55 @@ fn the_history_is_paged_newest_first_without_values() {
 }
 
 #[test]
+fn a_history_is_the_same_before_and_after_its_versions_are_listed() {
+    let mut fixture = with_memory(vec![
+        memory_put("a", 1, json("one")),
+        memory_put("b", 2, json("one")),
+        memory_put("a", 3, json("two")),
+    ]);
+    let (namespace, key) = place("a");
+    let versions = |fixture: &Fixture, before: Option<u64>, limit| {
+        let before = before.map(MemoryVersion);
+        let heads = fixture
+            .archive
+            .memory_history(&namespace, &key, before, limit);
+        let heads = heads.unwrap().into_iter();
+        heads.map(|head| head.record.version.0).collect::<Vec<_>>()
+    };
+    let listed = "SELECT count(*) FROM memory_keys";
+    assert_eq!(count(&fixture, listed), 0);
+    assert_eq!(versions(&fixture, None, 10), [3, 1]);
+    fixture.journal.index_search(100).unwrap();
+    assert_eq!(count(&fixture, listed), 3);
+    assert_eq!(versions(&fixture, None, 10), [3, 1]);
+    let more = memory(vec![memory_put("a", 4, json("three")), end("a", 5)]);
+    fixture.journal.commit(&more).unwrap();
+    assert_eq!(versions(&fixture, None, 10), [5, 4, 3, 1]);
+    assert_eq!(versions(&fixture, None, 3), [5, 4, 3]);
+    assert_eq!(versions(&fixture, Some(4), 1), [3]);
+}
+
+#[test]
+fn a_list_of_versions_that_lacks_one_or_has_one_too_many_is_found() {
+    for damage in [
+        "DELETE FROM memory_keys WHERE version = 1",
+        "INSERT INTO memory_keys VALUES ('knowledge', 'a', 9)",
+        "UPDATE memory_keys SET key = 'c' WHERE version = 2",
+    ] {
+        let mut fixture = with_memory(vec![
+            memory_put("a", 1, json("one")),
+            memory_put("b", 2, json("two")),
+        ]);
+        fixture.journal.index_search(100).unwrap();
+        assert_eq!(fixture.archive.verify_all().unwrap().findings, []);
+        let connection = rusqlite::Connection::open(fixture.archive.path()).unwrap();
+        connection.execute(damage, []).unwrap();
+        let findings = fixture.archive.verify_all().unwrap().findings;
+        assert!(!findings.is_empty(), "{damage}");
+    }
+}
+
+#[test]
 fn equal_large_values_are_stored_once_and_writing_twice_changes_nothing() {
     let large = json(&"words ".repeat(1_000));
     let effects = vec![
@@ -268,7 +317,7 @@ fn the_nearest_values_come_first_and_only_present_ones() {
         memory_put("notes/b", 2, json("flat")),
         memory_put("notes/c", 3, json("gone")),
         end("notes/c", 4),
-        memory_put("other", 2, json("elsewhere")),
+        memory_put("other", 10, json("elsewhere")),
     ]);
     fixture.journal.index_search(100).unwrap();
     let near = |values: &[f32], limit| {

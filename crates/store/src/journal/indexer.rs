@@ -1,7 +1,7 @@
 //! Fills the full text search behind the history, in idle time.
 
 use super::memory_indexer::index_memory;
-use super::{SqliteJournal, classify};
+use super::{SqliteJournal, classify, memory_keys};
 use crate::sealed::{self, Table};
 use crate::search_text;
 use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
@@ -28,12 +28,14 @@ impl SqliteJournal {
                 .connection
                 .transaction_with_behavior(TransactionBehavior::Immediate)
                 .map_err(classify("begin to fill the search"))?;
+            let listed = memory_keys::list(&transaction)?;
             let (versions, more) = index_memory(&transaction, limit)?;
             let history = index_tasks(&transaction, limit)? + index_runs(&transaction, limit)?;
             let added = history + versions;
-            if added > 0 {
+            if added > 0 || listed > 0 {
                 transaction.commit().map_err(classify("fill the search"))?;
             }
+            journal.memory_unlisted = 0;
             journal.search_unfinished = more;
             Ok(added)
         })

@@ -26,7 +26,7 @@ pub(super) fn write(
             "INSERT INTO memory
                  (namespace, key, version, state, written_at, expires_at, blob, artifact, body)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-             ON CONFLICT (namespace, key, version) DO NOTHING",
+             ON CONFLICT (namespace, version) DO NOTHING",
         )
         .map_err(classify("store shared memory"))?;
     for effect in effects {
@@ -68,7 +68,7 @@ fn write_record(
     StoredBody::of(record, blob.as_ref())
         .seal(scratch, record)
         .map_err(|error| refused("encode", &error))?;
-    insert
+    let new = insert
         .execute(params![
             record.namespace.as_str(),
             record.key.as_str(),
@@ -81,7 +81,29 @@ fn write_record(
             scratch.as_slice(),
         ])
         .map_err(classify("store shared memory"))?;
+    if new == 0 {
+        check_same_key(transaction, record)?;
+    }
     Ok(())
+}
+
+/// The same version belonged to another entry when it was first stored: state would differ from what
+/// was told.
+fn check_same_key(transaction: &Transaction<'_>, record: &MemoryRecord) -> Result<()> {
+    let (namespace, key) = (record.namespace.as_str(), record.key.as_str());
+    let version = record.version.0 as i64;
+    let same: bool = transaction
+        .prepare_cached("SELECT key = ?3 FROM memory WHERE namespace = ?1 AND version = ?2")
+        .and_then(|mut select| select.query_row(params![namespace, version, key], |row| row.get(0)))
+        .map_err(classify("read a version of shared memory"))?;
+    if same {
+        return Ok(());
+    }
+    Err(JournalError::Damaged {
+        detail: format!(
+            "version {version} in `{namespace}` was of another entry before it was of `{key}`"
+        ),
+    })
 }
 
 /// Compressed only if it is new.

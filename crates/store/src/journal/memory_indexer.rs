@@ -95,8 +95,9 @@ fn index_row(transaction: &Transaction<'_>, stored: StoredRow) -> Result<(), Jou
 fn is_replaced(transaction: &Transaction<'_>, stored: &StoredRow) -> Result<bool, JournalError> {
     transaction
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM memory
-             WHERE namespace = ?1 AND key = ?2 AND version > ?3 AND state < 3)",
+            "SELECT EXISTS (SELECT 1 FROM memory_keys JOIN memory USING (namespace, version)
+             WHERE memory_keys.namespace = ?1 AND memory_keys.key = ?2
+             AND memory_keys.version > ?3 AND memory.state < 3)",
         )
         .and_then(|mut select| {
             let (namespace, key) = (stored.namespace.as_str(), stored.key.as_str());

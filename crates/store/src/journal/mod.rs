@@ -4,11 +4,13 @@ mod derived;
 mod indexer;
 mod memory;
 mod memory_indexer;
+mod memory_keys;
 mod retention;
 mod sweep;
 
 pub(crate) use indexer::{RUNS_INDEXED, TASKS_INDEXED};
 pub(crate) use memory_indexer::MEMORY_INDEXED;
+pub(crate) use memory_keys::{memory_listed, memory_unlisted};
 
 #[cfg(test)]
 mod crash_tests;
@@ -63,6 +65,8 @@ pub struct SqliteJournal {
     round: Option<sweep::Round>,
     /// How far old versions of shared memory were looked at.
     memory_aged: sweep::Aged,
+    /// Versions of shared memory that are in no list yet, at most.
+    memory_unlisted: u64,
 }
 
 /// Entries of a commit in their stored form; bytes lie in the scratch space.
@@ -72,7 +76,12 @@ struct EncodedEntries {
 }
 
 impl SqliteJournal {
-    pub(crate) fn new(connection: Connection, head: LogHead, dir: DataDir) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        head: LogHead,
+        memory_unlisted: u64,
+        dir: DataDir,
+    ) -> Self {
         Self {
             connection,
             head,
@@ -84,6 +93,7 @@ impl SqliteJournal {
             upkeep: None,
             round: None,
             memory_aged: sweep::Aged::default(),
+            memory_unlisted,
         }
     }
 
@@ -136,8 +146,14 @@ impl SqliteJournal {
             self.head.checkpoint,
             &mut self.scratch,
         )?;
+        let mut unlisted = self.memory_unlisted + commit.derived.memory.len() as u64;
+        if unlisted > memory_keys::VERSIONS_UNLISTED_MAX {
+            memory_keys::list(&transaction)?;
+            unlisted = 0;
+        }
         transaction.commit().map_err(classify("commit"))?;
 
+        self.memory_unlisted = unlisted;
         if let Some((index, _, hash)) = encoded.rows.last() {
             self.head.last = *index;
             self.head.last_hash = *hash;

@@ -3,7 +3,7 @@
 
 use super::super::indexer::{progress, save_progress};
 use super::super::memory_indexer::MEMORY_INDEXED;
-use super::super::{classify, retention::checkpoint_time};
+use super::super::{classify, memory_keys, retention::checkpoint_time};
 use crate::retention::SweepReport;
 use rusqlite::{Transaction, params};
 use skep_coordinator::ports::JournalError;
@@ -40,7 +40,7 @@ pub(super) fn is_due(transaction: &Transaction<'_>) -> Result<bool> {
         .map_err(classify("look at shared memory"))
 }
 
-/// One piece: first the keys that were written since the last one, then some of the old versions.
+/// One piece, of versions that are all in the list of their entries: first the keys that were written since the last one, then some of the old versions.
 /// Gives how many rows of the first kind it looked at; as many as the limit mean that there are
 /// more.
 pub(super) fn step(
@@ -49,6 +49,7 @@ pub(super) fn step(
     aged: &mut Aged,
     report: &mut SweepReport,
 ) -> Result<u32> {
+    memory_keys::list(transaction)?;
     let trimmed = trim(transaction, bounds.limit, report)?;
     if trimmed < bounds.limit {
         age(transaction, bounds.cutoff, aged, report)?;
@@ -76,12 +77,15 @@ fn trim(transaction: &Transaction<'_>, limit: u32, report: &mut SweepReport) -> 
     };
     let keys: BTreeSet<_> = rows.iter().map(|(_, name, key)| (name, key)).collect();
     for (namespace, key) in keys {
-        let sql = "DELETE FROM memory WHERE namespace = ?1 AND key = ?2 AND state <> 3
+        let sql = "DELETE FROM memory WHERE namespace = ?1 AND state <> 3
              AND seq < (SELECT max(seq) FROM memory)
-             AND version < (SELECT version FROM memory
-                 WHERE namespace = ?1 AND key = ?2 AND state < 3
-                 ORDER BY version DESC LIMIT 1 OFFSET ?3)
-             RETURNING blob";
+             AND version IN (SELECT version FROM memory_keys
+                 WHERE namespace = ?1 AND key = ?2
+                 AND version < (SELECT memory.version
+                     FROM memory_keys JOIN memory USING (namespace, version)
+                     WHERE memory_keys.namespace = ?1 AND memory_keys.key = ?2 AND state < 3
+                     ORDER BY memory_keys.version DESC LIMIT 1 OFFSET ?3))
+             RETURNING namespace, key, version, blob";
         let kept = MEMORY_VERSIONS_KEPT - 1;
         remove(transaction, sql, params![namespace, key, kept], report)?;
     }
@@ -119,10 +123,11 @@ fn age(
     };
     let sql = "DELETE FROM memory AS old WHERE seq > ?1 AND seq <= ?2 AND written_at < ?3
          AND state <> 3 AND seq < (SELECT max(seq) FROM memory)
-         AND (state <> 0 OR EXISTS (SELECT 1 FROM memory AS new
-             WHERE new.namespace = old.namespace AND new.key = old.key
-             AND new.version > old.version AND new.state < 3))
-         RETURNING blob";
+         AND (state <> 0 OR EXISTS (SELECT 1
+             FROM memory_keys AS listed JOIN memory AS new USING (namespace, version)
+             WHERE listed.namespace = old.namespace AND listed.key = old.key
+             AND listed.version > old.version AND new.state < 3))
+         RETURNING namespace, key, version, blob";
     remove(transaction, sql, params![start, end, cutoff], report)?;
     aged.0 = end;
     Ok(())
@@ -136,15 +141,24 @@ fn remove(
     report: &mut SweepReport,
 ) -> Result<()> {
     let database = || classify("remove versions of shared memory");
-    let blobs = transaction
+    let removed = transaction
         .prepare_cached(sql)
         .and_then(|mut delete| {
-            let blobs = delete.query_map(params, |row| row.get(0))?;
-            blobs.collect::<rusqlite::Result<Vec<Option<[u8; 32]>>>>()
+            let rows = delete.query_map(params, |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?;
+            rows.collect::<rusqlite::Result<Vec<(String, String, i64, Option<[u8; 32]>)>>>()
         })
         .map_err(database())?;
-    report.memory_versions += blobs.len() as u64;
-    for blob in blobs.into_iter().flatten() {
+    report.memory_versions += removed.len() as u64;
+    for (namespace, key, version, blob) in removed {
+        transaction
+            .prepare_cached(
+                "DELETE FROM memory_keys WHERE namespace = ?1 AND key = ?2 AND version = ?3",
+            )
+            .and_then(|mut delete| delete.execute(params![namespace, key, version]))
+            .map_err(database())?;
+        let Some(blob) = blob else { continue };
         transaction
             .prepare_cached(
                 "DELETE FROM memory_blobs WHERE hash = ?1

@@ -80,14 +80,14 @@ fn only_the_newest_versions_of_a_key_stay_and_open_conflicts() {
         end("a", 3, RecordState::Lost),
     ];
     effects.extend((4..4 + kept).map(|n| memory_put("a", n, value(n))));
-    effects.push(memory_put("b", 1, value(1)));
+    effects.push(memory_put("b", 4 + kept, value(1)));
     write(&mut journal, effects);
     let report = sweep_all(&mut journal, day(1), &policy());
     assert_eq!(report.memory_versions, 2, "versions 1 and 3");
     let mut expected: Vec<u64> = (4..4 + kept).rev().collect();
     expected.push(2);
     assert_eq!(versions(directory.path(), "a"), expected);
-    assert_eq!(versions(directory.path(), "b"), [1]);
+    assert_eq!(versions(directory.path(), "b"), [4 + kept]);
     assert_eq!(
         blobs(directory.path()),
         kept as i64 + 1,
