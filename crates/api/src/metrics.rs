@@ -2,6 +2,7 @@
 //! they are asked for; only HTTP requests are counted here.
 
 mod memory;
+mod mirror;
 
 use crate::authenticate;
 use crate::failure::Failure;
@@ -25,7 +26,7 @@ use skep_coordinator::{COMMIT_BUCKETS_MS, DECISION_BUCKETS_US, EngineStats};
 use skep_model::run::TaskCounts;
 use skep_model::task::TaskState;
 use skep_model::token::Scope;
-use skep_operations::{ErrorCode, Services};
+use skep_operations::{ErrorCode, MirrorCounts, Services};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -147,6 +148,7 @@ struct Sample {
     runs: usize,
     subscribers: usize,
     memory: MemorySample,
+    mirror: Option<MirrorCounts>,
     version: String,
 }
 
@@ -165,6 +167,7 @@ impl Sample {
             stats: services.hive.stats(),
             subscribers: services.subscriber_count(),
             memory: MemorySample::take(&view, services.shared_memory.tiers.counts()),
+            mirror: services.redis_mirror.as_ref().map(|mirror| mirror.counts()),
             version: services.server.version.clone(),
         }
     }
@@ -208,6 +211,9 @@ impl Collector for Sample {
         self.encode_commits(&mut encoder)?;
         self.encode_decisions(&mut encoder)?;
         self.memory.encode(&mut encoder, stats)?;
+        if let Some(counts) = &self.mirror {
+            mirror::encode(&mut encoder, counts)?;
+        }
         gauges(
             &mut encoder,
             "build",

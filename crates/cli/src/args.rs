@@ -25,7 +25,7 @@ pub(crate) use nodes::{
 
 #[cfg(test)]
 pub(crate) use nodes::OnDisconnectArg;
-pub(crate) use up::{MemoryServerArgs, UpArgs};
+pub(crate) use up::{MemoryServerArgs, RedisMirrorArgs, UpArgs};
 pub(crate) use working::{AgentCommand, HeldArgs, WorkCommand};
 
 pub(crate) use operating::{BackupCommand, DebugCommand, ServiceArgs, ServiceCommand};

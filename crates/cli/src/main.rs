@@ -6,6 +6,7 @@
 mod announcing;
 mod api;
 mod args;
+mod background;
 mod certificate_renewal;
 mod commands;
 mod connection;
@@ -24,6 +25,7 @@ mod plan_input;
 mod progress;
 mod reach;
 mod redaction;
+mod redis_mirror;
 mod server;
 mod settings;
 mod signals;

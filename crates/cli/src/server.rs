@@ -1,6 +1,7 @@
 //! Wires a coordinator together: store, hive, API. The one place that knows all of them.
 
 use crate::announcing::{Announced, Announcing};
+use crate::background::Background;
 use crate::certificate_renewal::CertificateRenewal;
 use crate::exit::{Exit, Failure};
 use crate::farewell::say_farewell;
@@ -10,6 +11,7 @@ use crate::memory_upkeep;
 use crate::opened_data::{self, OpenedData};
 use crate::places::{CoordinatorNote, Places, read_token, write_private};
 use crate::reach::{Listeners, Network};
+use crate::redis_mirror::{self, MirrorPlace};
 use crate::system_ports::{SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 use skep_api::ApiState;
@@ -20,12 +22,13 @@ use skep_coordinator::{
 };
 use skep_discovery::InterfaceFilter;
 use skep_identity::{ChallengeKey, Fingerprint};
+use skep_mirror::{Mirror, MirrorStats};
 use skep_model::command::{Actor, Command};
 use skep_model::ids::{ClusterId, TokenId};
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
-use skep_operations::{MemoryDesk, MemoryGauge, ServerInfo, Services};
+use skep_operations::{MemoryDesk, MemoryGauge, MirroredSwarm, ServerInfo, Services};
 use skep_scheduler::Policy;
 use skep_store::{DataDir, RetentionPolicy};
 use skep_tiers::SharedTierWriter;
@@ -53,6 +56,8 @@ pub(crate) struct ServerOptions<'a> {
     pub(crate) announce: Option<InterfaceFilter>,
     /// What shared memory may use.
     pub(crate) memory_servers: MemoryServers,
+    /// Where to show the swarm to tools that read Redis; nowhere without.
+    pub(crate) mirror: Option<MirrorPlace>,
 }
 
 /// A running coordinator of this process.
@@ -64,14 +69,12 @@ pub(crate) struct Server {
     pub(crate) hive: Hive,
     threads: HiveThreads,
     file_upkeep: FileUpkeep,
-    memory_upkeep: tokio::task::JoinHandle<()>,
+    background: Background,
     /// Of a coordinator that other machines reach.
     renewal: Option<CertificateRenewal>,
     announcing: Option<Announcing>,
     stop: CancellationToken,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
-    /// Fills tier 2 of shared memory, if there is one.
-    filling: Option<tokio::task::JoinHandle<()>>,
 }
 
 impl Server {
@@ -109,13 +112,18 @@ impl Server {
         let renewal = keeper.map(|keeper| CertificateRenewal::start(keeper, Arc::clone(&clock)));
         let renewal = renewal.transpose()?;
         let (memory_desk, tier_writer) = memory_desk::open(&options.memory_servers, &opened.data)?;
-        let desks = Desks { join, memory_desk };
+        let mirror = redis_mirror::open(options.mirror.as_ref(), opened.cluster)?;
+        let desks = Desks {
+            join,
+            memory_desk,
+            redis_mirror: mirror.as_ref().map(Mirror::stats),
+        };
         let services = services(opened, hive.clone(), clock, task_tokens, desks)?;
         let places = options.places;
         ensure_tokens(&hive, places).await?;
         let stop = CancellationToken::new();
-        let filling = tier_writer.map(|writer| fill(writer, stop.clone()));
         let services = Arc::new(services);
+        let background = background(&services, tier_writer, mirror, &stop);
         let state = api_state(Arc::clone(&services), &stop);
         let note = CoordinatorNote {
             url: format!("http://{}", listeners.local),
@@ -125,19 +133,17 @@ impl Server {
         let serving = serve(listeners.all, tls, state, stop.clone());
         places.leave_note(&note)?;
         let announcing = announced.map(Announcing::start).transpose()?;
-        let memory_upkeep = memory_upkeep::start(services, stop.clone());
         Ok(Self {
             note,
             authority,
             hive,
             threads,
             file_upkeep,
-            memory_upkeep,
+            background,
             renewal,
             announcing,
             stop,
             serving,
-            filling,
         })
     }
 
@@ -170,14 +176,7 @@ impl Server {
             Ok(Err(error)) => tracing::warn!(%error, "the listener ended with an error"),
             Err(error) => tracing::warn!(%error, "the server task failed"),
         }
-        if let Some(filling) = self.filling
-            && let Err(error) = filling.await
-        {
-            tracing::warn!(%error, "the task that fills tier 2 of shared memory failed");
-        }
-        if let Err(error) = self.memory_upkeep.await {
-            tracing::warn!(%error, "the upkeep of memory failed");
-        }
+        self.background.ended().await;
         let (threads, file_upkeep, renewal) = (self.threads, self.file_upkeep, self.renewal);
         let join = move || {
             threads.join();
@@ -222,10 +221,31 @@ fn join_desk(reach: Option<Reach>, data: &DataDir) -> Result<JoinDesk, Failure> 
     })
 }
 
+/// What the coordinator does beside serving.
+fn background(
+    services: &Arc<Services>,
+    tier_writer: Option<SharedTierWriter>,
+    mirror: Option<Mirror>,
+    stop: &CancellationToken,
+) -> Background {
+    let mut background = Background::default();
+    if let Some(writer) = tier_writer {
+        background.start("fill tier 2 of shared memory", writer.run(stop.clone()));
+    }
+    if let Some(mirror) = mirror {
+        let swarm = MirroredSwarm::follow(Arc::clone(services));
+        background.start("Redis mirror", mirror.run(swarm, stop.clone()));
+    }
+    let upkeep = memory_upkeep::run(Arc::clone(services), stop.clone());
+    background.start("upkeep of memory", upkeep);
+    background
+}
+
 /// What operations keep beside the log and the store.
 struct Desks {
     join: JoinDesk,
     memory_desk: MemoryDesk,
+    redis_mirror: Option<Arc<MirrorStats>>,
 }
 
 fn services(
@@ -254,6 +274,7 @@ fn services(
         server,
         memory: MemoryGauge::new(memory_limit()?),
         shared_memory: desks.memory_desk,
+        redis_mirror: desks.redis_mirror,
         event_texts: EventTexts::default(),
         subscribers: Arc::default(),
     })
@@ -266,14 +287,6 @@ fn api_state(services: Arc<Services>, stop: &CancellationToken) -> ApiState {
         let mcp = mcp.clone();
         async move { mcp.handle(caller, request).await }
     })
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the handle is owned by `Server` and joined by `Server::stop`"
-)]
-fn fill(writer: SharedTierWriter, stop: CancellationToken) -> tokio::task::JoinHandle<()> {
-    tokio::spawn(writer.run(stop))
 }
 
 #[expect(

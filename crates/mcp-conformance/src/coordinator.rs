@@ -171,6 +171,7 @@ fn start(home: &Path) -> Result<(Arc<Services>, HiveThreads)> {
         task_tokens: key,
         memory: MemoryGauge::new(u64::MAX),
         shared_memory,
+        redis_mirror: None,
         event_texts: EventTexts::default(),
         subscribers: Arc::default(),
     };

@@ -12,6 +12,7 @@ use crate::parameters::PathParameters;
 use parking_lot::Mutex;
 use skep_coordinator::ports::{Clock, Entropy};
 use skep_coordinator::{Hive, TaskTokenKey};
+use skep_mirror::MirrorStats;
 use skep_model::attempt::Fence;
 use skep_model::command::{Actor, Command, Idempotency};
 use skep_model::event::{EntryEvents, Event};
@@ -67,6 +68,8 @@ pub struct Services {
     pub memory: MemoryGauge,
     /// What stands between callers of shared memory and what is stored.
     pub shared_memory: MemoryDesk,
+    /// What the Redis mirror does, if there is one.
+    pub redis_mirror: Option<Arc<MirrorStats>>,
     /// Events as text, made once for all who follow them.
     pub event_texts: EventTexts,
     /// How many callers follow the events.

@@ -37,6 +37,7 @@ mod parameter_fault;
 mod parameters;
 mod permission;
 mod plans;
+mod redis_mirror;
 mod rfc3339;
 mod run_names;
 mod runs;
@@ -61,8 +62,10 @@ pub use memory_gauge::{MemoryExcess, MemoryGauge};
 pub use operation::{Cost, Method, Operation, Repetition};
 pub use parameters::PathParameters;
 pub use permission::{Permission, TaskRule};
+pub use redis_mirror::MirroredSwarm;
 pub use rfc3339::{NotATimestamp, Timestamp};
 pub use sessions::aliases;
+pub use skep_mirror::{MirrorCounts, MirrorStats};
 pub use skep_tiers::TierCounts;
 
 /// What stands before the path of every operation.

@@ -33,6 +33,7 @@ use view::SessionView;
 
 pub(crate) use assignment::Assignment;
 pub use seed::aliases;
+pub(crate) use seed::mirrored;
 
 /// What attached agents do. Holders of the scope `agent` do it for the sessions that they
 /// registered, administrators for all.

@@ -182,6 +182,7 @@ impl Coordinator {
             },
             memory: MemoryGauge::new(u64::MAX),
             shared_memory,
+            redis_mirror: None,
             event_texts: EventTexts::default(),
             subscribers: Arc::new(AtomicUsize::new(0)),
         });

@@ -1,6 +1,7 @@
 //! What `skep up` is started with.
 
 use clap::Args;
+use skep_mirror::MirrorPrefix;
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
@@ -33,6 +34,25 @@ pub(crate) struct UpArgs {
     pub(crate) strategy: Option<String>,
     #[command(flatten)]
     pub(crate) memory: MemoryServerArgs,
+    #[command(flatten)]
+    pub(crate) mirror: RedisMirrorArgs,
+}
+
+/// Where the swarm is shown to tools that read Redis.
+#[derive(Debug, Args)]
+pub(crate) struct RedisMirrorArgs {
+    /// Redis or Valkey server in which to show sessions, queue, knowledge and counts in the layout of
+    /// the Unified Swarm, e.g. redis://127.0.0.1:6379/1; one way: nothing is read back
+    #[arg(long, value_name = "URL", env = "SKEP_REDIS_MIRROR")]
+    pub(crate) redis_mirror: Option<String>,
+    /// What stands before the names of its keys [default: nothing]
+    #[arg(
+        long,
+        value_name = "TEXT",
+        env = "SKEP_REDIS_MIRROR_PREFIX",
+        requires = "redis_mirror"
+    )]
+    pub(crate) redis_mirror_prefix: Option<MirrorPrefix>,
 }
 
 /// Servers that shared memory may use.

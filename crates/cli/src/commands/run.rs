@@ -87,6 +87,7 @@ async fn embedded(
         retention: session.settings.retention(),
         announce: None,
         memory_servers: MemoryServers::default(),
+        mirror: None,
     };
     let server = Server::start(options)
         .await

@@ -7,6 +7,7 @@ use crate::exit::{Exit, Failure, Outcome};
 use crate::local_nodes::{EndedNode, LocalNodes};
 use crate::output::note;
 use crate::places::{CoordinatorNote, read_token, write_json};
+use crate::redis_mirror::MirrorPlace;
 use crate::server::{Server, ServerOptions};
 use crate::settings::Key;
 use crate::signals::shutdown_on_signals;
@@ -33,6 +34,7 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
         retention: session.settings.retention(),
         announce: announce(session, args.announce, &args.interfaces)?,
         memory_servers: args.memory.into(),
+        mirror: MirrorPlace::of(args.mirror),
     };
     let server = Server::start(options).await?;
     let mut nodes = LocalNodes::start(&session.places, &server.note, args.nodes, false)?;

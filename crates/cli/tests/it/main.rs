@@ -27,6 +27,10 @@ mod memory;
 mod merge;
 mod operating;
 mod pinned;
+mod redis_mirror;
+#[path = "../../../tiers/tests/it/redis_server.rs"]
+mod redis_server;
+mod rest;
 mod round_trip;
 mod split;
 mod terminal;

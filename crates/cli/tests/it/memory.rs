@@ -1,9 +1,9 @@
 //! `skep memory` against a coordinator.
 
 use crate::hive::{Process, TestHive, command, wait_until};
+use crate::rest::post;
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use skep_client::Client;
 use std::process::Stdio;
 
 #[test]
@@ -214,18 +214,6 @@ fn changes_are_watched_from_a_cursor_on() {
     assert_eq!(kinds, ["memory_written", "memory_deleted"]);
 }
 
-/// What only another swarm or a node that was disconnected would send.
-fn post(hive: &TestHive, path: &str, body: &Value) {
-    let token = std::fs::read_to_string(hive.path().join("home/state/token")).unwrap();
-    let url = format!("http://{}", hive.address());
-    let client = Client::new(&url, Some(token.trim().to_owned())).unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let answer: Value = runtime.unwrap().block_on(client.post(path, body)).unwrap();
-    assert_eq!(answer["done"], 1, "{answer}");
-}
-
 #[test]
 fn a_conflict_is_shown_and_resolved() {
     let hive = TestHive::start(0);
@@ -239,7 +227,9 @@ fn a_conflict_is_shown_and_resolved() {
     let replica = "replica_00000000000000000000000007";
     let line = json!({"writes": [{"namespace": "swarm", "key": "a", "put": {"value": "there",
         "stamp": {"time": {"wall": 1, "counter": 0, "replica": replica}, "clock": {replica: 1}}}}]});
-    post(&hive, "/api/v2/memory-batch", &line);
+    // What only another swarm or a node that was disconnected would send.
+    let answer = post(&hive, "/api/v2/memory-batch", &line);
+    assert_eq!(answer["done"], 1, "{answer}");
     let list = hive
         .skep(&["memory", "conflicts", "swarm"])
         .expect(0)

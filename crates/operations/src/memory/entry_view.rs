@@ -87,6 +87,14 @@ impl ValueView {
             },
         }
     }
+
+    /// The value as one JSON document: itself, or an object that has its bytes or its artifact.
+    pub(super) fn content(&self) -> String {
+        match &self.value {
+            Some(value) => value.get().to_owned(),
+            None => serde_json::to_string(self).expect("texts and numbers can be written as JSON"),
+        }
+    }
 }
 
 /// A version, without its value.

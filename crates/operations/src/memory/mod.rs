@@ -15,6 +15,7 @@ mod history;
 mod import;
 mod list;
 mod merging;
+pub(crate) mod mirrored;
 mod namespaces;
 mod near;
 mod nearest_name;

@@ -4,6 +4,8 @@
 //! no fences: its completion counts for what its session holds. It may send the fence, which every
 //! task that it is given has.
 
+pub(crate) mod mirrored;
+mod queue;
 mod shapes;
 
 use super::account::{self, Completion, Failure};
@@ -23,6 +25,7 @@ use shapes::{
     Beaten, Claimed, Completed, Metrics, SeedBeat, SeedClaim, SeedCompletion, SeedRegistration,
     SeedSession, SeedTask, SwarmStatus, WorkGiven, WorkQuery,
 };
+use skep_coordinator::View;
 use skep_model::ids::TaskId;
 use skep_model::limits;
 use skep_model::token::Scope;
@@ -226,31 +229,31 @@ fn swarm_status(context: &Context, _: &NoParameters) -> Result<SwarmStatus, Oper
     let sessions: Vec<SessionView> = agents
         .filter_map(|agent| SessionView::of(hive, &view, agent))
         .collect();
-    let waiting = view.state.ready_queues().flat_map(|queue| queue.tasks);
-    let waiting = waiting.filter_map(|key| view.state.task(key.task));
-    let queue: Vec<SeedTask> = waiting
-        .take(QUEUE_SHOWN_MAX)
-        .map(SeedTask::waiting)
-        .collect();
+    let waiting = queue::most_urgent(&view.state, QUEUE_SHOWN_MAX).into_iter();
+    let waiting = waiting.filter_map(|task| view.state.task(task));
+    let work_queue = waiting.map(SeedTask::waiting).collect();
+    Ok(SwarmStatus {
+        metrics: metrics(&view, &sessions),
+        heartbeat_interval: limits::SESSION_HEARTBEAT_MS / 1_000,
+        sessions: sessions.iter().map(SeedSession::of).collect(),
+        work_queue,
+    })
+}
+
+fn metrics(view: &View, sessions: &[SessionView]) -> Metrics {
     let counts = view.state.counts();
     let experience = view.state.experience();
     let busy = sessions.iter().filter(|session| session.is_busy()).count();
     let active = sessions.iter().filter(|session| session.is_there()).count();
-    Ok(SwarmStatus {
-        metrics: Metrics {
-            total_sessions: sessions.len(),
-            active_sessions: active,
-            tasks_completed: u64::try_from(experience.succeeded).unwrap_or(u64::MAX),
-            tasks_pending: u64::from(counts.pending) + u64::from(counts.ready),
-            tasks_in_progress: u64::from(counts.held()),
-            avg_task_time: (experience.succeeded > 0)
-                .then(|| experience.mean_ms() as f64 / MINUTE_MS),
-            utilization: (active > 0).then(|| busy as f64 / active as f64),
-        },
-        heartbeat_interval: limits::SESSION_HEARTBEAT_MS / 1_000,
-        sessions: sessions.iter().map(SeedSession::of).collect(),
-        work_queue: queue,
-    })
+    Metrics {
+        total_sessions: sessions.len(),
+        active_sessions: active,
+        tasks_completed: u64::try_from(experience.succeeded).unwrap_or(u64::MAX),
+        tasks_pending: u64::from(counts.pending) + u64::from(counts.ready),
+        tasks_in_progress: u64::from(counts.held()),
+        avg_task_time: (experience.succeeded > 0).then(|| experience.mean_ms() as f64 / MINUTE_MS),
+        utilization: (active > 0).then(|| busy as f64 / active as f64),
+    }
 }
 
 #[cfg(test)]

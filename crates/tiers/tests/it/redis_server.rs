@@ -60,14 +60,6 @@ impl RedisServer {
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
-
-    pub(crate) fn only_key(&self) -> String {
-        let keys = self.cli(&["KEYS", "*"]);
-        let mut keys = keys.lines().map(str::to_owned);
-        let key = keys.next().expect("something is there");
-        assert_eq!(keys.next(), None);
-        key
-    }
 }
 
 impl Drop for RedisServer {

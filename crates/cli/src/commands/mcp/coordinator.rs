@@ -142,6 +142,7 @@ impl<'a> Coordinator<'a> {
             retention: session.settings.retention(),
             announce: None,
             memory_servers: MemoryServers::default(),
+            mirror: None,
         };
         let server = Server::start(options).await?;
         match LocalNodes::start(&session.places, &server.note, NODES, true) {

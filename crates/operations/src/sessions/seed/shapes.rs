@@ -14,7 +14,7 @@ use skep_model::task::{TaskRecord, TaskState};
 use skep_model::work::Work;
 
 /// Type of a task that asks for no capability.
-const TYPE_DEFAULT: &str = "task";
+pub(super) const TYPE_DEFAULT: &str = "task";
 /// Milliseconds in an hour.
 const HOUR_MS: f64 = 3_600_000.0;
 
@@ -231,7 +231,7 @@ impl SeedTask {
     }
 }
 
-fn hours(ms: u64) -> f64 {
+pub(super) fn hours(ms: u64) -> f64 {
     ms as f64 / HOUR_MS
 }
 
@@ -294,7 +294,7 @@ pub(super) struct SwarmStatus {
     pub(super) heartbeat_interval: u64,
     /// The attached agents.
     pub(super) sessions: Vec<SeedSession>,
-    /// Tasks that wait for an agent, at most 100.
+    /// Tasks that wait for an agent, the 100 most urgent ones.
     pub(super) work_queue: Vec<SeedTask>,
 }
 
