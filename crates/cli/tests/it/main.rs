@@ -30,6 +30,7 @@ mod pinned;
 mod redis_mirror;
 #[path = "../../../tiers/tests/it/redis_server.rs"]
 mod redis_server;
+mod redis_tier;
 mod rest;
 mod round_trip;
 mod split;
