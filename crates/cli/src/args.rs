@@ -16,7 +16,10 @@ pub(crate) use families::{
 pub(crate) use analysing::AnalyseCommand;
 pub(crate) use mcp::{McpArgs, McpClient, McpCommand, McpConfigArgs, Toolset};
 
-pub(crate) use memory::{EntryArgs, MemoryCommand, NamespaceArgs, SetArgs as MemorySetArgs};
+pub(crate) use memory::{
+    BatchArgs, EmbedArgs, EntryArgs, MemoryCommand, NamespaceCommand, NamespaceSettingArgs,
+    NearArgs, SetArgs as MemorySetArgs, TouchArgs, UpdateArgs,
+};
 
 pub(crate) use nodes::{
     DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeParkArgs,

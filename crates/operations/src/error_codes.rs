@@ -140,7 +140,7 @@ error_codes! {
     MemoryNotFound, "memory_not_found", 404, Useless, "There is no such entry in shared memory",
         "It was never written, was deleted, or has expired. `skep memory list NAMESPACE` shows what is there, `skep memory history` what was.";
     NamespaceNotFound, "namespace_not_found", 404, Useless, "There is no such namespace",
-        "A namespace is there as long as something is in it or was said about it. `skep memory namespaces` lists them; a write makes one.";
+        "A namespace is there as long as something is in it or was said about it. `skep memory namespace list` lists them; a write makes one.";
     NamespaceForbidden, "namespace_forbidden", 403, Useless, "The namespace is not open to this caller",
         "The token of a task reads and writes `swarm`, `knowledge` and the namespace of its own run; a restricted namespace is open to holders of the scope `admin` only.";
     MemoryNameInvalid, "memory_name_invalid", 422, Useless, "A namespace, key or tag cannot be used",

@@ -1,5 +1,11 @@
 //! Verbs about shared memory.
 
+mod changing;
+mod namespaces;
+
+pub(crate) use changing::{BatchArgs, EmbedArgs, NearArgs, TouchArgs, UpdateArgs};
+pub(crate) use namespaces::{NamespaceCommand, NamespaceSettingArgs};
+
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -8,6 +14,7 @@ pub(crate) const EXAMPLES: &str = "Examples:
   skep memory set swarm plan/step '{\"done\": 3}' --why 'after the build'
   skep memory get swarm plan/step
   skep memory set swarm plan/step '{\"done\": 4}' --if-version 17
+  skep memory update swarm plan/count increment 1
   skep memory watch swarm 'plan/*'
   skep memory export swarm --output swarm.jsonl
 
@@ -90,8 +97,22 @@ pub(crate) enum MemoryCommand {
         #[arg(long, default_value_t = 20, value_name = "N")]
         limit: usize,
     },
-    /// List namespaces, or change what is said about one
-    Namespaces(NamespaceArgs),
+    /// Find the entries whose meaning is nearest to a text or an embedding
+    Near(NearArgs),
+    /// Change a value by a function of the present one, as one step
+    Update(UpdateArgs),
+    /// Let an entry live for longer or shorter; its version stays
+    Touch(TouchArgs),
+    /// Do several writes in one step
+    Batch(BatchArgs),
+    /// Write an entry anew with an embedding, for `near`; all else of it stays
+    Embed(EmbedArgs),
+    /// List, show and set namespaces: quotas, strategies, secrecy, access
+    #[command(alias = "namespaces")]
+    Namespace {
+        #[command(subcommand)]
+        command: Option<NamespaceCommand>,
+    },
     /// List entries for which somebody has to decide between values, or show one of them
     Conflicts {
         /// The namespace
@@ -215,30 +236,13 @@ pub(crate) struct SetArgs {
     /// Only if there is no such entry
     #[arg(long)]
     pub(crate) if_absent: bool,
+    /// Let the coordinator ask its model server where the value lies among meanings, for `near`
+    #[arg(long, conflicts_with = "embedding")]
+    pub(crate) embed: bool,
+    /// Or numbers that a model gave, as a JSON list in this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) embedding: Option<PathBuf>,
     /// Two writes with the same key within 24 hours are one
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct NamespaceArgs {
-    /// Show this namespace, or change it with the flags below
-    pub(crate) namespace: Option<String>,
-    /// Entries it may hold
-    #[arg(long, value_name = "N", requires = "namespace")]
-    pub(crate) entries_max: Option<u64>,
-    /// Bytes it may hold
-    #[arg(long, value_name = "BYTES", requires = "namespace")]
-    pub(crate) bytes_max: Option<u64>,
-    /// What happens to writes from elsewhere under a prefix of keys: last_writer_wins, vector_clock,
-    /// manual, set_union, counter, json_merge_patch or append; may be repeated, and replaces all
-    #[arg(
-        long = "strategy",
-        value_name = "PREFIX=STRATEGY",
-        requires = "namespace"
-    )]
-    pub(crate) strategies: Vec<String>,
-    /// Whether only administrators read and write it
-    #[arg(long, value_name = "BOOL", requires = "namespace")]
-    pub(crate) restricted: Option<bool>,
 }

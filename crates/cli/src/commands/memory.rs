@@ -1,14 +1,16 @@
 //! `skep memory`: values that the swarm shares.
 
+mod change;
 mod claude_flow;
 mod decide;
 mod look;
+mod namespaces;
 mod transfer;
 
 use super::Session;
 use super::node::pairs;
 use crate::api::{Api, path};
-use crate::args::{EntryArgs, MemoryCommand, MemorySetArgs};
+use crate::args::{EntryArgs, MemoryCommand, MemorySetArgs, NamespaceCommand};
 use crate::event_follower::{EventFollower, is_resync, newest_cursor};
 use crate::exit::{Exit, Failure, Outcome, chain};
 use crate::output::{Output, Printer, bytes as size, exact, text};
@@ -64,8 +66,15 @@ pub(crate) async fn run(session: &Session, command: MemoryCommand) -> Outcome {
         MemoryCommand::Conflicts { .. } | MemoryCommand::Resolve { .. } => {
             decide::run(session, &api, command).await
         }
-        MemoryCommand::Namespaces(args) => decide::namespaces(session, &api, args).await,
-        MemoryCommand::List { .. }
+        MemoryCommand::Namespace { command } => {
+            namespaces::run(session, &api, command.unwrap_or(NamespaceCommand::List)).await
+        }
+        MemoryCommand::Update(_)
+        | MemoryCommand::Touch(_)
+        | MemoryCommand::Batch(_)
+        | MemoryCommand::Embed(_) => change::run(session, &api, command).await,
+        MemoryCommand::Near(_)
+        | MemoryCommand::List { .. }
         | MemoryCommand::History { .. }
         | MemoryCommand::Search { .. } => look::run(session, &api, command).await,
     }
@@ -149,7 +158,11 @@ async fn set(session: &Session, api: &Api, args: MemorySetArgs) -> Outcome {
         "why": args.why,
         "if_version": args.if_version,
         "if_absent": args.if_absent,
+        "embed": args.embed,
     });
+    if let Some(file) = &args.embedding {
+        body["embedding"] = change::embedding_of(file)?;
+    }
     match (&args.value, &args.file) {
         (Some(value), _) if args.text => body["value"] = json!(value),
         (Some(value), _) => body["value"] = given_value(value),

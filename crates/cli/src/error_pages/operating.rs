@@ -114,6 +114,24 @@ pub(super) const OPERATING: &[(&str, Exit, &str, &str)] = &[
         "Its last line is missing, or counts other entries: the export broke off, or the file was cut. Export again. Nothing of the file was taken in.",
     ),
     (
+        "memory_batch_malformed",
+        Exit::Invalid,
+        "The file holds no batch of writes",
+        "Give a JSON list, or one JSON object a line, each with `namespace`, `key`, and one of `put`, `delete` and `touch`.",
+    ),
+    (
+        "memory_batch_refused",
+        Exit::Conflict,
+        "Writes of a batch were refused",
+        "The table, or `items` with `--json`, says which and why; the others are done. `--all-or-nothing` does none of them when one is refused.",
+    ),
+    (
+        "embedding_malformed",
+        Exit::Invalid,
+        "The file holds no embedding",
+        "An embedding is a JSON list of 1 to 4,096 numbers that a model gave.",
+    ),
+    (
         "memory_import_refused",
         Exit::Invalid,
         "Some lines of an import were refused",

@@ -24,6 +24,7 @@ mod mcp_stdio;
 mod mcp_work;
 mod member;
 mod memory;
+mod memory_changes;
 mod merge;
 mod operating;
 mod pinned;

@@ -217,7 +217,14 @@ fn changes_are_watched_from_a_cursor_on() {
 #[test]
 fn a_conflict_is_shown_and_resolved() {
     let hive = TestHive::start(0);
-    let manual = ["memory", "namespaces", "swarm", "--strategy", "=manual"];
+    let manual = [
+        "memory",
+        "namespace",
+        "set",
+        "swarm",
+        "--strategy",
+        "=manual",
+    ];
     hive.skep(&manual).expect(0);
     hive.skep(&["memory", "set", "swarm", "a", "here"])
         .expect(0);

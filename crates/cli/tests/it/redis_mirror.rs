@@ -3,7 +3,7 @@
 
 use crate::hive::{TestHive, skep_in, wait_until};
 use crate::redis_server::RedisServer;
-use crate::rest::{metric, put};
+use crate::rest::metric;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
@@ -197,17 +197,16 @@ fn secret_and_restricted_knowledge_is_not_shown() {
     hive.skep(&["memory", "set", "knowledge", "a", "1"])
         .expect(0);
     shows(&server, "knowledge:a", "content", "1");
-    let restricted = |value: &str| {
-        let arguments = ["memory", "namespaces", "knowledge", "--restricted", value];
+    let set = |setting: &str, value: &str| {
+        let arguments = ["memory", "namespace", "set", "knowledge", setting, value];
         hive.skep(&arguments).expect(0);
     };
-    restricted("true");
+    set("--restricted", "true");
     gone(&server, "knowledge:a");
-    restricted("false");
+    set("--restricted", "false");
     shows(&server, "knowledge:a", "content", "1");
     hive.skep(&["memory", "delete", "knowledge", "a"]).expect(0);
-    let secret = json!({"secret": true});
-    put(&hive, "/api/v2/memory-namespaces/knowledge", &secret);
+    set("--secret", "true");
     hive.skep(&["memory", "set", "knowledge", "password", "hunter2"])
         .expect(0);
     // The session comes later: by then the mirror has seen the secret.

@@ -19,10 +19,6 @@ pub(crate) fn post(hive: &TestHive, path: &str, body: &Value) -> Value {
     ask(hive, async |client| client.post(path, body).await)
 }
 
-pub(crate) fn put(hive: &TestHive, path: &str, body: &Value) -> Value {
-    ask(hive, async |client| client.put(path, body).await)
-}
-
 /// A number of `/metrics`, by its name with labels.
 pub(crate) fn metric(hive: &TestHive, name: &str) -> Option<f64> {
     let bytes = ask(hive, async |client| {

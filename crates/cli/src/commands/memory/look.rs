@@ -1,11 +1,12 @@
 //! Listings, histories and searches.
 
 use super::super::Session;
+use super::change::embedding_of;
 use super::entry_path;
 use crate::api::{Api, items, path};
-use crate::args::MemoryCommand;
+use crate::args::{MemoryCommand, NearArgs};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::output::{bytes, note, table, text};
+use crate::output::{bytes, note, plural, table, text};
 use serde_json::{Value, json};
 use skep_client::with_query;
 use skep_model::limits::PAGE_ITEMS_MAX;
@@ -46,9 +47,56 @@ pub(super) async fn run(session: &Session, api: &Api, command: MemoryCommand) ->
             let page = all(api, "/api/v2/memory-search", &filters, limit).await?;
             session.output.document(&page, hit_text)?;
         }
+        MemoryCommand::Near(args) => near(session, api, args).await?,
         _ => {}
     }
     Ok(Exit::Ok)
+}
+
+async fn near(session: &Session, api: &Api, args: NearArgs) -> Result<(), Failure> {
+    let mut body = json!({
+        "namespace": args.namespace,
+        "prefix": args.prefix.unwrap_or_default(),
+        "limit": args.limit,
+    });
+    match &args.embedding {
+        Some(file) => body["embedding"] = embedding_of(file)?,
+        None => body["text"] = json!(args.words.join(" ")),
+    }
+    let answer = api.post("/api/v2/memory-near", &body).await?;
+    session.output.document(&answer, near_text)?;
+    Ok(())
+}
+
+fn near_text(answer: &Value) -> String {
+    let rows = items(answer).iter().map(|entry| {
+        let similarity = entry["similarity"].as_f64().unwrap_or(0.0);
+        vec![
+            text(entry, "/namespace"),
+            text(entry, "/key"),
+            text(entry, "/version"),
+            format!("{similarity:.3}"),
+        ]
+    });
+    let mut shown = table(&["namespace", "key", "version", "similarity"], rows);
+    if let Some(others) = answer["incomparable"].as_u64().filter(|others| *others > 0) {
+        let entries = plural(others, "entry has", "entries have");
+        // Writing to a string cannot fail.
+        let _ = write!(shown, "\n{entries} an embedding that cannot be compared");
+    }
+    shown.push_str(&behind_text(answer));
+    shown
+}
+
+/// What was written too lately to be found.
+fn behind_text(answer: &Value) -> String {
+    match answer["behind"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(behind) => {
+            let versions = plural(behind, "new version is", "new versions are");
+            format!("\n{versions} not searched yet")
+        }
+    }
 }
 
 /// All items of a listing up to `limit`, page after page. What the pages say beside their items is
@@ -128,16 +176,38 @@ fn hit_text(page: &Value) -> String {
             .to_vec()
     });
     let mut shown = table(&["namespace", "key", "version", "found"], rows);
-    if let Some(behind) = page["behind"].as_u64().filter(|behind| *behind > 0) {
-        // Writing to a string cannot fail.
-        let _ = write!(shown, "\n{behind} new versions are not searched yet");
-    }
+    shown.push_str(&behind_text(page));
     shown
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_searched_yet_is_counted_in_good_grammar() {
+        for (behind, expected) in [
+            (json!(0), ""),
+            (json!(1), "\n1 new version is not searched yet"),
+            (json!(2), "\n2 new versions are not searched yet"),
+        ] {
+            assert_eq!(behind_text(&json!({ "behind": behind })), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_near_is_listed_with_what_was_left_out() {
+        let answer = json!({
+            "items": [{"namespace": "swarm", "key": "a", "version": 3, "similarity": 0.98765}],
+            "incomparable": 1, "behind": 0,
+        });
+        let shown = near_text(&answer);
+        assert!(shown.contains("0.988"), "{shown}");
+        assert!(
+            shown.ends_with("1 entry has an embedding that cannot be compared"),
+            "{shown}"
+        );
+    }
 
     #[test]
     fn entries_are_listed_with_version_size_and_tags() {

@@ -238,7 +238,7 @@ fn nothing_is_restored_that_the_caller_cannot_copy(swarm: &Swarm) {
     let made = swarm.call("memory_backup", json!({}));
     store(swarm, "open", "k", "after");
     let restrict = |is: &str| {
-        let restrict = ["memory", "namespaces", "shut", "--restricted", is];
+        let restrict = ["memory", "namespace", "set", "shut", "--restricted", is];
         swarm.hive.skep(&restrict).expect(0);
     };
     restrict("true");
