@@ -193,9 +193,10 @@ pub(crate) enum Command {
     /// Store what an agent's program does, called by its settings as Claude-Flow writes them; always
     /// ends with 0
     Hooks {
-        /// pre-task, post-task, pre-edit, post-edit, pre-command, post-command, post-search,
-        /// mcp-initialized, agent-spawned, task-orchestrated, neural-trained, session-end,
-        /// session-restore or notify
+        /// pre-task, post-task, pre-edit, post-edit, pre-bash (or pre-command), post-bash (or
+        /// post-command), post-search, mcp-initialized, agent-spawned, task-orchestrated,
+        /// neural-trained, session-end, session-restore or notify; modify-bash, modify-file and
+        /// modify-git-commit are taken, and change nothing
         #[arg(value_name = "NAME")]
         hook: String,
         /// Flags of the hook, as Claude-Flow has them

@@ -4,8 +4,13 @@
 //! A hook never stands in the way: it ends with 0 whatever happens, and says on stderr what was not
 //! done. It starts no coordinator and waits for none.
 
+mod dangers;
+mod entries;
 mod flags;
 mod record;
+mod table;
+#[cfg(test)]
+mod tests;
 
 use super::Session;
 use crate::api::{Api, items, path};
@@ -15,12 +20,13 @@ use crate::redaction::Redaction;
 use crate::system_ports::SystemClock;
 use flags::{Flags, Redacted};
 use http::Method;
-use record::{Event, Hook};
+use record::Event;
 use serde_json::{Value, json};
 use skep_coordinator::ports::Clock;
 use skep_model::time::UnixMillis;
 use skep_operations::Timestamp;
 use std::time::Duration;
+use table::Hook;
 
 /// How long a hook waits for the coordinator: the agent waits for the hook.
 const ANSWER_MAX: Duration = Duration::from_secs(2);
@@ -37,7 +43,7 @@ const NOT_DONE: [(&str, &str); 6] = [
 ];
 
 pub(crate) async fn run(session: &Session, name: &str, arguments: &[String]) -> Outcome {
-    let Some(hook) = record::find(name) else {
+    let Some(hook) = table::find(name) else {
         if CHANGING.contains(&name) {
             note(&format!(
                 "`{name}` changes nothing here: what the agent does goes on as it is"
@@ -77,7 +83,7 @@ fn warn_of_dangers(flags: &Flags) {
     if !flags.is_on("validate-safety") {
         return;
     }
-    for danger in record::dangers(flags.text("command").unwrap_or_default()) {
+    for danger in dangers::dangers(flags.text("command").unwrap_or_default()) {
         note(&format!("warning: the command has `{danger}`"));
     }
 }

@@ -143,6 +143,8 @@ fn a_hook_never_stands_in_the_way_and_says_what_was_not_done() {
     for (arguments, said) in [
         (&["dance"][..], "no hook is called `dance`"),
         (&["modify-bash"], "changes nothing"),
+        (&["modify-file"], "changes nothing"),
+        (&["modify-git-commit"], "changes nothing"),
         (
             &["notify", "--message", "m", "--colour", "red"],
             "passed over: --colour",
@@ -177,6 +179,8 @@ fn a_hook_never_stands_in_the_way_and_says_what_was_not_done() {
             answer.stderr
         );
     }
+    // What stands on stdout a program would take for a changed command.
+    assert_eq!(hook(&hive, &["modify-bash"]).text(), "");
     let reader = ["--json", "token", "new", "reader", "--scope", "read"];
     let token = hive.skep(&reader).expect(0).json();
     let token = token["secret"].as_str().unwrap();
