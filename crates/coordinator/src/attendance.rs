@@ -16,6 +16,7 @@ use skep_model::command::Command;
 use skep_model::event::Event;
 use skep_model::ids::{NodeId, TaskId};
 use skep_model::limits;
+use skep_model::node::NodeState;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -214,6 +215,9 @@ impl Attendance {
             if is_gone {
                 self.forget(seat);
             } else {
+                if is_return(event) {
+                    self.called(seat, now);
+                }
                 self.take_note(state, seat, now);
             }
             changed.push(seat);
@@ -359,6 +363,19 @@ impl Attendance {
         }
         self.agenda.insert((at, seat));
     }
+}
+
+/// Whether the event says that an agent registered, or is there again. Only a call of it leads to
+/// that, and what is known of the call itself may come later than the event.
+const fn is_return(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::NodeRegistered { .. }
+            | Event::NodeChanged {
+                state: NodeState::Ready,
+                ..
+            }
+    )
 }
 
 /// Pause after a transition, which may have been refused, before the next judgement.

@@ -35,14 +35,15 @@ impl JournalDesk {
     }
 
     pub(crate) fn commit(&mut self, commit: Commit, clock: &dyn Clock) -> Done {
-        let start = clock.elapsed_ms();
+        let start_us = clock.elapsed_us();
         let result = self
             .broken
             .take()
             .map_or_else(|| self.journal.commit(&commit), Err);
         self.committed_at = clock.elapsed_ms();
         self.upkeep_due = true;
-        (commit, self.committed_at.saturating_sub(start), result)
+        let took_ms = clock.elapsed_us().saturating_sub(start_us) / 1_000;
+        (commit, took_ms, result)
     }
 
     /// Does some upkeep if there is any and no commit came lately.

@@ -40,6 +40,24 @@ fn described(timeout_ms: Option<u64>) -> TaskSpec {
     }
 }
 
+fn attach(heartbeat: HeartbeatMode) -> Command {
+    Command::AttachAgent {
+        seat: SEAT,
+        instance: InstanceId::from_u128(1),
+        agent: AgentId::from_u128(7),
+        spec: Box::new(AttachedSpec {
+            name: "s".to_owned(),
+            role: "session".to_owned(),
+            capabilities: BTreeMap::new(),
+            session: SessionFacts {
+                owner: Actor::Coordinator,
+                heartbeat,
+                client: "test".to_owned(),
+            },
+        }),
+    }
+}
+
 impl Hall {
     fn new(heartbeat: HeartbeatMode) -> Self {
         Self::with(heartbeat, None)
@@ -53,21 +71,7 @@ impl Hall {
             attendance,
             now: 0,
         };
-        hall.apply(Command::AttachAgent {
-            seat: SEAT,
-            instance: InstanceId::from_u128(1),
-            agent: AgentId::from_u128(7),
-            spec: Box::new(AttachedSpec {
-                name: "s".to_owned(),
-                role: "session".to_owned(),
-                capabilities: BTreeMap::new(),
-                session: SessionFacts {
-                    owner: Actor::Coordinator,
-                    heartbeat,
-                    client: "test".to_owned(),
-                },
-            }),
-        });
+        hall.apply(attach(heartbeat));
         hall.swarm.submit(1, described(timeout_ms), &[]);
         hall
     }
@@ -121,6 +125,19 @@ impl Hall {
 
     fn call(&mut self) {
         self.attendance.called(SEAT, self.now);
+    }
+}
+
+#[test]
+fn an_agent_that_is_back_was_heard_even_if_the_note_of_its_call_comes_late() {
+    for back in [Command::TrustNode(SEAT), attach(HeartbeatMode::Calls)] {
+        let mut hall = Hall::new(HeartbeatMode::Calls);
+        let offline = hall.pass(3 * MINUTE);
+        assert_eq!(offline, [(3 * MINUTE, Command::SuspectNode(SEAT))]);
+        hall.pass(MINUTE);
+        hall.apply(back);
+        assert_eq!(hall.pass(3 * MINUTE - 1), []);
+        assert_eq!(hall.pass(1), [(7 * MINUTE, Command::SuspectNode(SEAT))]);
     }
 }
 
