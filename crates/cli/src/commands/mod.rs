@@ -13,6 +13,7 @@ pub(crate) mod events;
 pub(crate) mod explain;
 pub(crate) mod hooks;
 pub(crate) mod join;
+mod joined_node;
 pub(crate) mod mcp;
 pub(crate) mod memory;
 pub(crate) mod merge;

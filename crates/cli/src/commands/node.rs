@@ -1,6 +1,7 @@
 //! `skep node`: look after all nodes; what one machine's owner says about its own.
 
 use super::Session;
+use super::joined_node::name_of;
 use super::node_profile::{NodeProfile, name_or_host};
 use super::node_table::{breaker, node_table};
 use super::{discover, node_start, park};
@@ -58,7 +59,10 @@ pub(crate) async fn run(session: &Session, command: NodeCommand) -> Outcome {
 
 /// Writes what the owner says into the node's state directory, for the next start.
 fn configure(session: &Session, args: &NodeHomeArgs) -> Outcome {
-    let name = name_or_host(args.profile.name.as_ref())?;
+    let name = match &args.state_dir {
+        Some(_) => name_or_host(args.profile.name.as_ref())?,
+        None => name_of(&session.places, args.profile.name.as_ref())?,
+    };
     let state_dir = state_dir(session, args.state_dir.clone(), &name)?;
     let profile = NodeProfile::load(&state_dir)?.with(&args.profile)?;
     let file = profile.store(&state_dir)?;

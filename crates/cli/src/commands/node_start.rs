@@ -1,6 +1,7 @@
 //! `skep node start`: runs a node in the foreground.
 
 use super::Session;
+use super::joined_node::name_of;
 use super::node_profile::{NodeProfile, name_or_host};
 use crate::args::NodeStartArgs;
 use crate::exit::{Exit, Failure, Outcome};
@@ -134,7 +135,10 @@ fn sent_away(code: ExitCode, message: String) -> Failure {
 }
 
 fn options(session: &Session, args: &NodeStartArgs) -> Result<NodeOptions, Failure> {
-    let name = name_or_host(args.profile.name.as_ref())?;
+    let name = match &args.state_dir {
+        Some(_) => name_or_host(args.profile.name.as_ref())?,
+        None => name_of(&session.places, args.profile.name.as_ref())?,
+    };
     let state_dir = match &args.state_dir {
         Some(directory) => directory.clone(),
         None => session.places.node(&name),
@@ -182,9 +186,24 @@ fn access(session: &Session, args: &NodeStartArgs, state_dir: &Path) -> Result<A
     let token = match (&args.token_file, &session.global.token) {
         (Some(file), _) => crate::places::read_token(file)?,
         (None, Some(token)) => token.clone(),
-        (None, None) => crate::places::read_token(&session.places.node_token())?,
+        (None, None) => local_token(session)?,
     };
     Ok(Access::Token { coordinator, token })
+}
+
+/// The token that a coordinator on this machine leaves for its nodes.
+fn local_token(session: &Session) -> Result<String, Failure> {
+    let path = session.places.node_token();
+    if path.exists() {
+        return crate::places::read_token(&path);
+    }
+    let message = format!(
+        "this machine has joined no swarm, and no coordinator of this user ran here (no `{}`)",
+        path.display()
+    );
+    Err(Failure::new(Exit::Denied, "not_joined", message).hint(
+        "on the coordinator run `skep token join`, then here `skep join TOKEN`; or name a --token-file",
+    ))
 }
 
 /// The access of a machine that joined; an address that is given is tried first.

@@ -3,7 +3,7 @@
 mod unit;
 
 use super::Session;
-use super::node_profile::name_or_host;
+use super::joined_node::name_of;
 use crate::args::{ServiceArgs, ServiceCommand};
 use crate::exit::{Exit, Failure, Outcome, chain};
 use crate::output::text;
@@ -159,7 +159,7 @@ fn unit(session: &Session, args: &ServiceArgs) -> Result<Unit, Failure> {
     let work = if args.coordinator {
         Work::Coordinator
     } else {
-        let name = name_or_host(args.name.as_ref())?;
+        let name = name_of(&session.places, args.name.as_ref())?;
         let state_dir = std::path::absolute(session.places.node(&name))?;
         Work::Node { name, state_dir }
     };

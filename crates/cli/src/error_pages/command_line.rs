@@ -167,6 +167,12 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "Wait until the machine has booted completely.",
     ),
     (
+        "node_ambiguous",
+        Exit::Invalid,
+        "This machine joined under several names",
+        "Say which node is meant with `--name`; the detail lists them.",
+    ),
+    (
         "node_dir_in_use",
         Exit::Conflict,
         "Another node process uses the state directory",
