@@ -33,6 +33,15 @@ pub(crate) fn signal_descendants(signal: Signal) -> usize {
     found.iter().filter(|one| send(**one, signal)).count()
 }
 
+/// Asks every descendant to end. They stand still until all were asked: a child that is forked
+/// between the walk and the signal to its parent would never hear of it. What a program starts
+/// because it was asked is left alone.
+pub(crate) fn terminate_descendants() {
+    freeze_descendants();
+    signal_descendants(Signal::TERM);
+    signal_descendants(Signal::CONT);
+}
+
 /// Kills every descendant; answers how many are left at the end of the bound.
 pub(crate) fn kill_descendants(mut on_reaped: impl FnMut(Pid, WaitStatus)) -> usize {
     let deadline = Instant::now() + KILL_TREE_TIME_MAX;
@@ -68,7 +77,7 @@ pub(crate) fn reap(on_reaped: &mut impl FnMut(Pid, WaitStatus)) -> Children {
     }
 }
 
-/// Stops descendants until a round finds no new one, so that none can fork away from the KILL.
+/// Stops descendants until a round finds no new one, so that none can fork away from what follows.
 fn freeze_descendants() {
     let mut frozen = BTreeSet::new();
     for _ in 0..FREEZE_ROUNDS_MAX {

@@ -10,7 +10,9 @@ use crate::order::{
     EXEC_STAGE, EndCause, EndNote, FREEZE_LINE, LaunchOrder, ORDER_BYTES_MAX, ProgramOrder,
     READY_MARK, STOP_LINE, SupervisorNote, THAW_LINE,
 };
-use crate::process_tree::{Children, kill_descendants, reap, signal_descendants, stop_descendants};
+use crate::process_tree::{
+    Children, kill_descendants, reap, signal_descendants, stop_descendants, terminate_descendants,
+};
 use nix::sys::resource::{UsageWho, getrusage};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
@@ -205,6 +207,10 @@ impl Watch {
     }
 
     fn until_the_end(mut self, lifeline: &mut Lifeline) -> io::Result<EndNote> {
+        // A stop may be so close behind the order that one read took in both.
+        for line in lifeline.lines() {
+            self.obey(line)?;
+        }
         loop {
             let children = self.reap();
             let main_ended = self.main_status.is_some();
@@ -276,7 +282,7 @@ impl Watch {
     fn begin_stop(&mut self, cause: EndCause) {
         self.stopping = Some(cause);
         self.deadline = Instant::now() + self.kill_grace;
-        signal_descendants(Signal::TERM);
+        terminate_descendants();
     }
 
     /// Sleeps until something happens; true if the lifeline has something to read.

@@ -1,10 +1,12 @@
 //! Timeouts, stops, and that nothing outlives an attempt.
 
 use crate::fixture::{Fixture, STAGES, is_alive, shell, wait_until};
+use serde_json::{Value, json};
 use skep_model::attempt::Outcome;
 use skep_runner::CancelHandle;
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Far more than a stop takes, far less than the sleeps of the scripts.
@@ -52,6 +54,28 @@ fn a_stop_from_outside_says_who_wanted_it() {
             running.join().unwrap()
         });
         assert_eq!(report.outcome, expected);
+        fixture.runner.forget(spec.task, spec.attempt);
+    }
+}
+
+#[test]
+fn a_stop_reaches_what_is_forked_meanwhile() {
+    let fixture = Fixture::new();
+    // At most one sleeps at a time, and if the shell is gone nobody kills it.
+    let script = "echo ready; while :; do sleep 300 & kill -KILL $!; done";
+    for _ in 0..20 {
+        let mut spec = shell(script);
+        spec.work.kill_grace_ms = PROMPT.as_millis() as u64;
+        let cancel = CancelHandle::new().unwrap();
+        let (report, took) = std::thread::scope(|scope| {
+            let running = scope.spawn(|| fixture.run_with(&spec, &cancel, &[]).report);
+            wait_until("it forks", || fixture.log_of(&spec) == "ready\n");
+            let stopped = Instant::now();
+            cancel.kill();
+            (running.join().unwrap(), stopped.elapsed())
+        });
+        assert_eq!(report.outcome, Outcome::Killed);
+        assert!(took < PROMPT, "it took {took:?}");
         fixture.runner.forget(spec.task, spec.attempt);
     }
 }
@@ -229,28 +253,53 @@ fn a_fork_bomb_ends_with_its_attempt() {
     assert_eq!(processes_below(&marker), Vec::<String>::new());
 }
 
-#[test]
-fn the_tree_dies_with_the_node() {
-    let home = tempfile::tempdir().unwrap();
-    let script = format!("echo $$ > main; {DAEMON}; sleep 300");
-    let order = serde_json::json!({
+/// What a supervisor is asked to run, with a grace that no test waits for.
+fn order(script: &str, directory: &Path) -> Value {
+    json!({
         "program": {
             "argv": ["sh", "-c", script],
             "env": { "PATH": std::env::var("PATH").unwrap() },
-            "directory": home.path(),
+            "directory": directory,
             "confinement": { "level": "s0", "read": [], "hidden": [], "write": [], "memory_bytes": null },
         },
         "timeout_ms": 600_000,
         "kill_grace_ms": 600_000,
-    });
-    let mut supervisor = Command::new(STAGES)
+    })
+}
+
+fn supervisor() -> Child {
+    Command::new(STAGES)
         .arg("attempt-supervisor")
         .stdin(Stdio::piped())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .spawn()
-        .unwrap();
+        .unwrap()
+}
+
+#[test]
+fn a_stop_that_comes_with_the_order_is_heard() {
+    let home = tempfile::tempdir().unwrap();
+    let mut supervisor = supervisor();
     let mut lifeline = supervisor.stdin.take().unwrap();
-    writeln!(lifeline, "{order}").unwrap();
+    let both = format!("{}\nstop\n", order("sleep 300", home.path()));
+    lifeline.write_all(both.as_bytes()).unwrap();
+    wait_until("it ends", || supervisor.try_wait().unwrap().is_some());
+    let notes = std::io::read_to_string(supervisor.stdout.take().unwrap()).unwrap();
+    let last: Value = serde_json::from_str(notes.lines().last().unwrap()).unwrap();
+    assert_eq!(last["ended"]["cause"], "stop", "{notes}");
+    assert_eq!(
+        processes_below(&home.path().display().to_string()),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn the_tree_dies_with_the_node() {
+    let home = tempfile::tempdir().unwrap();
+    let script = format!("echo $$ > main; {DAEMON}; sleep 300");
+    let mut supervisor = supervisor();
+    let mut lifeline = supervisor.stdin.take().unwrap();
+    writeln!(lifeline, "{}", order(&script, home.path())).unwrap();
     let marker = format!("{}", home.path().display());
     wait_until("the daemon runs", || home.path().join("pid").exists());
     let main = std::fs::read_to_string(home.path().join("main")).unwrap();
