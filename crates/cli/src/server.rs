@@ -28,7 +28,7 @@ use skep_model::ids::{ClusterId, TokenId};
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
-use skep_operations::{MemoryDesk, MemoryGauge, MirroredSwarm, ServerInfo, Services};
+use skep_operations::{MemoryDesk, MemoryGauge, MirroredSwarm, ServerInfo, Services, SpaceGauge};
 use skep_scheduler::Policy;
 use skep_store::{DataDir, RetentionPolicy};
 use skep_tiers::SharedTierWriter;
@@ -273,6 +273,7 @@ fn services(
         join: desks.join,
         server,
         memory: MemoryGauge::new(memory_limit()?),
+        space: SpaceGauge::new(),
         shared_memory: desks.memory_desk,
         redis_mirror: desks.redis_mirror,
         event_texts: EventTexts::default(),

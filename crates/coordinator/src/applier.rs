@@ -42,6 +42,14 @@ impl Reaction<'_> {
     }
 }
 
+/// An entry that was applied.
+#[derive(Debug)]
+pub(crate) struct Done {
+    pub(crate) events: Arc<EntryEvents>,
+    /// As [`skep_core::Applied::write_ends`].
+    pub(crate) write_ends: Vec<u32>,
+}
+
 /// Applies entries in order and chains their digests.
 #[derive(Debug)]
 pub(crate) struct Applier {
@@ -110,7 +118,7 @@ impl Applier {
         index: LogIndex,
         entry: &LogEntry,
         stats: &mut EngineStats,
-    ) -> Arc<EntryEvents> {
+    ) -> Done {
         let applied = view.state.apply(index, entry);
         let events = Arc::new(EntryEvents {
             index,
@@ -131,7 +139,10 @@ impl Applier {
         self.derived.tasks.extend(tasks);
         self.derived.runs.extend(runs);
         self.derived.memory.extend(applied.memory);
-        events
+        Done {
+            events,
+            write_ends: applied.write_ends,
+        }
     }
 
     pub(crate) fn has_derived(&self) -> bool {

@@ -16,10 +16,11 @@ pub use options::{CHECKPOINT_EVENTS_DEFAULT, EngineOptions, Parts};
 pub(crate) use origin::Origin;
 use sessions::react_to_seats;
 
-use crate::applier::{Applier, Reaction};
+use crate::applier::{Applier, Done, Reaction};
 use crate::attendance::Attendance;
 use crate::dispatcher::Dispatcher;
-use crate::links::{ConnectionId, Links, results_applied};
+use crate::gathering::{self, Waiting};
+use crate::links::{ConnectionId, Links};
 use crate::liveness::Liveness;
 use crate::log_clock::LogClock;
 use crate::moves::Moves;
@@ -268,9 +269,9 @@ impl Engine {
                 if !commit.entries.is_empty() {
                     self.stats.commit_took(took_ms);
                 }
-                let origins = self.sequencer.committed();
+                let waiting = self.sequencer.committed();
                 self.disk_full_until = None;
-                self.apply(now, &mut commit, origins, out);
+                self.apply(now, &mut commit, waiting, out);
             }
             Err(JournalError::DiskFull { .. }) => {
                 self.liveness.log_was_full(now.elapsed_ms);
@@ -285,7 +286,12 @@ impl Engine {
                 }
             }
             Err(fatal) => {
-                for origin in self.sequencer.committed() {
+                for origin in self
+                    .sequencer
+                    .committed()
+                    .into_iter()
+                    .flat_map(Waiting::all)
+                {
                     if let Origin::Caller(ticket) = origin {
                         out.push(Output::Answer(ticket, Err(ProposeError::Stopped)));
                     }
@@ -299,19 +305,20 @@ impl Engine {
         &mut self,
         now: Now,
         commit: &mut Commit,
-        origins: Vec<Origin>,
+        waiting: Vec<Waiting<Origin>>,
         out: &mut Vec<Output>,
     ) {
         let entries = std::mem::take(&mut commit.entries);
-        let mut view = self.view.write();
+        let shared = Arc::clone(&self.view);
+        let mut view = shared.write();
         view.log_clock = self.log_clock;
         if let Some((archived, _)) = commit.derived.events.last() {
             view.recent.archived(archived.index);
         }
-        for ((index, entry), origin) in entries.into_iter().zip(origins) {
-            let events = self
-                .applier
-                .apply(&mut view, index, &entry, &mut self.stats);
+        for ((index, entry), waiting) in entries.into_iter().zip(waiting) {
+            let Done { events, write_ends } =
+                self.applier
+                    .apply(&mut view, index, &entry, &mut self.stats);
             view.observe(&events);
             let reaction = Reaction {
                 state: &view.state,
@@ -319,27 +326,17 @@ impl Engine {
             };
             self.links.react(&reaction, out);
             self.moves.note(&reaction);
-            match origin {
-                Origin::Caller(ticket) => out.push(Output::Answer(ticket, Ok(Arc::clone(&events)))),
-                Origin::Registration(connection) => {
-                    self.links.registered(connection, &reaction, out);
+            match waiting {
+                Waiting::One(origin) => self.settled(now, origin, &reaction, out),
+                Waiting::Several(origins) => {
+                    for (origin, events) in gathering::shares(&events, &write_ends, origins) {
+                        let reaction = Reaction {
+                            state: &view.state,
+                            events: &events,
+                        };
+                        self.settled(now, origin, &reaction, out);
+                    }
                 }
-                Origin::Confirmation(connection) => {
-                    self.links.confirmed(connection, &reaction, out);
-                }
-                Origin::Results {
-                    connection,
-                    request,
-                    keys,
-                } => {
-                    results_applied(connection, request, keys, &reaction, out);
-                }
-                Origin::Decision => self.dispatcher.settled(&events, now.elapsed_ms),
-                Origin::Moves => self.moves.settled(),
-                Origin::Timers => self.timers_in_flight = false,
-                Origin::Transition(node) => self.liveness.settled(node),
-                Origin::Seat(seat) => self.attendance.settled(seat, now.elapsed_ms),
-                Origin::Nobody => {}
             }
             if reaction.changes_holds() {
                 self.liveness.look_again(now.elapsed_ms);

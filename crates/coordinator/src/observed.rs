@@ -92,11 +92,11 @@ impl Observed {
         };
         let mut stats = EngineStats::default();
         let index = LogIndex(self.index);
-        let entry = self
+        let done = self
             .applier
             .apply(&mut self.view, index, &entry, &mut stats);
-        self.view.observe(&entry);
-        self.last_events = entry.events.clone();
+        self.view.observe(&done.events);
+        self.last_events = done.events.events.clone();
     }
 
     /// What the last command led to.

@@ -3,6 +3,7 @@
 //! At most one commit is on its way to the disk. While it is, proposals gather; when it is back
 //! they become the next one. So a busy disk makes commits larger, not callers slower.
 
+use crate::gathering::{self, Waiting};
 use crate::ports::Commit;
 use skep_model::attempt::{AttemptReport, LogIndex};
 use skep_model::command::{Command, LogEntry};
@@ -31,7 +32,7 @@ pub(crate) struct QueueFull;
 #[derive(Debug)]
 pub(crate) struct Sequencer<O> {
     queue: VecDeque<Pending<O>>,
-    in_flight: Option<Vec<O>>,
+    in_flight: Option<Vec<Waiting<O>>>,
     last: LogIndex,
     outside_waiting: usize,
 }
@@ -78,30 +79,42 @@ impl<O> Sequencer<O> {
         self.queue.len()
     }
 
-    /// Cuts the next batch into `commit`, which must go to the journal next.
+    /// Cuts the next batch into `commit`, which must go to the journal next. Writes to shared memory
+    /// that follow one another become one entry where they may.
     pub(crate) fn cut(&mut self, commit: &mut Commit) {
-        let mut origins = Vec::new();
-        let mut bytes = 0;
-        while let Some(pending) = self.queue.front() {
-            bytes += weight(&pending.entry.command);
-            if !origins.is_empty()
-                && (origins.len() >= limits::BATCH_COMMANDS_MAX || bytes > limits::BATCH_BYTES_MAX)
-            {
+        let mut waiting: Vec<Waiting<O>> = Vec::new();
+        let (mut bytes, mut newest) = (0, 0);
+        while let Some(pending) = self.queue.pop_front() {
+            let more = weight(&pending.entry.command);
+            let last = commit.entries.last_mut().filter(|_| !waiting.is_empty());
+            let joined =
+                last.filter(|(_, entry)| gathering::may_join(entry, newest + more, &pending.entry));
+            let is_full = joined.is_none() && waiting.len() >= limits::BATCH_COMMANDS_MAX;
+            let is_long = !waiting.is_empty() && bytes + more > limits::BATCH_BYTES_MAX;
+            if is_full || is_long {
+                self.queue.push_front(pending);
                 break;
             }
-            let Some(pending) = self.queue.pop_front() else {
-                break;
-            };
+            bytes += more;
             self.outside_waiting -= usize::from(pending.from_outside);
-            self.last = self.last.next();
-            commit.entries.push((self.last, pending.entry));
-            origins.push(pending.origin);
+            if let Some((_, entry)) = joined
+                && let Some(others) = waiting.pop()
+            {
+                newest += more;
+                let next = (pending.entry, pending.origin);
+                waiting.push(gathering::join(entry, others, next));
+            } else {
+                newest = more;
+                self.last = self.last.next();
+                commit.entries.push((self.last, pending.entry));
+                waiting.push(Waiting::One(pending.origin));
+            }
         }
-        self.in_flight = Some(origins);
+        self.in_flight = Some(waiting);
     }
 
     /// The commit is durable: who proposed its entries, in their order.
-    pub(crate) fn committed(&mut self) -> Vec<O> {
+    pub(crate) fn committed(&mut self) -> Vec<Waiting<O>> {
         self.in_flight.take().unwrap_or_default()
     }
 
@@ -119,10 +132,11 @@ impl<O> Sequencer<O> {
         {
             self.last = LogIndex(first.0 - 1);
         }
-        let origins = self.in_flight.take().unwrap_or_default();
-        let pairs = entries.into_iter().zip(origins);
-        pairs
-            .map(|((_, entry), origin)| Pending {
+        let waiting = self.in_flight.take().unwrap_or_default();
+        let pairs = entries.into_iter().zip(waiting);
+        let parts = pairs.flat_map(|((_, entry), waiting)| gathering::part(entry, waiting));
+        parts
+            .map(|(entry, origin)| Pending {
                 entry,
                 origin,
                 from_outside: false,

@@ -27,6 +27,9 @@ pub struct Applied {
     pub finished_runs: Vec<RunRecord>,
     /// What shared memory holds now, for those who keep its values.
     pub memory: Vec<MemoryEffect>,
+    /// For each write of a command that does them one by one: how many events there were when it had
+    /// been done or refused.
+    pub write_ends: Vec<u32>,
 }
 
 /// One log entry while it is applied.

@@ -20,7 +20,7 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey};
-use skep_operations::{MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, tokens};
+use skep_operations::{MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge, tokens};
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
 use skep_tiers::{MemoryTiers, TierKey};
@@ -170,6 +170,7 @@ fn start(home: &Path) -> Result<(Arc<Services>, HiveThreads)> {
         entropy: Mutex::new(Box::new(SystemEntropy)),
         task_tokens: key,
         memory: MemoryGauge::new(u64::MAX),
+        space: SpaceGauge::new(),
         shared_memory,
         redis_mirror: None,
         event_texts: EventTexts::default(),

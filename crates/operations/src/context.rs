@@ -9,6 +9,7 @@ use crate::lookup;
 use crate::memory::MemoryDesk;
 use crate::memory_gauge::MemoryGauge;
 use crate::parameters::PathParameters;
+use crate::space_gauge::SpaceGauge;
 use parking_lot::Mutex;
 use skep_coordinator::ports::{Clock, Entropy};
 use skep_coordinator::{Hive, TaskTokenKey};
@@ -20,7 +21,7 @@ use skep_model::ids::{ClusterId, NodeId, RunId, TaskId, TokenId};
 use skep_model::memory::MemoryChange;
 use skep_model::time::UnixMillis;
 use skep_model::token::Scope;
-use skep_store::{Archive, AttemptLogs, BlobStore, DataDir, SpaceState};
+use skep_store::{Archive, AttemptLogs, BlobStore, DataDir};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -66,6 +67,8 @@ pub struct Services {
     pub server: ServerInfo,
     /// How large this process is, and may be.
     pub memory: MemoryGauge,
+    /// Whether the disk has room for new work.
+    pub space: SpaceGauge,
     /// What stands between callers of shared memory and what is stored.
     pub shared_memory: MemoryDesk,
     /// What the Redis mirror does, if there is one.
@@ -239,7 +242,11 @@ impl Context {
 
     /// New work is refused before the disk is full: what was accepted must still be able to end.
     fn refuse_when_space_is_low(&self) -> Result<(), OperationError> {
-        let Ok(SpaceState::Low { free }) = self.services.data_dir.space() else {
+        let services = &self.services;
+        let low = services
+            .space
+            .low(services.clock.as_ref(), &services.data_dir);
+        let Some(free) = low else {
             return Ok(());
         };
         let detail = format!("only {free} bytes are free on the coordinator's disk");

@@ -42,7 +42,8 @@ mod rfc3339;
 mod run_names;
 mod runs;
 mod sessions;
-pub mod system;
+pub mod space_gauge;
+mod system;
 mod tasks;
 pub mod tokens;
 pub mod views;
@@ -67,6 +68,7 @@ pub use rfc3339::{NotATimestamp, Timestamp};
 pub use sessions::aliases;
 pub use skep_mirror::{MirrorCounts, MirrorStats};
 pub use skep_tiers::TierCounts;
+pub use space_gauge::SpaceGauge;
 
 /// What stands before the path of every operation.
 pub const API_PREFIX: &str = "/api/v2";

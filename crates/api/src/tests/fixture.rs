@@ -25,7 +25,9 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
-use skep_operations::{Embedder, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, tokens};
+use skep_operations::{
+    Embedder, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge, tokens,
+};
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
 use skep_tiers::{MemoryTiers, TierKey};
@@ -187,6 +189,7 @@ impl Coordinator {
                 started_at: clock.wall(),
             },
             memory: MemoryGauge::new(u64::MAX),
+            space: SpaceGauge::new(),
             shared_memory,
             redis_mirror: None,
             event_texts: EventTexts::default(),

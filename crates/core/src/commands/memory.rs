@@ -78,6 +78,9 @@ impl State {
             if let Err(reason) = &answer {
                 refuse(step, item, write, reason.clone());
             }
+            step.applied
+                .write_ends
+                .push(step.applied.events.len() as u32);
             answers.push(answer);
         }
         answers
