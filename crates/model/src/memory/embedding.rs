@@ -1,16 +1,20 @@
 //! Where a value lies among the meanings of a model: a direction, compared by angle.
 
-use crate::limits::EMBEDDING_DIMENSIONS_MAX;
+use crate::limits::{EMBEDDING_DIMENSIONS_MAX, NAME_LENGTH_MAX};
 use crate::memory::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Bytes of one number.
 const WIDTH: usize = size_of::<f32>();
 
-/// A direction: numbers whose squares add up to 1, as little-endian `f32`. Only embeddings of one
-/// model and one length can be compared.
+/// A direction, and the model that gave it: numbers whose squares add up to 1, as little-endian
+/// `f32`. Only embeddings of one model and one length can be compared. Those whose model nobody named
+/// are compared with each other: who leaves it out says that there is only one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Embedding(Bytes);
+pub struct Embedding {
+    model: Option<Box<str>>,
+    numbers: Bytes,
+}
 
 /// Why numbers are no embedding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -52,18 +56,32 @@ impl Embedding {
         let bytes: Vec<u8> = scaled
             .flat_map(|value| (value as f32).to_le_bytes())
             .collect();
-        Ok(Self(Bytes::from(bytes)))
+        Ok(Self {
+            model: None,
+            numbers: Bytes::from(bytes),
+        })
     }
 
-    /// What [`Self::as_bytes`] gave; none if it cannot have been that.
-    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let embedding = Self(Bytes::from(bytes));
-        embedding.is_whole().then_some(embedding)
+    /// The same direction, as one that this model gave.
+    #[must_use]
+    pub fn of_model(self, model: impl Into<Box<str>>) -> Self {
+        let model = Some(model.into());
+        Self { model, ..self }
+    }
+
+    /// The model that gave it, if that was named.
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// How many bytes it takes, with the name of its model.
+    pub fn bytes(&self) -> usize {
+        self.numbers.as_slice().len() + self.model().map_or(0, str::len)
     }
 
     /// Its numbers, little-endian.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_slice()
+        self.numbers.as_slice()
     }
 
     /// Its numbers.
@@ -77,21 +95,31 @@ impl Embedding {
         self.as_bytes().len() / WIDTH
     }
 
-    /// Whether the bytes are numbers, and not too many. What was decoded has to be asked.
+    /// Whether the bytes are numbers, and not too many, and the model has a name that can be one.
+    /// What was decoded has to be asked.
     pub fn is_whole(&self) -> bool {
         let dimensions = self.dimensions();
         self.as_bytes().len().is_multiple_of(WIDTH)
             && (1..=EMBEDDING_DIMENSIONS_MAX).contains(&dimensions)
+            && self.model().is_none_or(is_model_name)
     }
 
     /// How near the other direction is: 1 the same, 0 nothing in common, -1 the opposite. None when
-    /// they have different lengths.
+    /// they are of different models or lengths.
     pub fn similarity(&self, other: &Self) -> Option<f32> {
+        if self.model != other.model {
+            return None;
+        }
         similarity(self.as_bytes(), other.as_bytes())
     }
 }
 
-/// As [`Embedding::similarity`], of the bytes of two embeddings: a scan over many copies none.
+fn is_model_name(name: &str) -> bool {
+    (1..=NAME_LENGTH_MAX).contains(&name.chars().count()) && !name.chars().any(char::is_control)
+}
+
+/// As [`Embedding::similarity`], of the bytes of two embeddings of one model: a scan over many copies
+/// none.
 pub fn similarity(one: &[u8], other: &[u8]) -> Option<f32> {
     /// Sums that do not wait for each other.
     const LANES: usize = 8;
@@ -148,11 +176,37 @@ mod tests {
     }
 
     #[test]
-    fn bytes_of_an_embedding_are_one_again_and_others_are_not() {
+    fn what_is_no_embedding_is_known_for_it() {
         let embedding = Embedding::of(&[0.25, -4.0, 1e30]).unwrap();
-        let again = Embedding::from_bytes(embedding.as_bytes());
-        assert_eq!(again, Some(embedding));
-        assert_eq!(Embedding::from_bytes(&[0; 7]), None);
-        assert_eq!(Embedding::from_bytes(&[]), None);
+        assert!(embedding.is_whole());
+        for numbers in [&[0; 7][..], &[]] {
+            let cut = Embedding {
+                model: None,
+                numbers: Bytes::from(numbers),
+            };
+            assert!(!cut.is_whole());
+        }
+        for (name, is_whole) in [("m-1", true), ("", false), ("a\nb", false)] {
+            assert_eq!(
+                embedding.clone().of_model(name).is_whole(),
+                is_whole,
+                "{name}"
+            );
+        }
+        assert!(!embedding.of_model("x".repeat(129)).is_whole());
+    }
+
+    #[test]
+    fn directions_of_different_models_are_not_compared() {
+        let plain = Embedding::of(&[1.0, 0.0]).unwrap();
+        let (one, other) = (
+            plain.clone().of_model("one"),
+            plain.clone().of_model("other"),
+        );
+        assert_eq!(one.similarity(&one), Some(1.0));
+        assert_eq!(plain.similarity(&plain), Some(1.0));
+        assert_eq!(one.similarity(&other), None);
+        assert_eq!(one.similarity(&plain), None);
+        assert_eq!(one.bytes(), plain.bytes() + 3);
     }
 }

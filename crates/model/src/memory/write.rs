@@ -87,7 +87,7 @@ impl MemoryPut {
 
     fn embedding_bytes(&self) -> usize {
         let embedding = self.embedding.as_ref();
-        embedding.map_or(0, |embedding| embedding.as_bytes().len())
+        embedding.map_or(0, Embedding::bytes)
     }
 
     fn metadata_bytes(&self) -> usize {
