@@ -50,8 +50,9 @@ CREATE TABLE memory_indexed (
 ) STRICT, WITHOUT ROWID;
 
 -- Where the meanings of present entries lie, filled as the search is; `body` holds little-endian
--- 32-bit floats whose squares add up to 1. seq as in `memory`.
+-- 32-bit floats whose squares add up to 1; `model` is empty where nobody named it. seq as in `memory`.
 CREATE TABLE memory_vectors (
-    seq  INTEGER PRIMARY KEY,
-    body BLOB NOT NULL
+    seq   INTEGER PRIMARY KEY,
+    model TEXT NOT NULL,
+    body  BLOB NOT NULL
 ) STRICT;

@@ -42,7 +42,7 @@ pub struct NearValue {
 pub struct NearValues {
     /// What is near.
     pub values: Vec<NearValue>,
-    /// Values there whose embedding has another length, so that nobody can compare them.
+    /// Values there whose embedding is of another model or length, so that nobody can compare them.
     pub incomparable: u64,
     /// Versions that were written and not looked at yet.
     pub behind: u64,
@@ -80,7 +80,7 @@ fn scan(
     let error = || StoreError::database("compare values of shared memory");
     let mut statement = connection
         .prepare_cached(
-            "SELECT memory_vectors.seq, memory_vectors.body
+            "SELECT memory_vectors.seq, memory_vectors.body, memory_vectors.model = ?4
              FROM memory_vectors JOIN memory ON memory.seq = memory_vectors.seq
              WHERE substr(memory.key, 1, length(?1)) = ?1
                  AND (?2 IS NULL OR memory.namespace IN (SELECT value FROM json_each(?2)))
@@ -88,8 +88,9 @@ fn scan(
         )
         .map_err(error())?;
     let (only, except) = near.namespaces.as_lists();
+    let model = near.embedding.model().unwrap_or_default();
     let mut rows = statement
-        .query(params![near.prefix, only, except])
+        .query(params![near.prefix, only, except, model])
         .map_err(error())?;
     let mut nearest: BinaryHeap<Found> = BinaryHeap::with_capacity(limit + 1);
     let mut incomparable = 0;
@@ -97,7 +98,9 @@ fn scan(
         let seq: i64 = row.get(0).map_err(error())?;
         let body = row.get_ref(1).and_then(|body| Ok(body.as_blob()?));
         let body = body.map_err(error())?;
-        let Some(found) = similarity(near.embedding.as_bytes(), body) else {
+        let is_same_model: bool = row.get(2).map_err(error())?;
+        let found = is_same_model.then(|| similarity(near.embedding.as_bytes(), body));
+        let Some(found) = found.flatten() else {
             incomparable += 1;
             continue;
         };

@@ -343,6 +343,14 @@ fn the_nearest_values_come_first_and_only_present_ones() {
     assert_eq!(keys(&near(&[1.0, 0.0], 1)), [b]);
     let longer = near(&[1.0, 0.0, 0.0], 10);
     assert_eq!((longer.values.len(), longer.incomparable), (0, 2));
+    let near = MemoryNear {
+        embedding: Embedding::of(&[1.0, 9.0]).unwrap().of_model("another"),
+        namespaces: SearchedNamespaces::All,
+        prefix: "notes/".to_owned(),
+        limit: 10,
+    };
+    let other = fixture.archive.nearest_memory(&near).unwrap();
+    assert_eq!((other.values.len(), other.incomparable), (0, 2));
 }
 
 #[test]

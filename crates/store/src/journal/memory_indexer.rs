@@ -130,8 +130,11 @@ fn insert(
         return Ok(());
     };
     transaction
-        .prepare_cached("INSERT INTO memory_vectors VALUES (?1, ?2)")
-        .and_then(|mut insert| insert.execute(params![seq, embedding.as_bytes()]))
+        .prepare_cached("INSERT INTO memory_vectors VALUES (?1, ?2, ?3)")
+        .and_then(|mut insert| {
+            let model = embedding.model().unwrap_or_default();
+            insert.execute(params![seq, model, embedding.as_bytes()])
+        })
         .map(drop)
         .map_err(classify("store where a value lies"))
 }
