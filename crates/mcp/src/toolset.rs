@@ -93,6 +93,7 @@ const NOT_LISTED: [(&str, &[&str]); 4] = [
             "base64",
             "embed",
             "embedding",
+            "embedding_model",
             "if_present",
             "metadata",
             "settles",

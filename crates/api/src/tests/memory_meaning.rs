@@ -98,6 +98,57 @@ async fn callers_bring_their_own_embeddings_and_take_them_along() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn embeddings_of_another_model_are_left_out_and_counted() {
+    let coordinator = Coordinator::start_with(Arc::new(Letters)).await;
+    let ab: Vec<u8> = (0..26).map(|letter| u8::from(letter < 2)).collect();
+    for (key, body) in [
+        ("asked", json!({"value": "ab", "embed": true})),
+        (
+            "named",
+            json!({"value": "ab", "embedding": ab, "embedding_model": "letters"}),
+        ),
+        (
+            "other",
+            json!({"value": "ab", "embedding": ab, "embedding_model": "words"}),
+        ),
+        ("unnamed", json!({"value": "ab", "embedding": ab})),
+    ] {
+        let path = format!("/api/v2/memory/swarm/{key}");
+        coordinator.write(&path, body).await.ok();
+    }
+    coordinator.memory_archived(4).await;
+    let asked = coordinator.get("/api/v2/memory/swarm/asked").await.ok();
+    assert_eq!(asked["embedding_model"], "letters");
+    let near = async |coordinator: &Coordinator, body: Value| {
+        let found = coordinator.post(NEAR, body).await.ok();
+        let mut keys: Vec<_> = keys(&found).iter().map(ToString::to_string).collect();
+        keys.sort_unstable();
+        (keys, found["model"].clone(), found["incomparable"].clone())
+    };
+    let of = |keys: &[&str], model: Value, incomparable: u64| {
+        let keys: Vec<_> = keys.iter().map(ToString::to_string).collect();
+        (keys, model, json!(incomparable))
+    };
+    let letters = of(&["asked", "named"], json!("letters"), 2);
+    assert_eq!(near(&coordinator, json!({"text": "ba"})).await, letters);
+    let words = json!({"embedding": ab, "embedding_model": "words"});
+    let only = of(&["other"], json!("words"), 3);
+    assert_eq!(near(&coordinator, words.clone()).await, only);
+    let unnamed = of(&["unnamed"], Value::Null, 3);
+    assert_eq!(
+        near(&coordinator, json!({ "embedding": ab })).await,
+        unnamed
+    );
+    let exported = coordinator
+        .get("/api/v2/memory-export?namespace=swarm")
+        .await;
+    let elsewhere = Coordinator::start().await;
+    elsewhere.import_lines(&exported.text()).await;
+    elsewhere.memory_archived(4).await;
+    assert_eq!(near(&elsewhere, words).await, only);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_embedding_is_refused_and_nothing_is_written() {
     let coordinator = Coordinator::start_with(Arc::new(Letters)).await;
     let path = "/api/v2/memory/swarm/a";
@@ -113,6 +164,14 @@ async fn what_is_no_embedding_is_refused_and_nothing_is_written() {
         ),
         (json!({"value": 1, "embedding": ["a"]}), "body_malformed"),
         (
+            json!({"value": 1, "embedding": [1], "embedding_model": ""}),
+            "field_invalid",
+        ),
+        (
+            json!({"value": "a", "embed": true, "embedding_model": "m"}),
+            "field_invalid",
+        ),
+        (
             json!({"value": 1, "embedding": [1], "embed": true}),
             "field_invalid",
         ),
@@ -126,6 +185,10 @@ async fn what_is_no_embedding_is_refused_and_nothing_is_written() {
     for (body, code) in [
         (json!({}), "field_invalid"),
         (json!({"text": "a", "embedding": [1]}), "field_invalid"),
+        (
+            json!({"text": "a", "embedding_model": "m"}),
+            "field_invalid",
+        ),
         (json!({"text": "1"}), "embedding_failed"),
     ] {
         let answer = coordinator.post(NEAR, body.clone()).await;

@@ -242,6 +242,9 @@ pub(crate) struct SetArgs {
     /// Or numbers that a model gave, as a JSON list in this file
     #[arg(long, value_name = "FILE")]
     pub(crate) embedding: Option<PathBuf>,
+    /// Name of the model that gave them; only embeddings of one model are compared
+    #[arg(long, value_name = "NAME", requires = "embedding")]
+    pub(crate) embedding_model: Option<String>,
     /// Two writes with the same key within 24 hours are one
     #[arg(long, value_name = "KEY")]
     pub(crate) idempotency_key: Option<String>,

@@ -162,6 +162,7 @@ async fn set(session: &Session, api: &Api, args: MemorySetArgs) -> Outcome {
     });
     if let Some(file) = &args.embedding {
         body["embedding"] = change::embedding_of(file)?;
+        body["embedding_model"] = json!(args.embedding_model);
     }
     match (&args.value, &args.file) {
         (Some(value), _) if args.text => body["value"] = json!(value),

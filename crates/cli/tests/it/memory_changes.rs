@@ -173,6 +173,20 @@ fn entries_are_found_by_embeddings_that_were_given() {
         shown.contains("1.000") && shown.contains("1 entry has"),
         "{shown}"
     );
+    let named = ["--embedding", "disk.json", "--embedding-model", "m"];
+    memory(&hive, &[&["embed", "swarm", "disk"], &named[..]].concat()).expect(0);
+    let disk = memory(&hive, &["get", "swarm", "disk"]).expect(0).json();
+    assert_eq!(disk["embedding_model"], "m");
+    wait_until("the embedding of the model", || {
+        let found = memory(&hive, &[&["near"], &named[..]].concat())
+            .expect(0)
+            .json();
+        if found["items"][0]["key"] == "disk" && found["incomparable"] == 2 {
+            Ok(())
+        } else {
+            Err(found.to_string())
+        }
+    });
     let unavailable = memory(&hive, &["near", "no", "space"])
         .expect(8)
         .json_error();

@@ -6,6 +6,7 @@ use super::values::is_secret;
 use crate::context::{Context, Services};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
+use crate::fields::check_text;
 use skep_model::memory::Embedding;
 use std::borrow::Cow;
 
@@ -14,6 +15,8 @@ use std::borrow::Cow;
 pub(super) struct EmbeddingWanted {
     /// The numbers.
     pub(super) given: Option<Vec<f32>>,
+    /// The model that gave them.
+    pub(super) model: Option<String>,
     /// Whether the model server is to be asked for them.
     pub(super) ask: bool,
 }
@@ -26,6 +29,9 @@ pub(super) async fn embedding_of(
     wanted: EmbeddingWanted,
 ) -> Result<Option<Embedding>, OperationError> {
     let wrong = |detail: &str| OperationError::new(ErrorCode::FieldInvalid, detail);
+    if wanted.given.is_none() && wanted.model.is_some() {
+        return Err(wrong("`embedding_model` is for a given `embedding`"));
+    }
     if wanted.given.is_none() && !wanted.ask {
         return Ok(None);
     }
@@ -38,7 +44,7 @@ pub(super) async fn embedding_of(
     }
     match wanted.given {
         Some(_) if wanted.ask => Err(wrong("give one of `embedding` and `embed`")),
-        Some(values) => direction(&values).map(Some),
+        Some(values) => direction(&values, wanted.model).map(Some),
         None => {
             let text = text_of(value)
                 .ok_or_else(|| wrong("`embed` is for texts and JSON, not for bytes"))?;
@@ -47,20 +53,29 @@ pub(super) async fn embedding_of(
     }
 }
 
-/// The direction that these numbers give.
-pub(super) fn direction(values: &[f32]) -> Result<Embedding, OperationError> {
-    Embedding::of(values)
-        .map_err(|fault| OperationError::new(ErrorCode::EmbeddingInvalid, fault.to_string()))
+/// The direction that these numbers of a model give.
+pub(super) fn direction(
+    values: &[f32],
+    model: Option<String>,
+) -> Result<Embedding, OperationError> {
+    let found = Embedding::of(values)
+        .map_err(|fault| OperationError::new(ErrorCode::EmbeddingInvalid, fault.to_string()))?;
+    let Some(model) = model else {
+        return Ok(found);
+    };
+    check_text("embedding_model", &model)?;
+    Ok(found.of_model(model))
 }
 
-/// Where the model server says that a text lies.
+/// Where the model server says that a text lies: an embedding of its model.
 pub(super) async fn asked(services: &Services, text: &str) -> Result<Embedding, OperationError> {
     let embedder = services.shared_memory.embedder.as_ref().ok_or_else(|| {
         let detail = "this coordinator was started without a model server";
         OperationError::new(ErrorCode::EmbeddingUnavailable, detail)
     })?;
     let answer = embedder.embed(text).await;
-    answer.map_err(|detail| OperationError::new(ErrorCode::EmbeddingFailed, detail))
+    let found = answer.map_err(|detail| OperationError::new(ErrorCode::EmbeddingFailed, detail))?;
+    Ok(found.of_model(embedder.model()))
 }
 
 /// The text that a model reads: of a JSON text its content, of other JSON what was written.

@@ -110,6 +110,9 @@ pub(super) struct VersionView {
     tags: BTreeSet<MemoryTag>,
     /// What else the writer said about it.
     metadata: BTreeMap<String, String>,
+    /// The model that made its embedding, if it has one and the model was named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    embedding_model: Option<String>,
     /// When it was written.
     written_at: Timestamp,
     /// When it ends.
@@ -139,6 +142,7 @@ impl VersionView {
             value_bytes,
             tags: put.map(|put| put.tags.clone()).unwrap_or_default(),
             metadata: put.map(|put| put.metadata.clone()).unwrap_or_default(),
+            embedding_model: put.and_then(embedding_model),
             written_at: record.written_at.into(),
             expires_at: record.expires_at.map(Timestamp),
             actor: record.actor,
@@ -161,6 +165,11 @@ impl VersionView {
             ..self
         }
     }
+}
+
+fn embedding_model(put: &MemoryPut) -> Option<String> {
+    let model = put.embedding.as_ref()?.model()?;
+    Some(model.to_owned())
 }
 
 fn value_bytes(put: Option<&MemoryPut>) -> u64 {

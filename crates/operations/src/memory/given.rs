@@ -75,6 +75,9 @@ pub(crate) struct PutBody {
     pub(super) metadata: BTreeMap<String, String>,
     /// Where its meaning lies, for `memory.near`: numbers that a model gave.
     pub(super) embedding: Option<Vec<f32>>,
+    /// Name of the model that gave them. Embeddings are compared with those of the same model; without
+    /// a name, with those that have none either.
+    pub(super) embedding_model: Option<String>,
     /// Ask the model server of the coordinator where it lies, before it is written.
     pub(super) embed: bool,
     /// Why it is written.
@@ -148,6 +151,7 @@ pub(super) async fn put(
     let stamp = stamp(context, name, body.stamp)?;
     let wanted = EmbeddingWanted {
         given: body.embedding,
+        model: body.embedding_model,
         ask: body.embed,
     };
     let embedding = embedding_of(context, name, &given, wanted).await?;

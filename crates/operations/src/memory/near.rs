@@ -19,8 +19,11 @@ use std::collections::BTreeSet;
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct NearBody {
-    /// Numbers that a model gave: of the same model as those of the entries.
+    /// Numbers that a model gave.
     embedding: Option<Vec<f32>>,
+    /// Name of that model. Only embeddings of the same model are compared; without a name, those that
+    /// have none either.
+    embedding_model: Option<String>,
     /// Or a text, for which the coordinator asks its model server.
     text: Option<String>,
     /// Only in this namespace.
@@ -54,9 +57,9 @@ struct NearView {
 pub(super) struct NearAnswer {
     /// The entries. Fewer than wanted if some of those found were replaced just now.
     items: Vec<NearView>,
-    /// The model that was asked for the embedding of `text`.
+    /// The model whose embeddings were compared: that of the model server for `text`, or the named one.
     model: Option<String>,
-    /// Entries there whose embedding has another length: nobody can compare them.
+    /// Entries there whose embedding is of another model or length: nobody can compare them.
     incomparable: u64,
     /// Newly written versions that were not looked at yet.
     behind: u64,
@@ -69,18 +72,21 @@ pub(super) async fn near(
 ) -> Result<NearAnswer, OperationError> {
     let namespaces = searched_namespaces(&context, body.namespace.as_deref())?;
     let limit = page_limit(body.limit)?;
-    let (embedding, model) = match (body.embedding, body.text) {
-        (Some(values), None) => (direction(&values)?, None),
-        (None, Some(text)) => {
-            let found = asked(&context.services, &text).await?;
-            let embedder = context.services.shared_memory.embedder.as_ref();
-            (found, embedder.map(|embedder| embedder.model().to_owned()))
+    let embedding = match (body.embedding, body.text) {
+        (Some(values), None) => direction(&values, body.embedding_model)?,
+        (None, Some(text)) if body.embedding_model.is_none() => {
+            asked(&context.services, &text).await?
+        }
+        (None, Some(_)) => {
+            let detail = "`embedding_model` is for a given `embedding`";
+            return Err(OperationError::new(ErrorCode::FieldInvalid, detail));
         }
         _ => {
             let detail = "give one of `embedding` and `text`";
             return Err(OperationError::new(ErrorCode::FieldInvalid, detail));
         }
     };
+    let model = embedding.model().map(str::to_owned);
     let looking = MemoryNear {
         embedding,
         namespaces,

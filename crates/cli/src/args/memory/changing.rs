@@ -63,6 +63,9 @@ pub(crate) struct EmbedArgs {
     /// coordinator asks its model server
     #[arg(long, value_name = "FILE")]
     pub(crate) embedding: Option<PathBuf>,
+    /// Name of the model that gave them; only embeddings of one model are compared
+    #[arg(long = "embedding-model", value_name = "NAME", requires = "embedding")]
+    pub(crate) model: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -73,6 +76,9 @@ pub(crate) struct NearArgs {
     /// Or numbers that a model gave, as a JSON list in this file, `-` for stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) embedding: Option<PathBuf>,
+    /// Name of the model that gave them; only embeddings of one model are compared
+    #[arg(long = "embedding-model", value_name = "NAME", requires = "embedding")]
+    pub(crate) model: Option<String>,
     /// Only in this namespace
     #[arg(long, value_name = "NAMESPACE")]
     pub(crate) namespace: Option<String>,

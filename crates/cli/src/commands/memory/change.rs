@@ -116,7 +116,10 @@ async fn embed(session: &Session, api: &Api, args: &EmbedArgs) -> Outcome {
     let present = api.get(&path).await?;
     let mut body = again(&present, SystemTime::now());
     match &args.embedding {
-        Some(file) => body["embedding"] = embedding_of(file)?,
+        Some(file) => {
+            body["embedding"] = embedding_of(file)?;
+            body["embedding_model"] = json!(args.model);
+        }
         None => body["embed"] = json!(true),
     }
     let answer = keyed(api, Method::PUT, &path, &body, None).await?;

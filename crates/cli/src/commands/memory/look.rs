@@ -60,7 +60,10 @@ async fn near(session: &Session, api: &Api, args: NearArgs) -> Result<(), Failur
         "limit": args.limit,
     });
     match &args.embedding {
-        Some(file) => body["embedding"] = embedding_of(file)?,
+        Some(file) => {
+            body["embedding"] = embedding_of(file)?;
+            body["embedding_model"] = json!(args.model);
+        }
         None => body["text"] = json!(args.words.join(" ")),
     }
     let answer = api.post("/api/v2/memory-near", &body).await?;
