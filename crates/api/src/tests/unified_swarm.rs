@@ -224,3 +224,37 @@ async fn what_the_swarm_does_is_followed_over_the_socket() {
         assert!(seen.contains(word), "{word}: {seen}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_completion_may_name_its_grant_and_counts_for_no_other() {
+    let coordinator = Coordinator::start().await;
+    let client = Client::started(&coordinator, "session-1").await;
+    let retries = json!({ "retries": { "count": 1, "backoff": "1ms" } });
+    let task = coordinator.describe("build-007", retries).await;
+    let other = coordinator.describe("build-008", json!({})).await;
+    let claim = json!({ "task_id": task });
+    let claimed = client.post("/work/claim", claim.clone()).await.ok();
+    let first = claimed["task"]["fence"].clone();
+    assert!(first.is_string(), "{claimed}");
+    client
+        .post("/work/complete", json!({ "task_id": other }))
+        .await
+        .refused(409, "fence_stale");
+    let failed = json!({ "task_id": task, "error": "interrupted", "fence": first });
+    client.post("/work/complete", failed).await.ok();
+    coordinator.reaches(task, "ready").await;
+    let claimed = client.post("/work/claim", claim).await.ok();
+    let second = claimed["task"]["fence"].clone();
+    assert_ne!(first, second);
+    let done = |fence: &Value| json!({ "task_id": task, "result": "done", "fence": fence });
+    client
+        .post("/work/complete", done(&first))
+        .await
+        .refused(409, "fence_stale");
+    let once = client.post("/work/complete", done(&second)).await.ok();
+    let again = client.post("/work/complete", done(&second)).await.ok();
+    assert_eq!(
+        (&once["repeated"], &again["repeated"], &again["status"]),
+        (&json!(false), &json!(true), &json!("completed"))
+    );
+}
