@@ -3,7 +3,7 @@
 
 use super::access::EntryName;
 use super::entry_view::ValueView;
-use super::values::read_value;
+use super::values::read_version;
 use crate::context::Services;
 use crate::error::OperationError;
 use crate::rfc3339::Timestamp;
@@ -74,8 +74,9 @@ pub(crate) async fn topic(
     let Some(version) = shown_version(services, &entry) else {
         return Ok(None);
     };
-    // It was not secret when it was written: that changes only while a namespace is empty.
-    let found = read_value(services, &entry, version).await?;
+    // It was not secret when it was written: that changes only while a namespace is empty. Past the
+    // tiers: writing all anew would fill them with what nobody reads.
+    let found = read_version(services, &entry, version).await?;
     // Without it there is a newer version, and an event that says so.
     Ok(found.map(|record| fields(services, &record)))
 }
