@@ -42,6 +42,11 @@ use places::Places;
 use settings::{Key, Settings};
 use std::process::ExitCode;
 
+/// A task's frames, a commit's rows and an answer's text are freed by other threads than those that
+/// made them, all the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The stages of a task's sandbox are this very binary; they must run before anything else.
     if let Some(code) = skep_runner::internal_main(std::env::args_os().skip(1)) {
