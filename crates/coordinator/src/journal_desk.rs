@@ -9,6 +9,8 @@ use tokio::sync::mpsc;
 
 /// Pause between commits after which upkeep may run, milliseconds.
 const IDLE_AFTER_MS: u64 = 200;
+/// Pause between two pieces of upkeep that somebody waits for.
+const WANTED_PAUSE: Duration = Duration::from_millis(20);
 /// Longest sleep of the journal's thread.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -48,8 +50,11 @@ impl JournalDesk {
 
     /// Does some upkeep if there is any and no commit came lately.
     fn idle(&mut self, clock: &dyn Clock) {
-        let rested = clock.elapsed_ms() >= self.committed_at + IDLE_AFTER_MS;
-        if !self.upkeep_due || !rested || self.broken.is_some() {
+        let wanted = self.journal.is_upkeep_wanted();
+        // Who waits for it need not wait for a pause between commits as well.
+        let rested = wanted || clock.elapsed_ms() >= self.committed_at + IDLE_AFTER_MS;
+        let due = wanted || self.upkeep_due;
+        if !due || !rested || self.broken.is_some() {
             return;
         }
         match self.journal.idle() {
@@ -60,8 +65,10 @@ impl JournalDesk {
         }
     }
 
-    const fn pause(&self) -> Duration {
-        if self.upkeep_due {
+    fn pause(&self) -> Duration {
+        if self.broken.is_none() && self.journal.is_upkeep_wanted() {
+            WANTED_PAUSE
+        } else if self.upkeep_due {
             Duration::from_millis(IDLE_AFTER_MS)
         } else {
             SLEEP_MAX

@@ -78,6 +78,12 @@ pub trait Journal: Send {
     fn idle(&mut self) -> Result<bool, JournalError> {
         Ok(false)
     }
+
+    /// Whether somebody waits for upkeep: then [`Self::idle`] is called although it had nothing
+    /// left to do, and soon.
+    fn is_upkeep_wanted(&self) -> bool {
+        false
+    }
 }
 
 /// Why a commit failed. None of these can be retried.

@@ -177,6 +177,10 @@ error_codes! {
         "`skep memory snapshots` lists them; one is named by its namespace and its own name.";
     SnapshotTooLarge, "snapshot_too_large", 422, Useless, "The namespace is too large for a snapshot",
         "A snapshot is restored as one step, which bounds it; the detail names the bound. Use `skep memory export` and `skep memory import`, which go entry by entry.";
+    CompactionUnderWay, "compaction_under_way", 409, Later, "Another compaction is under way",
+        "One is done at a time, in small steps. Ask again when it has ended, or ask for the same to wait for its end.";
+    CompactionFailed, "compaction_failed", 500, Later, "The compaction ended early",
+        "The detail says why. What was done by then stays done and harms nothing; `skep doctor` examines the store.";
     MemoryRefusedBefore, "memory_refused_before", 409, Useless, "The write was refused when the request first came",
         "The request was repeated under its idempotency key, and only what was written is remembered. Read the entry, and send the write alone under a new key.";
 

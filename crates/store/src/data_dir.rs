@@ -2,6 +2,7 @@
 
 use crate::attempt_logs::AttemptLogs;
 use crate::blobs::BlobStore;
+use crate::compaction::Compactor;
 use crate::error::StoreError;
 use crate::space::{self, Ballast, LowSpace, SpaceState};
 use rustix::fs::FlockOperation;
@@ -70,6 +71,7 @@ struct Inner {
     options: OpenOptions,
     ballast: Ballast,
     secret: Secret,
+    compactor: Compactor,
     /// Holds the exclusive lock as long as it is open.
     _lock: File,
 }
@@ -106,6 +108,7 @@ impl DataDir {
             options,
             ballast,
             secret,
+            compactor: Compactor::default(),
             _lock: lock,
         };
         let dir = Self {
@@ -113,6 +116,11 @@ impl DataDir {
         };
         dir.restore_ballast()?;
         Ok(dir)
+    }
+
+    /// Where a compaction is asked for; the journal of this directory does it.
+    pub fn compactor(&self) -> &Compactor {
+        &self.inner.compactor
     }
 
     /// The directory, absolute.

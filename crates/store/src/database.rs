@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// Bytes of one page. Bodies of log entries are a few KiB, so larger pages mean fewer of them.
 const PAGE_BYTES: i64 = 8192;
+/// Empty pages are given back when that is asked for.
+const AUTO_VACUUM_INCREMENTAL: i64 = 2;
 /// Pages in the write-ahead log before its content moves into the database: 64 MiB.
 const WAL_PAGES_BEFORE_CHECKPOINT: i64 = 8192;
 /// The write-ahead log is cut to this size when it starts anew.
@@ -17,7 +19,7 @@ const WRITER_CACHE_KIB: i64 = 64 << 10;
 /// Page cache of each reader, KiB.
 const READER_CACHE_KIB: i64 = 8 << 10;
 /// How long a connection waits for another one's lock. Only a backup tool can hold one.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the start waits for a guest that reads, to move the write-ahead log as a whole.
 const START_TIMEOUT: Duration = Duration::from_millis(200);
 /// Prepared statements kept per connection; more than this crate has.
@@ -70,6 +72,8 @@ fn configure_writer(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Takes effect only while the file is empty.
     connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    // As well: empty pages go to the end of the file and back to the file system when asked to.
+    connection.pragma_update(None, "auto_vacuum", AUTO_VACUUM_INCREMENTAL)?;
     connection.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "full")?;
     connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES_BEFORE_CHECKPOINT)?;
@@ -113,8 +117,26 @@ fn check_length(connection: &Connection, path: &Path) -> Result<(), StoreError> 
     Ok(())
 }
 
+/// Whether empty pages of the file can be given back. A file keeps for good what it was made as.
+pub(crate) fn returns_pages(connection: &Connection) -> rusqlite::Result<bool> {
+    let kind = connection.pragma_query_value(None, "auto_vacuum", |row| row.get::<_, i64>(0))?;
+    Ok(kind == AUTO_VACUUM_INCREMENTAL)
+}
+
+/// Bytes of a database and of the write-ahead log beside it.
+pub(crate) fn file_bytes(path: &Path) -> std::io::Result<(u64, u64)> {
+    let length = |path: &Path| match path.metadata() {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    };
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    Ok((length(path)?, length(Path::new(&wal))?))
+}
+
 /// Moves the write-ahead log into the database. Says whether someone was in the way.
-fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+pub(crate) fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
 }
 

@@ -18,6 +18,7 @@ pub mod backup;
 mod blobs;
 mod chain;
 mod claude_flow_memory;
+mod compaction;
 mod data_dir;
 mod database;
 mod error;
@@ -51,6 +52,7 @@ pub use archive::{
 pub use attempt_logs::{AttemptLogError, AttemptLogs, LogLine};
 pub use blobs::{BlobError, BlobStatus, BlobStore};
 pub use claude_flow_memory::{ClaudeFlowEntry, read_claude_flow_memory};
+pub use compaction::{CompactionError, CompactionReport, Compactor, StoreBytes};
 pub use data_dir::{DataDir, OpenOptions};
 pub use error::StoreError;
 pub use file_sweep::{FileSweepError, FileSweeper};

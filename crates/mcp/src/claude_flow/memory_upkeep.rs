@@ -44,6 +44,17 @@ pub(super) static TOOLS: &[ContractTool] = &[
         handle: |call| Box::pin(namespace(call)),
     },
     ContractTool {
+        name: "memory_compress",
+        group: Group::Memory,
+        about: "Removes what is no longer kept and gives back its space on disk; measures both sides.",
+        parameters: &[text(
+            "namespace",
+            "Whose old versions go; those of all when left out.",
+        )],
+        effect: Effect::Removes,
+        handle: |call| Box::pin(compress(call)),
+    },
+    ContractTool {
         name: "cache_manage",
         group: Group::Memory,
         about: "Gets, sets, clears and counts values of the namespace `cache`.",
@@ -167,6 +178,23 @@ async fn empty(call: &Call, namespace: &str) -> Result<u64, Failure> {
             return Ok(removed);
         }
     }
+}
+
+async fn compress(call: Call) -> Outcome {
+    let mut arguments = json!({});
+    if let Some(name) = call.text("namespace") {
+        arguments["namespace"] = json!(namespace_of(name));
+    }
+    let done = call.operate("memory.compact", arguments).await?;
+    let total = |side: &str| done[side]["total"].as_i64().unwrap_or_default();
+    Ok(json!({
+        "namespace": call.text("namespace").unwrap_or("all"),
+        "finished": done["finished"],
+        "bytesBefore": total("before"),
+        "bytesAfter": total("after"),
+        "bytesSaved": total("before") - total("after"),
+        "compaction": done,
+    }))
 }
 
 async fn cache(call: Call) -> Outcome {

@@ -39,10 +39,6 @@ pub(super) const NOT_SERVED: &[(&str, &str)] = &[
     ("transfer_learn", LEARNING),
     ("neural_explain", LEARNING),
     (
-        "memory_compress",
-        "values are compressed as they are stored; nothing has to be asked for",
-    ),
-    (
         "memory_sync",
         "there is no second coordinator to synchronise with yet",
     ),

@@ -4,6 +4,7 @@
 
 mod access;
 mod batch;
+mod compact;
 mod conflicts;
 mod desk;
 mod embedding;
@@ -224,6 +225,14 @@ fn transfers() -> Vec<Operation> {
         )
         .cost(Cost::High)
         .takes(restoring::restore),
+        act(
+            "memory.compact",
+            "/memory-compact",
+            ADMIN,
+            "Removes what is no longer kept, and gives back its space on disk, in small steps.",
+        )
+        .cost(Cost::High)
+        .takes(compact::compact),
     ]
 }
 

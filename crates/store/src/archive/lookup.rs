@@ -3,13 +3,13 @@
 use super::memory_search::MEMORY_PROGRESS;
 use super::search::{HISTORY_PROGRESS, behind};
 use super::{Archive, collect, history_row};
+use crate::database::file_bytes;
 use crate::error::StoreError;
 use crate::sealed::Table;
 use rusqlite::params;
 use skep_model::ids::{RunId, TaskId};
 use skep_model::run::RunRecord;
 use skep_model::task::FinishedTask;
-use std::path::Path;
 
 /// How large the database is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,8 +56,6 @@ impl Archive {
 
     /// How large the database is. Cheap: nothing is counted row by row.
     pub fn sizes(&self) -> Result<Sizes, StoreError> {
-        let mut wal = self.path().as_os_str().to_owned();
-        wal.push("-wal");
         let sql = "SELECT
             (SELECT coalesce(max(idx) - min(idx) + 1, 0) FROM log),
             (SELECT coalesce(max(seq) - min(seq) + 1, 0) FROM tasks),
@@ -77,9 +75,11 @@ impl Archive {
                     })
                 })
                 .map_err(StoreError::database("measure the database"))?;
+            let (database_bytes, wal_bytes) = file_bytes(self.path())
+                .map_err(StoreError::file("read the size of", self.path()))?;
             Ok(Sizes {
-                database_bytes: file_bytes(self.path())?,
-                wal_bytes: file_bytes(Path::new(&wal))?,
+                database_bytes,
+                wal_bytes,
                 log_entries: log_entries as u64,
                 tasks: tasks as u64,
                 runs: runs as u64,
@@ -99,13 +99,5 @@ impl Archive {
         let rows = self
             .read(|connection| collect(connection, sql, params, |row| history_row(row, table)))?;
         Ok(rows.into_iter().next().map(|(_, value)| value))
-    }
-}
-
-fn file_bytes(path: &Path) -> Result<u64, StoreError> {
-    match path.metadata() {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(StoreError::file("read the size of", path)(error)),
     }
 }

@@ -1,5 +1,6 @@
 //! The ordered log as a table: one transaction and one sync per group commit.
 
+mod compaction;
 mod derived;
 mod indexer;
 mod memory;
@@ -67,6 +68,8 @@ pub struct SqliteJournal {
     memory_aged: sweep::Aged,
     /// Versions of shared memory that are in no list yet, at most.
     memory_unlisted: u64,
+    /// What somebody asked for.
+    compaction: compaction::Compaction,
 }
 
 /// Entries of a commit in their stored form; bytes lie in the scratch space.
@@ -82,7 +85,9 @@ impl SqliteJournal {
         memory_unlisted: u64,
         dir: DataDir,
     ) -> Self {
+        let compaction = compaction::Compaction::of(dir.compactor().clone());
         Self {
+            compaction,
             connection,
             head,
             stats: JournalStats::default(),
@@ -196,6 +201,15 @@ impl SqliteJournal {
         result
     }
 
+    fn upkeep_piece(&mut self) -> Result<bool, JournalError> {
+        let added = self.index_search(ROWS_INDEXED_PER_IDLE)?;
+        if added >= ROWS_INDEXED_PER_IDLE || self.search_unfinished {
+            return Ok(true);
+        }
+        let sweeps = self.sweep_idle()?;
+        Ok(self.compact_step()? || sweeps)
+    }
+
     /// Gives back the space that was kept for this moment, so that results and cancellations of
     /// work that was accepted before can still be stored.
     fn give_back_reserve(&self) {
@@ -218,11 +232,12 @@ impl Journal for SqliteJournal {
     }
 
     fn idle(&mut self) -> Result<bool, JournalError> {
-        let added = self.index_search(ROWS_INDEXED_PER_IDLE)?;
-        if added >= ROWS_INDEXED_PER_IDLE || self.search_unfinished {
-            return Ok(true);
-        }
-        self.sweep_idle()
+        self.upkeep_piece()
+            .inspect_err(|error| self.compaction.fail(error))
+    }
+
+    fn is_upkeep_wanted(&self) -> bool {
+        self.compaction.is_wanted() && !self.broken
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod history;
 mod memory;
+pub(super) mod removal;
 
 pub(super) use memory::Aged;
 
@@ -54,6 +55,13 @@ pub(super) struct Upkeep {
     /// When the next piece is due, in milliseconds of the clock.
     due_at_ms: u64,
     done: SweepReport,
+}
+
+impl Upkeep {
+    /// The present time, and what is kept.
+    pub(super) fn terms(&self) -> (UnixMillis, RetentionPolicy) {
+        (self.clock.wall(), self.policy)
+    }
 }
 
 impl fmt::Debug for Upkeep {
@@ -192,13 +200,16 @@ impl SqliteJournal {
         if let Err(error) = self.sweep_by_policy() {
             tracing::error!(%error, "could not remove what is no longer kept");
         }
+        if let Err(error) = self.compact_step() {
+            tracing::error!(%error, "could not go on with a compaction");
+        }
     }
 
     fn sweep_by_policy(&mut self) -> Result<bool, JournalError> {
         let Some(upkeep) = &self.upkeep else {
             return Ok(false);
         };
-        let (now, policy) = (upkeep.clock.wall(), upkeep.policy);
+        let (now, policy) = upkeep.terms();
         let result = self.sweep(now, &policy);
         let Some(upkeep) = &mut self.upkeep else {
             return Ok(false);

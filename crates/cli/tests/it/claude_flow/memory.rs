@@ -38,6 +38,30 @@ pub(super) const CHECKS: &[Check] = &[
             entries
         );
     }),
+    ("memory_compress", |swarm| {
+        for number in 0..40 {
+            let value = format!("{number} {}", "heron ".repeat(400));
+            store(swarm, "squeezed", "k", &value);
+        }
+        let done = swarm.call("memory_compress", json!({ "namespace": "squeezed" }));
+        assert_eq!(done["finished"], true, "{done}");
+        let after = &done["compaction"]["after"];
+        let data = swarm
+            .hive
+            .skep(&["--json", "config", "explain", "data_dir"]);
+        let data = data.expect(0).json();
+        let database = std::path::Path::new(text(&data["value"])).join("skep.db");
+        assert_eq!(after["database"], database.metadata().unwrap().len());
+        let history = json!({ "namespace": "squeezed", "key": "k" });
+        let history = swarm.operate("memory.history", history);
+        let kept = history["items"].as_array().unwrap().len();
+        // The newest one may have been written behind it.
+        assert!((16..=17).contains(&kept), "{history}");
+        let last = value(swarm, "squeezed", "k");
+        assert!(text(&last).starts_with("39 "), "{last}");
+        let unknown = swarm.refused("memory_compress", json!({ "namespace": "nowhere" }));
+        assert_eq!(unknown["code"], "namespace_not_found");
+    }),
     ("memory_namespace", |swarm| {
         let manage = |action: &str| {
             let arguments = json!({ "namespace": "Team:Notes", "action": action });

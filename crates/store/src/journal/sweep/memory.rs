@@ -4,10 +4,10 @@
 use super::super::indexer::{progress, save_progress};
 use super::super::memory_indexer::MEMORY_INDEXED;
 use super::super::{classify, memory_keys, retention::checkpoint_time};
+use super::removal;
 use crate::retention::SweepReport;
 use rusqlite::{Transaction, params};
 use skep_coordinator::ports::JournalError;
-use skep_model::limits::MEMORY_VERSIONS_KEPT;
 use skep_model::time::UnixMillis;
 use std::collections::BTreeSet;
 
@@ -75,19 +75,12 @@ fn trim(transaction: &Transaction<'_>, limit: u32, report: &mut SweepReport) -> 
     let Some(last) = rows.last().map(|(seq, ..)| *seq) else {
         return Ok(0);
     };
-    let keys: BTreeSet<_> = rows.iter().map(|(_, name, key)| (name, key)).collect();
+    let keys: BTreeSet<_> = rows
+        .iter()
+        .map(|(_, name, key)| (name.as_str(), key.as_str()))
+        .collect();
     for (namespace, key) in keys {
-        let sql = "DELETE FROM memory WHERE namespace = ?1 AND state <> 3
-             AND seq < (SELECT max(seq) FROM memory)
-             AND version IN (SELECT version FROM memory_keys
-                 WHERE namespace = ?1 AND key = ?2
-                 AND version < (SELECT memory.version
-                     FROM memory_keys JOIN memory USING (namespace, version)
-                     WHERE memory_keys.namespace = ?1 AND memory_keys.key = ?2 AND state < 3
-                     ORDER BY memory_keys.version DESC LIMIT 1 OFFSET ?3))
-             RETURNING namespace, key, version, blob";
-        let kept = MEMORY_VERSIONS_KEPT - 1;
-        remove(transaction, sql, params![namespace, key, kept], report)?;
+        removal::beyond_number(transaction, (namespace, key), report)?;
     }
     save_progress(transaction, MEMORY_TRIMMED, last)?;
     Ok(rows.len() as u32)
@@ -104,7 +97,6 @@ fn age(
     let Some(checkpoint) = checkpoint_time(transaction)? else {
         return Ok(());
     };
-    let cutoff = cutoff.min(checkpoint).0 as i64;
     let start = aged.0;
     let indexed = progress(transaction, MEMORY_INDEXED)?;
     let end: Option<i64> = transaction
@@ -113,7 +105,8 @@ fn age(
              WHERE seq > ?1 AND seq <= ?2 AND written_at < ?3 ORDER BY seq LIMIT ?4)",
         )
         .and_then(|mut select| {
-            let params = params![start, indexed, cutoff, AGED_PER_ROUND];
+            let before = cutoff.min(checkpoint).0 as i64;
+            let params = params![start, indexed, before, AGED_PER_ROUND];
             select.query_row(params, |row| row.get(0))
         })
         .map_err(classify("look for old versions"))?;
@@ -121,51 +114,7 @@ fn age(
         aged.0 = 0;
         return Ok(());
     };
-    let sql = "DELETE FROM memory AS old WHERE seq > ?1 AND seq <= ?2 AND written_at < ?3
-         AND state <> 3 AND seq < (SELECT max(seq) FROM memory)
-         AND (state <> 0 OR EXISTS (SELECT 1
-             FROM memory_keys AS listed JOIN memory AS new USING (namespace, version)
-             WHERE listed.namespace = old.namespace AND listed.key = old.key
-             AND listed.version > old.version AND new.state < 3))
-         RETURNING namespace, key, version, blob";
-    remove(transaction, sql, params![start, end, cutoff], report)?;
+    removal::beyond_age(transaction, (start, end), cutoff, None, report)?;
     aged.0 = end;
-    Ok(())
-}
-
-/// Removes rows, and the values beside them that no other row has.
-fn remove(
-    transaction: &Transaction<'_>,
-    sql: &str,
-    params: impl rusqlite::Params,
-    report: &mut SweepReport,
-) -> Result<()> {
-    let database = || classify("remove versions of shared memory");
-    let removed = transaction
-        .prepare_cached(sql)
-        .and_then(|mut delete| {
-            let rows = delete.query_map(params, |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-            })?;
-            rows.collect::<rusqlite::Result<Vec<(String, String, i64, Option<[u8; 32]>)>>>()
-        })
-        .map_err(database())?;
-    report.memory_versions += removed.len() as u64;
-    for (namespace, key, version, blob) in removed {
-        transaction
-            .prepare_cached(
-                "DELETE FROM memory_keys WHERE namespace = ?1 AND key = ?2 AND version = ?3",
-            )
-            .and_then(|mut delete| delete.execute(params![namespace, key, version]))
-            .map_err(database())?;
-        let Some(blob) = blob else { continue };
-        transaction
-            .prepare_cached(
-                "DELETE FROM memory_blobs WHERE hash = ?1
-                 AND NOT EXISTS (SELECT 1 FROM memory WHERE blob = ?1)",
-            )
-            .and_then(|mut delete| delete.execute([blob]))
-            .map_err(database())?;
-    }
     Ok(())
 }
