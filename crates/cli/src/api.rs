@@ -102,14 +102,21 @@ pub(crate) fn path(parts: &[&str]) -> String {
     let mut text = String::from("/api/v2");
     for part in parts {
         text.push('/');
-        for byte in part.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                    text.push(char::from(byte));
-                }
-                _ => {
-                    let _ = write!(text, "%{byte:02X}");
-                }
+        text.push_str(&encoded(part));
+    }
+    text
+}
+
+/// A part of a URL, as it may stand in a path or a query.
+pub(crate) fn encoded(part: &str) -> String {
+    let mut text = String::with_capacity(part.len());
+    for byte in part.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                text.push(char::from(byte));
+            }
+            _ => {
+                let _ = write!(text, "%{byte:02X}");
             }
         }
     }

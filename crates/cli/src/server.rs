@@ -2,6 +2,7 @@
 
 use crate::announcing::{Announced, Announcing};
 use crate::background::Background;
+use crate::call_upkeep::CallUpkeep;
 use crate::certificate_renewal::CertificateRenewal;
 use crate::exit::{Exit, Failure};
 use crate::farewell::say_farewell;
@@ -12,6 +13,7 @@ use crate::opened_data::{self, OpenedData};
 use crate::places::{CoordinatorNote, Places, read_token, write_private};
 use crate::reach::{Listeners, Network};
 use crate::redis_mirror::{self, MirrorPlace};
+use crate::settings::ConfigurationFile;
 use crate::system_ports::{SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 use skep_api::ApiState;
@@ -28,7 +30,10 @@ use skep_model::ids::{ClusterId, TokenId};
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
-use skep_operations::{MemoryDesk, MemoryGauge, MirroredSwarm, ServerInfo, Services, SpaceGauge};
+use skep_operations::{
+    CallCounters, Configuration, MemoryDesk, MemoryGauge, MirroredSwarm, ServerInfo, Services,
+    SpaceGauge,
+};
 use skep_scheduler::Policy;
 use skep_store::{DataDir, RetentionPolicy};
 use skep_tiers::SharedTierWriter;
@@ -70,6 +75,7 @@ pub(crate) struct Server {
     threads: HiveThreads,
     file_upkeep: FileUpkeep,
     background: Background,
+    call_upkeep: CallUpkeep,
     /// Of a coordinator that other machines reach.
     renewal: Option<CertificateRenewal>,
     announcing: Option<Announcing>,
@@ -117,6 +123,7 @@ impl Server {
             join,
             memory_desk,
             redis_mirror: mirror.as_ref().map(Mirror::stats),
+            configuration: Arc::new(ConfigurationFile::of(options.places)),
         };
         let services = services(opened, hive.clone(), clock, task_tokens, desks)?;
         let places = options.places;
@@ -133,6 +140,7 @@ impl Server {
         let serving = serve(listeners.all, tls, state, stop.clone());
         places.leave_note(&note)?;
         let announcing = announced.map(Announcing::start).transpose()?;
+        let call_upkeep = CallUpkeep::start(Arc::clone(&services));
         Ok(Self {
             note,
             authority,
@@ -140,6 +148,7 @@ impl Server {
             threads,
             file_upkeep,
             background,
+            call_upkeep,
             renewal,
             announcing,
             stop,
@@ -168,6 +177,7 @@ impl Server {
         if let Err(error) = tokio::task::spawn_blocking(silence).await {
             tracing::warn!(%error, "the announcement was not taken back");
         }
+        self.call_upkeep.stop().await;
         self.stop.cancel();
         self.hive.shut_down();
         let ended = self.hive.ended().await;
@@ -246,6 +256,7 @@ struct Desks {
     join: JoinDesk,
     memory_desk: MemoryDesk,
     redis_mirror: Option<Arc<MirrorStats>>,
+    configuration: Arc<dyn Configuration>,
 }
 
 fn services(
@@ -276,7 +287,9 @@ fn services(
         space: SpaceGauge::new(),
         shared_memory: desks.memory_desk,
         redis_mirror: desks.redis_mirror,
+        configuration: Some(desks.configuration),
         event_texts: EventTexts::default(),
+        calls: CallCounters::default(),
         subscribers: Arc::default(),
     })
 }

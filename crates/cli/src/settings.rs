@@ -1,8 +1,10 @@
 //! The configuration: flag, environment, project file, user file, default, in this order; each
 //! value with where it comes from.
 
+mod edit;
 mod key;
 
+pub(crate) use edit::ConfigurationFile;
 pub(crate) use key::Key;
 
 use crate::args::Progress;
@@ -76,16 +78,20 @@ impl Settings {
                 return;
             }
         };
-        let table = match DeTable::parse(&text) {
+        self.take_text(file, &text, of_project);
+    }
+
+    fn take_text(&mut self, file: &Path, text: &str, of_project: bool) {
+        let table = match DeTable::parse(text) {
             Ok(table) => table.into_inner(),
             Err(error) => {
-                let line = error.span().map(|span| line_of(&text, span.start));
+                let line = error.span().map(|span| line_of(text, span.start));
                 self.problem(file, line, error.message().to_owned(), "write it as TOML");
                 return;
             }
         };
         for (name, value) in table {
-            let line = line_of(&text, name.span().start);
+            let line = line_of(text, name.span().start);
             let name = name.into_inner();
             let Some(key) = Key::ALL.into_iter().find(|key| key.as_str() == name) else {
                 let known: Vec<_> = Key::ALL.iter().map(|key| key.as_str()).collect();

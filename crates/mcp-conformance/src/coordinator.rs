@@ -20,7 +20,9 @@ use skep_model::time::UnixMillis;
 use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey};
-use skep_operations::{MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge, tokens};
+use skep_operations::{
+    CallCounters, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge, tokens,
+};
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
 use skep_tiers::{MemoryTiers, TierKey};
@@ -174,6 +176,8 @@ fn start(home: &Path) -> Result<(Arc<Services>, HiveThreads)> {
         shared_memory,
         redis_mirror: None,
         event_texts: EventTexts::default(),
+        configuration: None,
+        calls: CallCounters::default(),
         subscribers: Arc::default(),
     };
     Ok((Arc::new(services), threads))

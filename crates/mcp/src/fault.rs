@@ -91,6 +91,9 @@ faults! {
     WorkFailed, "mcp_work_failed", RpcCode::INTERNAL_ERROR,
         "The work was run and did not succeed",
         "The result beside this code says how each part ended, with exit code and output.";
+    NotAssessed, "mcp_not_assessed", RpcCode::INTERNAL_ERROR,
+        "Not every criterion was judged",
+        "The result beside this code says which, and why. Commands are judged by their exit codes; words need somebody who understands them.";
     NotText, "mcp_not_text", RpcCode::INTERNAL_ERROR,
         "The bytes are not text",
         "A tool answers in text. Fetch the file with `skep artifact get`, or by HTTP from `/api/v2/artifacts/{blake3}`.";

@@ -22,7 +22,7 @@ use rmcp::model::{
 use rmcp::service::{RequestContext, SubscriptionContext};
 use rmcp::{ErrorData, RoleServer, ServerHandler};
 use serde_json::{Value, json};
-use skep_operations::Services;
+use skep_operations::{Component, Services};
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -69,6 +69,16 @@ pub struct Server {
 impl Server {
     fn caller(&self, context: &RequestContext<RoleServer>) -> Result<Caller, ErrorData> {
         Caller::of(&self.services, context)
+    }
+
+    /// Counts a call of a tool that exists.
+    fn count(&self, name: &str, done: &CallToolResponse) {
+        let failed = match done {
+            CallToolResponse::Complete(result) => result.is_error == Some(true),
+            // Work was taken in; what becomes of it is no matter of the call.
+            _ => false,
+        };
+        self.services.calls.count(Component::Tools, name, failed);
     }
 
     async fn run(
@@ -223,19 +233,20 @@ impl ServerHandler for Server {
         let offered = offered.ok_or_else(|| claude_flow::refusal(&request.name))?;
         refuse_state(&request.name, request.request_state.as_deref())?;
         let arguments = request.arguments.unwrap_or_default();
-        match offered {
+        let done: CallToolResponse = match offered {
             Offered::Native(action) => {
                 let done = self.act(action, arguments, &context).await;
-                Ok(done.unwrap_or_else(|refusal| CallToolResult::into(refused(&refusal))))
+                done.unwrap_or_else(|refusal| CallToolResult::into(refused(&refusal)))
             }
             Offered::Contract(tool) => {
                 let caller = self.caller(&context)?;
                 let waiter = Waiter::of(&context);
-                Ok(claude_flow::call(tool, caller, arguments, waiter)
-                    .await
-                    .into())
+                let done = claude_flow::call(tool, caller, arguments, waiter).await;
+                done.into()
             }
-        }
+        };
+        self.count(&request.name, &done);
+        Ok(done)
     }
 
     async fn list_prompts(

@@ -1,6 +1,7 @@
 //! What a handler is given: the services it may use and who calls.
 
 use crate::body::{fingerprint, fingerprint_key};
+use crate::configuration::SharedConfiguration;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::events::EventTexts;
@@ -10,6 +11,7 @@ use crate::memory::MemoryDesk;
 use crate::memory_gauge::MemoryGauge;
 use crate::parameters::PathParameters;
 use crate::space_gauge::SpaceGauge;
+use crate::usage::CallCounters;
 use parking_lot::Mutex;
 use skep_coordinator::ports::{Clock, Entropy};
 use skep_coordinator::{Hive, TaskTokenKey};
@@ -75,6 +77,10 @@ pub struct Services {
     pub redis_mirror: Option<Arc<MirrorStats>>,
     /// Events as text, made once for all who follow them.
     pub event_texts: EventTexts,
+    /// The configuration of this process, if it has a file of its own.
+    pub configuration: SharedConfiguration,
+    /// How often operations and tools were called.
+    pub calls: CallCounters,
     /// How many callers follow the events.
     pub subscribers: Arc<AtomicUsize>,
 }

@@ -177,6 +177,12 @@ error_codes! {
         "`skep memory snapshots` lists them; one is named by its namespace and its own name.";
     SnapshotTooLarge, "snapshot_too_large", 422, Useless, "The namespace is too large for a snapshot",
         "A snapshot is restored as one step, which bounds it; the detail names the bound. Use `skep memory export` and `skep memory import`, which go entry by entry.";
+    SettingInvalid, "setting_invalid", 422, Useless, "A setting is not valid",
+        "Nothing was changed. The detail says of each setting what is wrong and what to write instead; `skep config validate` checks the files.";
+    ConfigurationUnavailable, "configuration_unavailable", 409, Useless, "The process has no configuration file",
+        "Only a coordinator that `skep up` or `skep run` started reads one. Give flags to the program that embeds it instead.";
+    DocumentInvalid, "document_invalid", 422, Useless, "An entry does not hold what it should",
+        "The detail names the entry of shared memory and what is wrong with it. Write it anew, or remove it.";
     CompactionUnderWay, "compaction_under_way", 409, Later, "Another compaction is under way",
         "One is done at a time, in small steps. Ask again when it has ended, or ask for the same to wait for its end.";
     CompactionFailed, "compaction_failed", 500, Later, "The compaction ended early",

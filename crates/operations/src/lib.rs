@@ -16,6 +16,7 @@ mod benchmark;
 mod body;
 mod caller_marks;
 mod check;
+mod configuration;
 pub mod context;
 mod declare;
 mod error;
@@ -46,10 +47,15 @@ pub mod space_gauge;
 mod system;
 mod tasks;
 pub mod tokens;
+mod usage;
 pub mod views;
 
 pub use artifacts::missing_artifacts;
 pub use caller_marks::{is_idempotency_key, trace_parent};
+pub use configuration::{
+    Changes, Configuration, ConfigurationError, SettingProblem, SettingView, SettingsView,
+    SharedConfiguration,
+};
 pub use context::{Context, Principal, ServerInfo, Services};
 pub use error::{OperationError, code_of};
 pub use error_codes::{ErrorCode, error_pages};
@@ -69,6 +75,7 @@ pub use sessions::aliases;
 pub use skep_mirror::{MirrorCounts, MirrorStats};
 pub use skep_tiers::TierCounts;
 pub use space_gauge::SpaceGauge;
+pub use usage::{CallCounters, Component, keep_calls, sum_up_calls};
 
 /// What stands before the path of every operation.
 pub const API_PREFIX: &str = "/api/v2";
@@ -92,6 +99,8 @@ pub fn registry() -> Vec<Operation> {
         backups::operations(),
         benchmark::operations(),
         analysis::operations(),
+        usage::operations(),
+        configuration::operations(),
     ]
     .concat()
 }

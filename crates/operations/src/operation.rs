@@ -7,6 +7,7 @@ use crate::error_codes::ErrorCode;
 use crate::exchange::{Reply, Request, RequestBody, Shape};
 use crate::parameters::{self, PathParameters};
 use crate::permission::Permission;
+use crate::usage::Component;
 use futures_util::future::BoxFuture;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
@@ -132,7 +133,12 @@ impl Operation {
         request: Request,
     ) -> Result<Reply, OperationError> {
         context.operation = self.id;
-        (self.handler)(context, request).await
+        let services = Arc::clone(&context.services);
+        let done = (self.handler)(context, request).await;
+        services
+            .calls
+            .count(Component::Operations, self.id, done.is_err());
+        done
     }
 }
 

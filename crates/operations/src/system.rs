@@ -101,6 +101,8 @@ struct SharedMemory {
     bytes: u64,
     /// Versions that the history keeps.
     versions: u64,
+    /// The model that is asked where texts lie among meanings; none without a model server.
+    embedding_model: Option<String>,
 }
 
 /// Size of the history.
@@ -130,8 +132,10 @@ async fn status(context: Context, _: NoParameters) -> Result<Status, OperationEr
             slots_taken += u64::from(view.state.node_use(node.id).attempts);
         }
     }
+    let embedder = services.shared_memory.embedder.as_ref();
     let mut memory = SharedMemory {
         versions: sizes.memory_versions,
+        embedding_model: embedder.map(|embedder| embedder.model().to_owned()),
         ..SharedMemory::default()
     };
     for namespace in view.state.namespaces() {

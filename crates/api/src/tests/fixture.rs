@@ -26,7 +26,8 @@ use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{
-    Embedder, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge, tokens,
+    CallCounters, Embedder, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge,
+    tokens,
 };
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
@@ -113,6 +114,17 @@ fn memory_desk(data_dir: &DataDir, embedder: Option<Arc<dyn Embedder>>) -> Memor
     }
 }
 
+fn join_desk() -> JoinDesk {
+    JoinDesk {
+        reach: Some(Reach {
+            addresses: vec!["127.0.0.1:8600".to_owned()],
+            fingerprint: [7; 32],
+        }),
+        challenges: ChallengeKey::new([1; 32]),
+        sessions: NodeSessionKey::derived_from(&[2; 32]),
+    }
+}
+
 /// A running coordinator.
 pub(super) struct Coordinator {
     pub(super) router: Router,
@@ -175,14 +187,7 @@ impl Coordinator {
             clock: clock.clone(),
             entropy: Mutex::new(Box::new(FreshIds(AtomicU64::new(0)))),
             task_tokens: key,
-            join: JoinDesk {
-                reach: Some(Reach {
-                    addresses: vec!["127.0.0.1:8600".to_owned()],
-                    fingerprint: [7; 32],
-                }),
-                challenges: ChallengeKey::new([1; 32]),
-                sessions: NodeSessionKey::derived_from(&[2; 32]),
-            },
+            join: join_desk(),
             server: ServerInfo {
                 version: "0.0.0-test".to_owned(),
                 cluster,
@@ -193,6 +198,8 @@ impl Coordinator {
             shared_memory,
             redis_mirror: None,
             event_texts: EventTexts::default(),
+            configuration: None,
+            calls: CallCounters::default(),
             subscribers: Arc::new(AtomicUsize::new(0)),
         });
         let api = ApiState::new(services);

@@ -1,6 +1,7 @@
 //! The verb that looks at what was recorded.
 
 use super::nodes::milliseconds;
+use crate::secret_scan::Depth;
 use clap::{Subcommand, ValueEnum};
 
 #[derive(Debug, Subcommand)]
@@ -27,6 +28,31 @@ pub(crate) enum AnalyseCommand {
         /// How far back: a whole number and s, m or h
         #[arg(long = "for", default_value = "24h", value_name = "TIME", value_parser = milliseconds)]
         for_ms: u64,
+    },
+    /// Sum up what models used, by model, agent, session and task
+    Usage {
+        /// How far back: a whole number and s, m or h
+        #[arg(long = "for", default_value = "24h", value_name = "TIME", value_parser = milliseconds)]
+        for_ms: u64,
+        /// Only this model, agent, session or task
+        #[arg(value_name = "NAME")]
+        about: Option<String>,
+    },
+    /// Value what was used by the prices in shared memory
+    Costs {
+        /// How far back: a whole number and s, m or h
+        #[arg(long = "for", default_value = "24h", value_name = "TIME", value_parser = milliseconds)]
+        for_ms: u64,
+    },
+    /// Say how often each operation and tool was called, over all restarts
+    Calls,
+    /// Look through files of this machine for secrets, wide permissions and missing lockfiles
+    Secrets {
+        /// A directory, or one file
+        path: std::path::PathBuf,
+        /// How deep to look
+        #[arg(long, value_enum, default_value = "standard", value_name = "DEPTH")]
+        depth: Depth,
     },
     /// Count in the log of a task what matches, and lines that are alike
     Log {

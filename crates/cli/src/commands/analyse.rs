@@ -1,13 +1,20 @@
 //! `skep analyse`: what was done, how it went over time, and what holds it up.
 
+mod secrets;
+mod used;
+
 use super::Session;
-use crate::api::path;
+use crate::api::{encoded, path};
 use crate::args::AnalyseCommand;
 use crate::exit::{Exit, Outcome};
 use crate::output::{shown, table, text};
 use serde_json::{Value, json};
 
 pub(crate) async fn run(session: &Session, command: AnalyseCommand) -> Outcome {
+    // The only one that needs no coordinator.
+    if let AnalyseCommand::Secrets { path, depth } = command {
+        return secrets::run(session, &path, depth);
+    }
     let api = session.api()?;
     let (answer, show): (Value, fn(&Value) -> String) = match command {
         AnalyseCommand::Report { for_ms } => {
@@ -26,6 +33,22 @@ pub(crate) async fn run(session: &Session, command: AnalyseCommand) -> Outcome {
             let body = json!({ "window_s": for_ms / 1_000 });
             (api.post("/api/v2/analysis/errors", &body).await?, groups)
         }
+        AnalyseCommand::Secrets { path, depth } => {
+            return secrets::run(session, &path, depth);
+        }
+        AnalyseCommand::Usage { for_ms, about } => {
+            let mut route = format!("/api/v2/usage?window_s={}", for_ms / 1_000);
+            if let Some(about) = about {
+                let about = encoded(&about);
+                route.extend(["&about=", &about]);
+            }
+            (api.get(&route).await?, used::usage)
+        }
+        AnalyseCommand::Costs { for_ms } => {
+            let route = format!("/api/v2/usage-costs?window_s={}", for_ms / 1_000);
+            (api.get(&route).await?, used::costs)
+        }
+        AnalyseCommand::Calls => (api.get("/api/v2/usage-calls").await?, used::calls),
         AnalyseCommand::Log { task, patterns } => {
             let route = path(&["tasks", &task, "log-summary"]);
             let body = json!({ "patterns": patterns });

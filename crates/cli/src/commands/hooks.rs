@@ -11,6 +11,8 @@ mod record;
 mod table;
 #[cfg(test)]
 mod tests;
+mod transcript;
+mod usage;
 
 use super::Session;
 use crate::api::{Api, items, path};
@@ -108,11 +110,13 @@ async fn store(
     };
     let entries = record::entries(hook, &event);
     let writes: Vec<_> = entries.iter().map(|entry| entry.write(hook.name)).collect();
-    let body = json!({ "writes": writes, "all_or_nothing": true });
-    let request = api.client().request(Method::POST, "/api/v2/memory-batch");
-    // Tried once: the agent waits.
-    request.json(&body)?.once().send::<Value>().await?;
-    Ok(())
+    if !writes.is_empty() {
+        let body = json!({ "writes": writes, "all_or_nothing": true });
+        let request = api.client().request(Method::POST, "/api/v2/memory-batch");
+        // Tried once: the agent waits.
+        request.json(&body)?.once().send::<Value>().await?;
+    }
+    usage::report(&api, hook.name).await
 }
 
 /// Asks once.

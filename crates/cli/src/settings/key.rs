@@ -69,6 +69,19 @@ impl Key {
         }
     }
 
+    /// When a change of it in a file takes effect.
+    pub(super) const fn takes_effect(self) -> &'static str {
+        match self {
+            Self::Url | Self::Authority | Self::Progress => "with the next command",
+            Self::Strategy
+            | Self::Listen
+            | Self::Announce
+            | Self::Interfaces
+            | Self::HistoryDays
+            | Self::EventsDays => "at the next start of the coordinator",
+        }
+    }
+
     pub(super) const fn default(self) -> &'static str {
         match self {
             Self::Url => DEFAULT_URL,

@@ -1,7 +1,9 @@
 //! Hooks as the settings of Claude-Flow's users call them.
 
-use crate::hive::{Answer, TestHive, skep_in};
+use crate::hive::{Answer, TestHive, command, skep_in};
 use serde_json::{Value, json};
+use std::io::Write;
+use std::process::Stdio;
 
 /// The value of an entry of shared memory.
 #[track_caller]
@@ -194,6 +196,64 @@ fn a_hook_never_stands_in_the_way_and_says_what_was_not_done() {
         "{}",
         refused.stderr
     );
+}
+
+/// A hook as Claude Code calls it: with what it knows on stdin.
+#[track_caller]
+fn hook_of_claude_code(hive: &TestHive, name: &str, known: &Value) -> Answer {
+    let mut hook = command(hive.path(), &["hooks", name])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = hook.stdin.take().unwrap();
+    stdin.write_all(known.to_string().as_bytes()).unwrap();
+    drop(stdin);
+    Answer::of(hook.wait_with_output().unwrap()).expect(0)
+}
+
+#[test]
+fn what_a_session_used_is_read_from_its_transcript_and_counted_once() {
+    let hive = TestHive::start(0);
+    hook(&hive, &["pre-task", "--task-id", "now"]);
+    let at = stored(&hive, "hooks-pre-task", "now")["at"].clone();
+    let answer = |id: &str, output: u64| {
+        json!({
+            "type": "assistant", "timestamp": at,
+            "message": {
+                "id": id, "model": "large",
+                "usage": { "input_tokens": 2, "output_tokens": output },
+            },
+        })
+        .to_string()
+    };
+    let transcript = hive.path().join("transcript.jsonl");
+    let known = json!({ "session_id": "s-1", "transcript_path": transcript });
+    let used = || {
+        let used = hive.skep(&["--json", "analyse", "usage", "s-1"]).expect(0);
+        let used = used.json();
+        (
+            used["records"].clone(),
+            used["total"]["output_tokens"].clone(),
+        )
+    };
+    assert_eq!(used().0, 0);
+    let lines = [answer("m1", 1), answer("m1", 30)];
+    std::fs::write(&transcript, lines.join("\n")).unwrap();
+    let said = hook_of_claude_code(&hive, "stop", &known);
+    assert_eq!(said.stderr, "");
+    assert_eq!(used(), (json!(1), json!(30)));
+    let lines = [&lines[..], &[answer("m2", 4)]].concat();
+    std::fs::write(&transcript, lines.join("\n")).unwrap();
+    hook_of_claude_code(&hive, "session-end", &known);
+    assert_eq!(used(), (json!(1), json!(34)), "not 64");
+    hook_of_claude_code(&hive, "stop", &known);
+    assert_eq!(used(), (json!(1), json!(34)));
+
+    let missing = json!({ "session_id": "s-2", "transcript_path": "/nowhere" });
+    let said = hook_of_claude_code(&hive, "stop", &missing);
+    assert!(said.stderr.contains("cannot be read"), "{}", said.stderr);
 }
 
 #[test]

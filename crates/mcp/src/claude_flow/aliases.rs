@@ -100,7 +100,7 @@ pub(super) static TOOLS: &[ContractTool] = &[
 ];
 
 /// Of 1 to 10.
-fn priority(word: &str) -> u8 {
+pub(super) fn priority(word: &str) -> u8 {
     match word {
         "low" => 3,
         "high" => 7,

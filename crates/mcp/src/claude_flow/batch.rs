@@ -113,14 +113,31 @@ impl Plan {
     }
 }
 
-/// The results of a run, as far as they are there, in the order of these names.
-pub(super) async fn ended(call: &Call, run: &Value, order: &[String]) -> Outcome {
+/// The results of a run, however it ends, as far as they are there, in the order of these names.
+pub(super) async fn results(
+    call: &Call,
+    run: &Value,
+    order: &[String],
+) -> Result<Vec<Value>, Failure> {
     let waited = call.wait(run.as_str().unwrap_or_default()).await?;
-    let mut document = task::of_run(call, &waited.document).await?;
-    document["finished"] = json!(waited.is_final);
+    let mut document = in_order(call, &waited.document, order).await?;
+    let results = document["results"].as_array_mut().map(std::mem::take);
+    Ok(results.unwrap_or_default())
+}
+
+async fn in_order(call: &Call, run: &Value, order: &[String]) -> Outcome {
+    let mut document = task::of_run(call, run).await?;
     if let Value::Array(results) = &mut document["results"] {
         results.sort_by_key(|result| order.iter().position(|name| result["name"] == *name));
     }
+    Ok(document)
+}
+
+/// The results of a run, as far as they are there, in the order of these names.
+pub(super) async fn ended(call: &Call, run: &Value, order: &[String]) -> Outcome {
+    let waited = call.wait(run.as_str().unwrap_or_default()).await?;
+    let mut document = in_order(call, &waited.document, order).await?;
+    document["finished"] = json!(waited.is_final);
     if waited.is_final && waited.state != "succeeded" {
         return Err(failed(&waited.state, document));
     }

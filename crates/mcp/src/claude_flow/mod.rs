@@ -9,18 +9,23 @@ mod aliases;
 mod analysis;
 mod batch;
 mod call;
+mod config;
 mod contract;
 mod memory;
 mod memory_upkeep;
 mod not_served;
+mod orchestrate;
 mod page;
+mod quality;
 mod resources;
+mod security;
 mod snapshots;
 mod steps;
 mod stored;
 mod swarm;
 mod system;
 mod task;
+mod usage;
 mod workflow;
 
 #[cfg(test)]
@@ -38,8 +43,9 @@ use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 
 /// The tools by group, in the order of the list.
-const GROUPS: [&[ContractTool]; 11] = [
+const GROUPS: [&[ContractTool]; 16] = [
     swarm::TOOLS,
+    orchestrate::TOOLS,
     memory::TOOLS,
     memory_upkeep::TOOLS,
     snapshots::TOOLS,
@@ -47,8 +53,12 @@ const GROUPS: [&[ContractTool]; 11] = [
     workflow::TOOLS,
     batch::TOOLS,
     analysis::TOOLS,
+    usage::TOOLS,
+    quality::TOOLS,
     agents::TOOLS,
     system::TOOLS,
+    security::TOOLS,
+    config::TOOLS,
     aliases::TOOLS,
 ];
 

@@ -5,7 +5,6 @@
 pub(super) const NOT_SERVED: &[(&str, &str)] = &[
     ("swarm_init", SWARM),
     ("agent_spawn", MODEL),
-    ("task_orchestrate", MODEL),
     (
         "topology_optimize",
         "all nodes hang on one coordinator: there is no topology to choose",
@@ -42,16 +41,6 @@ pub(super) const NOT_SERVED: &[(&str, &str)] = &[
         "memory_sync",
         "there is no second coordinator to synchronise with yet",
     ),
-    ("token_usage", "no usage of models is recorded yet"),
-    (
-        "cost_analysis",
-        "no usage of models and no prices are recorded yet",
-    ),
-    ("quality_assess", MODEL),
-    (
-        "usage_stats",
-        "calls of tools are not counted yet; `metrics_collect` has the counters there are",
-    ),
     ("sparc_mode", MODEL),
     ("automation_setup", TRIGGERS),
     ("scheduler_manage", "there are no schedules yet"),
@@ -76,14 +65,6 @@ pub(super) const NOT_SERVED: &[(&str, &str)] = &[
         "attempts of a lost node are tried elsewhere by themselves; nobody has to ask for it",
     ),
     ("daa_optimization", LEARNING),
-    (
-        "config_manage",
-        "settings are read from files and flags when a process starts: use `skep config`",
-    ),
-    (
-        "security_scan",
-        "no scanner is built in; run one as a task with terminal_execute",
-    ),
     (
         "restore_system",
         "a backup is restored while no coordinator runs: use `skep backup restore`",

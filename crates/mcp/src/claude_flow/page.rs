@@ -41,8 +41,7 @@ pub fn page() -> String {
     }
     line(
         "\n## Not yet\n\nThese are not listed; calling one is the error \
-         [`mcp_tool_not_served`](errors/mcp_tool_not_served.md). Neither is \
-         `claude-flow://models`, because there are no models.\n"
+         [`mcp_tool_not_served`](errors/mcp_tool_not_served.md).\n"
             .to_owned(),
     );
     for (reason, names) in by_reason() {

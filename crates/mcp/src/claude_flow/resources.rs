@@ -7,11 +7,14 @@ use crate::resources::as_error;
 use rmcp::ErrorData;
 use rmcp::model::{CacheScope, ReadResourceResult, Resource, ResourceContents};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 const JSON: &str = "application/json";
+/// Models that were reported since are shown: 30 days.
+const USED_WINDOW_S: u64 = 30 * 86_400;
 
 /// Address, name and description.
-pub(super) const SERVED: [(&str, &str, &str); 3] = [
+pub(super) const SERVED: [(&str, &str, &str); 4] = [
     (
         "claude-flow://swarms",
         "Active Swarms",
@@ -21,6 +24,11 @@ pub(super) const SERVED: [(&str, &str, &str); 3] = [
         "claude-flow://agents",
         "Agent Registry",
         "The agents by role and by what they can do, now.",
+    ),
+    (
+        "claude-flow://models",
+        "Neural Models",
+        "Models that nodes offer, that searches ask, and that sessions reported in 30 days.",
     ),
     (
         "claude-flow://performance",
@@ -46,6 +54,7 @@ pub(crate) async fn read(
     let document = match uri {
         "claude-flow://swarms" => swarms(caller).await,
         "claude-flow://agents" => agents(caller).await,
+        "claude-flow://models" => models(caller).await,
         "claude-flow://performance" => performance(caller).await,
         _ => return None,
     };
@@ -94,6 +103,37 @@ async fn agents(caller: &Caller) -> Result<Value, Failure> {
 fn count(counts: &mut Map<String, Value>, name: &str) {
     let number = counts.get(name).and_then(Value::as_u64).unwrap_or(0);
     counts.insert(name.to_owned(), json!(number + 1));
+}
+
+/// Skep runs none of these itself.
+async fn models(caller: &Caller) -> Result<Value, Failure> {
+    let (nodes, complete) = items(caller, "nodes.list", &json!({})).await?;
+    let mut offered = Map::new();
+    for model in nodes.iter().filter_map(|node| node["models"].as_array()) {
+        for name in model.iter().filter_map(Value::as_str) {
+            count(&mut offered, name);
+        }
+    }
+    let status = operate(caller, "system.status", json!({})).await?;
+    let embedding = &status["memory"]["embedding_model"];
+    let used = json!({ "window_s": USED_WINDOW_S });
+    let used = operate(caller, "usage.summary", used).await?;
+    let reported = used["models"].as_array().into_iter().flatten();
+    let reported = reported.filter_map(|model| model["name"].as_str());
+    let names: BTreeSet<_> = offered
+        .keys()
+        .map(String::as_str)
+        .chain(embedding.as_str())
+        .chain(reported)
+        .collect();
+    Ok(json!({
+        "total_models": names.len(),
+        "models": names,
+        "offered_by_nodes": offered,
+        "embedding_model": embedding,
+        "reported_in_30_days": used["models"],
+        "complete": complete,
+    }))
 }
 
 async fn performance(caller: &Caller) -> Result<Value, Failure> {

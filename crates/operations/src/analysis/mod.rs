@@ -5,11 +5,12 @@ mod bottlenecks;
 mod error_groups;
 mod log_summary;
 mod message_template;
+pub(crate) mod node_time;
 mod report;
 mod trend;
 mod window;
 
-pub(crate) use window::Spread;
+pub(crate) use window::{Spread, WINDOW_S_MAX};
 
 use crate::declare::{READ, act, read};
 use crate::operation::{Cost, Operation};

@@ -221,6 +221,7 @@ mod tests {
                 memory_peak_bytes: duration_ms,
             }),
             reason: None,
+            held: Vec::new(),
         }
     }
 

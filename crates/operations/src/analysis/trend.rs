@@ -241,6 +241,7 @@ mod tests {
             agent: None,
             usage: None,
             reason: None,
+            held: Vec::new(),
         };
         let window = Window {
             since: UnixMillis(100),

@@ -8,7 +8,8 @@ use crate::views::TaskView;
 use skep_model::attempt::ResourceUse;
 use skep_model::ids::{AgentId, NodeId, TaskId};
 use skep_model::limits;
-use skep_model::task::{FinishedTask, TaskState};
+use skep_model::requirements::Performer;
+use skep_model::task::{AttemptEnd, FinishedTask, TaskState};
 use skep_model::time::UnixMillis;
 use skep_store::{PageStart, TaskFilter};
 use std::collections::BTreeSet;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 /// Tasks that are looked at for one answer, the newest first.
 const TASKS_SEEN_MAX: usize = 50_000;
 /// Longest time that is looked at, seconds: a year.
-pub(super) const WINDOW_S_MAX: u64 = 366 * 86_400;
+pub(crate) const WINDOW_S_MAX: u64 = 366 * 86_400;
 
 /// One task that became final.
 #[derive(Debug, Clone)]
@@ -36,6 +37,9 @@ pub(super) struct Sample {
     pub(super) usage: Option<ResourceUse>,
     /// Why it is final, when it did not succeed.
     pub(super) reason: Option<String>,
+    /// The nodes that its attempts held, each with how long, milliseconds. None of a task for
+    /// attached agents, whose seats are no machines.
+    pub(super) held: Vec<(NodeId, u64)>,
 }
 
 impl Sample {
@@ -58,8 +62,22 @@ impl Sample {
             agent: view.agent,
             usage: task.report.as_ref().map(|report| report.usage),
             reason: view.reason.filter(|_| record.state != TaskState::Succeeded),
+            held: held(task),
         }
     }
+}
+
+fn held(task: &FinishedTask) -> Vec<(NodeId, u64)> {
+    let record = &task.record;
+    if record.spec.work.performer() != Performer::Node {
+        return Vec::new();
+    }
+    let ran = record
+        .ended_attempts
+        .iter()
+        .filter(|attempt| !matches!(attempt.ended, AttemptEnd::NeverStarted(_)));
+    ran.map(|attempt| (attempt.node, attempt.ended_at.since(attempt.granted_at)))
+        .collect()
 }
 
 /// What became final in a time, newest first.

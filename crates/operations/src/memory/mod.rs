@@ -7,6 +7,7 @@ mod batch;
 mod compact;
 mod conflicts;
 mod desk;
+pub(crate) mod documents;
 mod embedding;
 mod entry_view;
 mod export;

@@ -9,6 +9,7 @@ use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::lookup::{self, AnyTask};
+use crate::usage::{self, UsageGiven};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use skep_model::attempt::{Account, ArtifactRecord, AttemptReport, Fence, Outcome};
@@ -38,6 +39,9 @@ pub(super) struct Completion {
     /// Files; their bytes were uploaded before.
     #[serde(default)]
     pub(super) artifacts: Vec<ArtifactRecord>,
+    /// What models used for it, as their providers said.
+    #[serde(default)]
+    pub(super) usage: Option<UsageGiven>,
 }
 
 /// How a task stands after its attempt ended.
@@ -64,6 +68,11 @@ pub(super) async fn complete(
         return Ok(ended);
     }
     let grip = grip(&context, &seat, completion.task, Some(fence)).await?;
+    // Before the end: what fails here can be sent again, and takes the place of what was kept.
+    if let Some(usage) = completion.usage {
+        let name = name_of(&context, &seat);
+        usage::of_task(&context, completion.task, usage.by(name)).await?;
+    }
     let report = AttemptReport {
         duration_ms: grip.ran_ms,
         artifacts: completion.artifacts,
@@ -76,6 +85,12 @@ pub(super) async fn complete(
         return Err(OperationError::new(ErrorCode::ArtifactMissing, detail));
     }
     end(&context, &seat, report).await
+}
+
+fn name_of(context: &Context, seat: &Seat) -> Option<String> {
+    let view = context.services.hive.view();
+    let agent = view.state.agent(seat.agent);
+    agent.map(|agent| agent.spec.name.clone())
 }
 
 /// Why a task was not done.

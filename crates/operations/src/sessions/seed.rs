@@ -188,6 +188,7 @@ async fn work_complete(
                 result: body.result,
                 commit: body.commit,
                 artifacts: body.artifacts,
+                usage: None,
             };
             account::complete(context, path, completion).await?
         }

@@ -89,6 +89,13 @@ pub(super) const HOOKS: &[Hook] = &[
         switches: &["generate-summary", "persist-state", "export-metrics"],
         write: session_end,
     },
+    // What the session used is all that is kept of it.
+    Hook {
+        name: "stop",
+        values: &[],
+        switches: &[],
+        write: |_| Vec::new(),
+    },
     Hook {
         name: "session-restore",
         values: &["session-id"],

@@ -5,6 +5,7 @@ mod figures;
 mod memory;
 mod system;
 mod tasks;
+mod usage;
 mod workflows;
 
 use crate::hive::TestHive;
@@ -142,6 +143,7 @@ fn every_served_tool_does_what_its_name_says() {
         memory::CHECKS,
         workflows::CHECKS,
         system::CHECKS,
+        usage::CHECKS,
     ]
     .concat();
     for (name, check) in &checks {
@@ -246,6 +248,9 @@ fn permission_is_that_of_the_token_for_each_call() {
         ("backup_create", json!({})),
         ("diagnostic_run", json!({})),
         ("benchmark_run", json!({})),
+        ("memory_compress", json!({})),
+        ("config_manage", json!({ "action": "list" })),
+        ("task_orchestrate", json!({ "task": "x" })),
     ] {
         assert_eq!(
             reader.refused(name, arguments)["code"],
@@ -345,8 +350,20 @@ fn the_resources_of_the_contract_show_the_state_of_the_swarm() {
     let performance = read("claude-flow://performance");
     assert_eq!(performance["last_day"]["states"]["succeeded"], 1);
 
-    let models = legacy("resources/read", json!({ "uri": "claude-flow://models" })).at(PATH);
-    let error = swarm.http.post(&models).error();
+    let none = read("claude-flow://models");
+    assert_eq!(
+        (&none["total_models"], &none["models"]),
+        (&json!(0), &json!([]))
+    );
+    let used = json!({
+        "source": "session", "id": "s", "slices": [{ "model": "large", "output_tokens": 5 }],
+    });
+    swarm.operate("usage.record", used);
+    let models = read("claude-flow://models");
+    assert_eq!(models["models"], json!(["large"]), "{models}");
+    assert_eq!(models["reported_in_30_days"][0]["output_tokens"], 5);
+    let other = legacy("resources/read", json!({ "uri": "claude-flow://neurons" })).at(PATH);
+    let error = swarm.http.post(&other).error();
     assert_eq!(error["data"]["code"], "mcp_resource_unknown");
     let own = swarm.list("resources/list", "/mcp");
     let own = own["resources"].as_array().unwrap();

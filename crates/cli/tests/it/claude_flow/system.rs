@@ -1,7 +1,7 @@
 //! Tools about machines: commands, features, backups, logs and diagnosis.
 
 use super::{Check, text};
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub(super) const CHECKS: &[Check] = &[
     ("terminal_execute", |swarm| {
@@ -25,6 +25,83 @@ pub(super) const CHECKS: &[Check] = &[
             (&failed["exitCode"], &failed["output"]),
             (&json!(3), &json!("no\n"))
         );
+    }),
+    ("security_scan", |swarm| {
+        let place = swarm.hive.path().join("scanned");
+        std::fs::create_dir_all(&place).unwrap();
+        let key = ["AKIA", "Q7ZL2WX5KD3MN6PR"].concat();
+        std::fs::write(place.join("notes.txt"), format!("the key is\n{key}\n")).unwrap();
+        let target = place.to_str().unwrap();
+        let scanned = swarm.call("security_scan", json!({ "target": target }));
+        assert_eq!(scanned["findingCount"], 1, "{scanned}");
+        let finding = &scanned["findings"][0];
+        assert_eq!(
+            (&finding["rule"], &finding["file"], &finding["line"]),
+            (&json!("aws-access-key-id"), &json!("notes.txt"), &json!(2))
+        );
+        assert!(!scanned.to_string().contains(&key), "{scanned}");
+        assert_eq!(scanned["complete"], true);
+        let known = swarm.operate("tasks.get", json!({ "id": scanned["taskId"] }));
+        assert_eq!(known["name"], "security-scan");
+        let own = swarm.hive.skep(&["--json", "analyse", "secrets", target]);
+        assert_eq!(own.expect(0).json()["found"], 1);
+        let nowhere = swarm.hive.path().join("nowhere");
+        let nowhere = json!({ "target": nowhere });
+        assert_eq!(
+            swarm.refused("security_scan", nowhere)["code"],
+            "mcp_work_failed"
+        );
+        for wrong in [
+            json!({ "target": "here" }),
+            json!({ "target": target, "depth": "abyss" }),
+        ] {
+            assert_eq!(
+                swarm.refused("security_scan", wrong)["code"],
+                "mcp_params_invalid"
+            );
+        }
+    }),
+    ("config_manage", |swarm| {
+        let manage = |action: &str, config: Value| {
+            let arguments = json!({ "action": action, "config": config });
+            swarm.call("config_manage", arguments)
+        };
+        let listed = swarm.call("config_manage", json!({ "action": "list" }));
+        assert_eq!(listed["config"].as_array().unwrap().len(), 9, "{listed}");
+        let wanted = json!({ "events_days": 11 });
+        assert_eq!(manage("validate", wanted.clone())["valid"], true);
+        let days = || manage("get", json!({ "events_days": "?" }))["config"][0]["value"].clone();
+        assert_eq!(days(), "7", "validating changes nothing");
+        let set = manage("set", wanted);
+        assert_eq!(set["changed"][0]["value"], "11");
+        assert_eq!(
+            set["changed"][0]["takes_effect"],
+            "at the next start of the coordinator"
+        );
+        assert_eq!(days(), "11");
+        let explained = ["--json", "config", "explain", "events_days"];
+        let explained = swarm.hive.skep(&explained).expect(0).json();
+        assert_eq!(explained["value"], "11", "commands read the same file");
+        let wrong = json!({ "events_days": 5, "history_days": 0 });
+        assert_eq!(manage("validate", wrong.clone())["valid"], false);
+        let wrong = json!({ "action": "set", "config": wrong });
+        assert_eq!(
+            swarm.refused("config_manage", wrong)["code"],
+            "setting_invalid"
+        );
+        assert_eq!(days(), "11");
+        manage("set", json!({ "events_days": null }));
+        assert_eq!(days(), "7");
+        for wrong in [
+            json!({ "action": "set" }),
+            json!({ "action": "get", "config": { "colour": 1 } }),
+            json!({ "action": "dance" }),
+        ] {
+            assert_eq!(
+                swarm.refused("config_manage", wrong)["code"],
+                "mcp_params_invalid"
+            );
+        }
     }),
     ("features_detect", |swarm| {
         let features = swarm.call("features_detect", json!({}));
