@@ -6,6 +6,7 @@ mod mcp;
 mod memory;
 mod nodes;
 mod operating;
+mod schedules;
 mod up;
 mod working;
 
@@ -28,6 +29,7 @@ pub(crate) use nodes::{
 
 #[cfg(test)]
 pub(crate) use nodes::OnDisconnectArg;
+pub(crate) use schedules::{CreateScheduleArgs, ScheduleCommand};
 pub(crate) use up::{MemoryServerArgs, RedisMirrorArgs, UpArgs};
 pub(crate) use working::{AgentCommand, HeldArgs, WorkCommand};
 
@@ -179,6 +181,12 @@ pub(crate) enum Command {
     Artifact {
         #[command(subcommand)]
         command: ArtifactCommand,
+    },
+    /// Submit plans again and again, at set times
+    #[command(after_help = schedules::EXAMPLES)]
+    Schedule {
+        #[command(subcommand)]
+        command: ScheduleCommand,
     },
     /// Read and write values that the swarm shares
     #[command(after_help = memory::EXAMPLES)]

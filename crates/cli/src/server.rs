@@ -32,7 +32,7 @@ use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{
     CallCounters, Configuration, MemoryDesk, MemoryGauge, MirroredSwarm, ServerInfo, Services,
-    SpaceGauge,
+    SpaceGauge, SystemCalendar,
 };
 use skep_scheduler::Policy;
 use skep_store::{DataDir, RetentionPolicy};
@@ -335,6 +335,7 @@ fn engine(
     let parts = Parts {
         strategy,
         entropy: Box::new(SystemEntropy),
+        calendar: Box::new(SystemCalendar),
     };
     let now = Now {
         wall: clock.wall(),

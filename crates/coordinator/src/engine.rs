@@ -6,11 +6,13 @@
 
 mod advance;
 mod disk_full;
+mod firings;
 mod io;
 mod options;
 mod origin;
 mod sessions;
 
+use firings::Firings;
 pub use io::{Input, Now, Output, ProposeError};
 pub use options::{CHECKPOINT_EVENTS_DEFAULT, EngineOptions, Parts};
 pub(crate) use origin::Origin;
@@ -62,6 +64,7 @@ pub struct Engine {
     /// Breakers that were due before this were looked at.
     breakers_seen: UnixMillis,
     log_clock: LogClock,
+    firings: Firings,
 }
 
 impl Engine {
@@ -111,6 +114,7 @@ impl Engine {
             decision_wanted: true,
             breakers_seen: UnixMillis(0),
             log_clock,
+            firings: Firings::new(parts.calendar),
         })
     }
 

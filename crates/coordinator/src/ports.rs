@@ -6,6 +6,7 @@ use skep_model::event::EntryEvents;
 use skep_model::memory::MemoryEffect;
 use skep_model::row::{Row, RowChange};
 use skep_model::run::RunRecord;
+use skep_model::schedule::{Timing, Utc, next_due};
 use skep_model::task::FinishedTask;
 use skep_model::time::UnixMillis;
 use std::sync::Arc;
@@ -132,6 +133,29 @@ pub trait Clock: Send + Sync {
     /// due. A clock that is no finer keeps the default.
     fn elapsed_us(&self) -> u64 {
         self.elapsed_ms().saturating_mul(1_000)
+    }
+}
+
+/// What schedules are due when: time zones are a matter of the machine.
+pub trait Calendar: Send + Sync + std::fmt::Debug {
+    /// The first due time after `after` of a schedule that was due at `due`; none when there is
+    /// none, or when the time zone is not known here.
+    fn next(&self, timing: &Timing, due: UnixMillis, after: UnixMillis) -> Option<UnixMillis>;
+}
+
+/// A calendar without time zones: all there is is UTC.
+#[derive(Debug, Clone, Copy)]
+pub struct UtcCalendar;
+
+impl Calendar for UtcCalendar {
+    fn next(&self, timing: &Timing, due: UnixMillis, after: UnixMillis) -> Option<UnixMillis> {
+        match timing {
+            Timing::Every { .. } => timing.next_in_spans(due, after),
+            Timing::Cron { expression, zone } if zone == "UTC" => {
+                next_due(&expression.parse().ok()?, &Utc, after)
+            }
+            Timing::Cron { .. } => None,
+        }
     }
 }
 

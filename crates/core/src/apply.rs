@@ -233,6 +233,17 @@ impl State {
                 namespace,
                 settings,
             } => self.set_namespace(step, namespace, settings),
+            Command::CreateSchedule {
+                schedule,
+                spec,
+                first,
+            } => self.create_schedule(step, *schedule, spec, *first),
+            Command::PauseSchedule(schedule) => self.pause_schedule(step, *schedule),
+            Command::ResumeSchedule { schedule, next } => {
+                self.resume_schedule(step, *schedule, *next)
+            }
+            Command::DeleteSchedule(schedule) => self.delete_schedule(step, *schedule),
+            Command::FireSchedule(firing) => self.fire_schedule(step, firing),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Which rows changed since the store last asked.
 
 use crate::state::State;
-use skep_model::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use skep_model::ids::{AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
 use skep_model::memory::{MemoryKey, Namespace};
 use skep_model::row::{Row, RowChange, RowKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +22,7 @@ pub(crate) struct Changes {
     namespaces: BTreeSet<Namespace>,
     memory: BTreeSet<(Namespace, MemoryKey)>,
     memory_floor: bool,
+    schedules: BTreeSet<ScheduleId>,
 }
 
 impl Changes {
@@ -78,6 +79,10 @@ impl Changes {
 
     pub(crate) fn memory(&mut self, namespace: &Namespace, key: &MemoryKey) {
         self.memory.insert((namespace.clone(), key.clone()));
+    }
+
+    pub(crate) fn schedule(&mut self, schedule: ScheduleId) {
+        self.schedules.insert(schedule);
     }
 
     pub(crate) fn memory_floor(&mut self) {
@@ -150,6 +155,11 @@ impl State {
             RowKey::MemoryFloor,
             Row::MemoryFloor(self.memory.floor),
         ));
+        let schedules = changes.schedules.into_iter().map(|id| {
+            let row = self.schedule(id).cloned();
+            let row = row.map(|record| Row::Schedule(Box::new(record)));
+            change(RowKey::Schedule(id), row)
+        });
         let rows = tasks.chain(runs).chain(nodes).chain(agents).chain(tokens);
         rows.chain(join_tokens)
             .chain(enrolments)
@@ -157,6 +167,7 @@ impl State {
             .chain(namespaces)
             .chain(memory)
             .chain(floor)
+            .chain(schedules)
             .chain(clock)
             .collect()
     }

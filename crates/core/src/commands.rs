@@ -17,6 +17,7 @@ pub(crate) mod progress;
 pub(crate) mod register;
 pub(crate) mod report;
 pub(crate) mod retry;
+pub(crate) mod schedules;
 pub(crate) mod set_node;
 pub(crate) mod submit;
 pub(crate) mod timers;

@@ -8,6 +8,7 @@ use crate::memory::{
     memory_indexes_match_entries, memory_versions_were_given, namespaces_have_reasons,
 };
 use crate::open_nodes::open_nodes_match_nodes;
+use crate::schedules::schedule_indexes_match_records;
 use crate::state::{NodeUse, State, queue_priority};
 use crate::waiting::Waiting;
 use skep_model::ids::{AgentId, NodeId, TaskId};
@@ -18,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Predicate = fn(&State) -> Result<(), String>;
 
-const INVARIANTS: [(InvariantId, Predicate); 21] = [
+const INVARIANTS: [(InvariantId, Predicate); 22] = [
     (InvariantId::OnlyLiveRecords, only_live_records),
     (InvariantId::CountsMatchTasks, counts_match_tasks),
     (InvariantId::RunsMatchTasks, runs_match_tasks),
@@ -49,6 +50,10 @@ const INVARIANTS: [(InvariantId, Predicate); 21] = [
         memory_versions_were_given,
     ),
     (InvariantId::NamespacesHaveReasons, namespaces_have_reasons),
+    (
+        InvariantId::ScheduleIndexesMatchRecords,
+        schedule_indexes_match_records,
+    ),
 ];
 
 impl State {

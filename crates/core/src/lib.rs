@@ -31,6 +31,7 @@ mod open_nodes;
 mod queues;
 mod restore;
 mod runs;
+mod schedules;
 mod signatures;
 mod state;
 mod waiting;

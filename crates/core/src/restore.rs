@@ -2,13 +2,14 @@
 
 use crate::state::{AgentSlot, NodeSlot, RunSlot, State, TaskSlot};
 use skep_model::agent::AgentRecord;
-use skep_model::ids::{AgentId, NodeId, RunId, TaskId, TokenId};
+use skep_model::ids::{AgentId, NodeId, RunId, ScheduleId, TaskId, TokenId};
 use skep_model::join::EnrolmentRecord;
 use skep_model::memory::MemoryEntry;
 use skep_model::node::{NodeRecord, NodeState};
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::row::Row;
 use skep_model::run::RunRecord;
+use skep_model::schedule::ScheduleRecord;
 use skep_model::task::{TaskRecord, TaskState};
 use skep_model::token::TokenRecord;
 use std::collections::BTreeSet;
@@ -83,6 +84,14 @@ pub enum RestoreError {
         /// The key of the entry.
         key: String,
     },
+    /// A run of a schedule is said to be live and is not stored.
+    #[error("run `{run}` of schedule `{schedule}` is not stored: restore a backup")]
+    ScheduleRunMissing {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The run.
+        run: RunId,
+    },
 }
 
 /// Rows by kind, so that what is referred to is put in first. Tasks are not among them: there may
@@ -94,6 +103,7 @@ struct Sorted {
     agents: Vec<AgentRecord>,
     tokens: Vec<TokenRecord>,
     memory: Vec<MemoryEntry>,
+    schedules: Vec<ScheduleRecord>,
 }
 
 impl State {
@@ -123,6 +133,7 @@ impl State {
                 Row::Namespace(record) => state.restore_namespace(record)?,
                 Row::Memory(entry) => sorted.memory.push(*entry),
                 Row::MemoryFloor(version) => state.memory.floor = version,
+                Row::Schedule(record) => sorted.schedules.push(*record),
                 Row::Clock(now) => state.now = state.now.max(now),
             }
         }
@@ -146,6 +157,10 @@ impl State {
             .memory
             .into_iter()
             .try_for_each(|row| state.restore_memory(row))?;
+        sorted
+            .schedules
+            .into_iter()
+            .try_for_each(|row| state.restore_schedule(row))?;
         state.link_tasks()?;
         state.restore_children()?;
         state.restore_agent_ceilings();

@@ -81,6 +81,7 @@ impl State {
     fn finish_run(&mut self, step: &mut Step, run: RunId, state: RunState) {
         self.change_run(step, run, state);
         let slot = self.runs.remove(&run).expect("callers name live runs");
+        self.schedules.run_ended(run, state, &mut self.changes);
         step.applied.finished_runs.push(RunRecord {
             finished_at: Some(self.now),
             ..slot.record

@@ -8,6 +8,7 @@
 mod joining;
 mod memory;
 mod reports;
+mod schedules;
 mod statements;
 
 use crate::{Applied, State};
@@ -145,6 +146,7 @@ impl World {
             "run-counts" => return self.show_run(RunId::from_u128(words.id())),
             "queues" => return self.show_queues(),
             "agents" => return self.show_agents(),
+            "schedules" => return self.show_schedules(),
             "hold" => return self.show_hold(NodeId::from_u128(words.id())),
             "timer" => return format!("{:?}\n", self.state.next_timer()),
             _ => {
@@ -251,6 +253,12 @@ pub(crate) fn portrait(state: &State) -> String {
         writeln!(text, "{queue:?}").unwrap();
     }
     text += &memory::portrait(state);
+    for (at, schedule) in state.due_schedules() {
+        writeln!(text, "{at:?} {}", schedule.id).unwrap();
+    }
+    for schedule in state.schedules() {
+        writeln!(text, "{schedule:?}").unwrap();
+    }
     writeln!(text, "{:?}", state.idempotency).unwrap();
     text
 }

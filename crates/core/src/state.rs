@@ -5,6 +5,7 @@ use crate::idempotency::IdempotencyTable;
 use crate::memory::Memory;
 use crate::open_nodes::Experience;
 use crate::queues::ReadyQueue;
+use crate::schedules::Schedules;
 use crate::signatures::{SignatureId, Signatures};
 use crate::waiting::Waiting;
 use skep_model::agent::{AgentRecord, AgentState};
@@ -54,6 +55,7 @@ pub struct State {
     pub(crate) open_nodes: BTreeSet<NodeId>,
     pub(crate) experience: Experience,
     pub(crate) memory: Memory,
+    pub(crate) schedules: Schedules,
     pub(crate) changes: Changes,
 }
 

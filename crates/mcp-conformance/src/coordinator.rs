@@ -21,7 +21,8 @@ use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey};
 use skep_operations::{
-    CallCounters, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge, tokens,
+    CallCounters, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge,
+    SystemCalendar, tokens,
 };
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
@@ -138,6 +139,7 @@ fn start(home: &Path) -> Result<(Arc<Services>, HiveThreads)> {
     let parts = Parts {
         strategy: Box::new(CapabilityWeighted),
         entropy: Box::new(SystemEntropy),
+        calendar: Box::new(SystemCalendar),
     };
     let now = Now {
         wall: clock.wall(),

@@ -3,12 +3,13 @@
 use crate::agent::AgentSpec;
 use crate::attempt::{AttemptReport, Fence, GateReport, LogIndex};
 use crate::hold::DisconnectSetting;
-use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
 use crate::join::JoinTokenRecord;
 use crate::memory::{MemoryWrite, Namespace, NamespaceSettings};
 use crate::node::NodeFacts;
 use crate::requirements::Proficiency;
 use crate::run::RunSpec;
+use crate::schedule::ScheduleSpec;
 use crate::session::AttachedSpec;
 use crate::task::{HandBack, NewTask, Priority};
 use crate::time::UnixMillis;
@@ -302,6 +303,47 @@ pub enum Command {
         /// What it says about itself.
         spec: Box<AttachedSpec>,
     },
+    /// Make a schedule. An older node has to stop at it.
+    CreateSchedule {
+        /// Stamped.
+        schedule: ScheduleId,
+        /// What was asked for.
+        spec: Box<ScheduleSpec>,
+        /// Its first due time.
+        first: Option<UnixMillis>,
+    },
+    /// Hold a schedule; its live runs go on. An older node has to stop at it.
+    PauseSchedule(ScheduleId),
+    /// Let a schedule go on. What was due meanwhile is left out. An older node has to stop at it.
+    ResumeSchedule {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// Its next due time.
+        next: Option<UnixMillis>,
+    },
+    /// Forget a schedule; its live runs go on. An older node has to stop at it.
+    DeleteSchedule(ScheduleId),
+    /// Act on a due time: submit what the schedule says, or skip it, and move on to the next one,
+    /// all in this one entry. Refused if the due time was acted on before. An older node has to
+    /// stop at it.
+    FireSchedule(Box<Firing>),
+}
+
+/// A due time to act on, or a run that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firing {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// The due time; none when somebody asks for a run at once, whatever else is live.
+    pub due: Option<UnixMillis>,
+    /// The due time after it; it counts only if `due` is the next one.
+    pub next: Option<UnixMillis>,
+    /// Stamped.
+    pub run: RunId,
+    /// Stamped, in the place of the ids of the template.
+    pub tasks: Vec<TaskId>,
+    /// See [`Idempotency`]; only for a run that was asked for.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// An attempt that stands still, and who is to have its task instead.

@@ -2,12 +2,13 @@
 
 use crate::attempt::{Fence, LogIndex};
 use crate::command::{Actor, Phase};
-use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
 use crate::join::JoinKind;
 use crate::memory::{MemoryKey, MemoryRefusal, MemoryVersion, Namespace};
 use crate::node::NodeState;
 use crate::refusal::Refusal;
 use crate::run::{RunState, TaskCounts};
+use crate::schedule::SkipReason;
 use crate::task::{AttemptEnd, FinalCause, TaskState};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
@@ -376,5 +377,59 @@ pub enum Event {
     NamespaceChanged {
         /// The namespace.
         namespace: Namespace,
+    },
+    /// A schedule was made.
+    ScheduleCreated {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// Its name.
+        name: String,
+        /// When it is due first.
+        next: Option<UnixMillis>,
+    },
+    /// A schedule is held, or goes on.
+    ScheduleChanged {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// Whether it is held.
+        paused: bool,
+        /// When it is due next, unless it is held.
+        next: Option<UnixMillis>,
+    },
+    /// A schedule was forgotten.
+    ScheduleDeleted {
+        /// The schedule.
+        schedule: ScheduleId,
+    },
+    /// A schedule submitted a run.
+    ScheduleFired {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The due time; none when somebody asked for it.
+        due: Option<UnixMillis>,
+        /// The run.
+        run: RunId,
+        /// When it is due next.
+        next: Option<UnixMillis>,
+    },
+    /// A due time waits until no run of its schedule is live.
+    ScheduleWaits {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The due time.
+        due: UnixMillis,
+        /// When it is due next.
+        next: Option<UnixMillis>,
+    },
+    /// Nothing was submitted for a due time.
+    ScheduleSkipped {
+        /// The schedule.
+        schedule: ScheduleId,
+        /// The due time.
+        due: UnixMillis,
+        /// Why.
+        reason: SkipReason,
+        /// When it is due next.
+        next: Option<UnixMillis>,
     },
 }

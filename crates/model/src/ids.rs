@@ -199,6 +199,10 @@ id!(
     InstanceId, "inst"
 );
 id!(
+    /// One schedule.
+    ScheduleId, "sched"
+);
+id!(
     /// Whoever writes to shared memory while apart: a node or another swarm, with the bits of its
     /// id.
     ReplicaId, "replica"

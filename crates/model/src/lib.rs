@@ -23,6 +23,7 @@ pub mod refusal;
 pub mod requirements;
 pub mod row;
 pub mod run;
+pub mod schedule;
 pub mod session;
 pub mod task;
 mod task_state;

@@ -235,3 +235,22 @@ pub const MEMORY_EXPIRED_PER_COMMAND_MAX: usize = 1_000;
 pub const MEMORY_SCAN_MAX: usize = 10_000;
 /// Bytes of one value that the search reads.
 pub const MEMORY_SEARCH_BYTES_MAX: usize = 64 << 10;
+
+/// Schedules that one coordinator keeps.
+pub const SCHEDULES_MAX: usize = 1_000;
+/// Tasks that one schedule submits at a time.
+pub const SCHEDULE_TASKS_MAX: usize = 1_000;
+/// Bytes of what one schedule submits, as JSON: 256 KiB. It stays in memory and in checkpoints.
+pub const SCHEDULE_BYTES_MAX: usize = 256 << 10;
+/// Bytes of a cron expression.
+pub const SCHEDULE_EXPRESSION_BYTES_MAX: usize = 256;
+/// Shortest span between two due times: one second.
+pub const SCHEDULE_INTERVAL_MS_MIN: u64 = 1_000;
+/// Longest span between two due times: 366 days.
+pub const SCHEDULE_INTERVAL_MS_MAX: u64 = 366 * 24 * 3_600_000;
+/// How late a due time may be acted on before it counts as missed: one minute.
+pub const SCHEDULE_GRACE_MS: u64 = 60_000;
+/// Runs of one schedule that may be live at a time.
+pub const SCHEDULE_RUNS_LIVE_MAX: usize = 64;
+/// Firings that are proposed together; the others follow when the log has taken these.
+pub const SCHEDULE_FIRINGS_IN_FLIGHT_MAX: usize = 64;

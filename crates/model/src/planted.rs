@@ -72,11 +72,13 @@ pub enum PlantedBug {
     MemoryVersionsStartAnew,
     /// An attached agent that works is given up as soon as an idle one would be offline.
     BusySessionDeclaredDead,
+    /// That a schedule acted on a due time is not kept with the next checkpoint.
+    ScheduleFiringNotKept,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 35] = [
         Self::FenceNotChecked,
         Self::AtMostOnceRetried,
         Self::LostNodeKeepsLeases,
@@ -111,6 +113,7 @@ impl PlantedBug {
         Self::MemoryConditionIgnored,
         Self::MemoryVersionsStartAnew,
         Self::BusySessionDeclaredDead,
+        Self::ScheduleFiringNotKept,
     ];
 }
 

@@ -1,7 +1,7 @@
 //! Why the core refuses a command. A refusal is an event, never a panic.
 
 use crate::attempt::Fence;
-use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
 use crate::limits::{PARK_MS_MAX, PARK_MS_MIN};
 use crate::memory::Namespace;
 use crate::run::RunState;
@@ -160,6 +160,12 @@ pub enum Refusal {
     /// What was named is no seat of an attached agent.
     #[error("node `{0}` is a machine, not an attached agent")]
     NotASeat(NodeId),
+    /// No such schedule.
+    #[error("schedule `{0}` is unknown")]
+    ScheduleUnknown(ScheduleId),
+    /// The due time was acted on before, or the schedule is held.
+    #[error("schedule `{0}` is not due: the due time was acted on before, or it is paused")]
+    ScheduleNotDue(ScheduleId),
 }
 
 /// What was asked of a task or run.
@@ -243,6 +249,12 @@ pub enum LimitName {
     MemoryKeyBytesMax,
     /// Attached agents.
     SessionsMax,
+    /// Schedules.
+    SchedulesMax,
+    /// Tasks of a schedule.
+    ScheduleTasksMax,
+    /// Live runs of a schedule.
+    ScheduleRunsLiveMax,
 }
 
 impl std::fmt::Display for LimitName {
@@ -270,6 +282,9 @@ impl std::fmt::Display for LimitName {
             Self::ReplicasPerClockMax => "REPLICAS_PER_CLOCK_MAX",
             Self::MemoryKeyBytesMax => "MEMORY_KEY_BYTES_MAX",
             Self::SessionsMax => "SESSIONS_MAX",
+            Self::SchedulesMax => "SCHEDULES_MAX",
+            Self::ScheduleTasksMax => "SCHEDULE_TASKS_MAX",
+            Self::ScheduleRunsLiveMax => "SCHEDULE_RUNS_LIVE_MAX",
         })
     }
 }

@@ -1,11 +1,12 @@
 //! Rows: the live state cut into pieces that a store keeps under stable keys.
 
 use crate::agent::AgentRecord;
-use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
+use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
 use crate::join::{EnrolmentRecord, JoinTokenRecord};
 use crate::memory::{MemoryEntry, MemoryKey, MemoryVersion, Namespace, NamespaceRecord};
 use crate::node::NodeRecord;
 use crate::run::RunRecord;
+use crate::schedule::ScheduleRecord;
 use crate::task::TaskRecord;
 use crate::time::UnixMillis;
 use crate::token::TokenRecord;
@@ -38,6 +39,8 @@ pub enum RowKey {
     Memory(Namespace, MemoryKey),
     /// The largest version of namespaces that were forgotten.
     MemoryFloor,
+    /// A schedule.
+    Schedule(ScheduleId),
 }
 
 /// One piece of the live state.
@@ -67,6 +70,8 @@ pub enum Row {
     Memory(Box<MemoryEntry>),
     /// The largest version of namespaces that were forgotten.
     MemoryFloor(MemoryVersion),
+    /// A schedule.
+    Schedule(Box<ScheduleRecord>),
 }
 
 /// What is remembered of a request with an idempotency key.

@@ -301,7 +301,10 @@ impl Context {
 /// Whether a command brings in what has to be kept.
 fn takes_room(command: &Command) -> bool {
     match command {
-        Command::SubmitRun { .. } | Command::SubmitTasks { .. } => true,
+        Command::SubmitRun { .. }
+        | Command::SubmitTasks { .. }
+        | Command::CreateSchedule { .. }
+        | Command::FireSchedule(_) => true,
         Command::WriteMemory { writes, .. } => {
             let mut changes = writes.iter().map(|write| &write.change);
             changes.any(|change| matches!(change, MemoryChange::Put(_)))

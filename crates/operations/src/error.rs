@@ -181,6 +181,8 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::NodeCloned(_) => ErrorCode::NodeCloned,
         Refusal::SecrecyTooLate(_) => ErrorCode::MemoryNamespaceInUse,
         Refusal::PerformerMismatch(_) => ErrorCode::TaskInvalid,
+        Refusal::ScheduleUnknown(_) => ErrorCode::ScheduleNotFound,
+        Refusal::ScheduleNotDue(_) => ErrorCode::ScheduleNotDue,
     }
 }
 

@@ -122,6 +122,8 @@ error_codes! {
         "`skep task ls` shows the tasks; check that the id was copied whole.";
     RunNotFound, "run_not_found", 404, Useless, "There is no such run",
         "`skep run ls` shows the runs; check that the id was copied whole.";
+    ScheduleNotFound, "schedule_not_found", 404, Useless, "There is no such schedule",
+        "`skep schedule ls` shows the schedules by id and name.";
     NodeNotFound, "node_not_found", 404, Useless, "There is no such node",
         "`skep node ls` shows the nodes by id and name; a removed one is new when it connects again.";
     AgentNotFound, "agent_not_found", 404, Useless, "There is no such agent",
@@ -210,6 +212,8 @@ error_codes! {
         "Send the request again; new ids are made for it.";
     NameTaken, "name_taken", 409, Useless, "The name is already taken",
         "Choose another name, or remove what holds it.";
+    ScheduleNotDue, "schedule_not_due", 409, Useless, "The schedule is not due",
+        "The due time was acted on before, or the schedule is paused. `skep schedule show NAME` shows both.";
     MemoryNamespaceInUse, "memory_namespace_in_use", 409, Useless, "The namespace of shared memory is not empty",
         "Whether values are sealed is decided before the first entry. Use another namespace, or delete every entry of this one first.";
     NodeBusy, "node_busy", 409, Later, "The node still holds attempts",
@@ -243,6 +247,10 @@ error_codes! {
 
     PlanInvalid, "plan_invalid", 422, Useless, "The plan is not valid",
         "The detail lists each problem with its place. `skep plan FILE` shows the same without submitting.";
+    CronInvalid, "cron_invalid", 422, Useless, "The cron expression is not valid",
+        "The detail names the field and where it stands. Five fields are wanted: minute, hour, day of the month, month, weekday.";
+    TimeZoneUnknown, "time_zone_unknown", 422, Useless, "The time zone is not known",
+        "Give the IANA name of a zone, such as `Europe/Berlin`, or `UTC`. Zones come from the coordinator's machine: install its time zone data (`tzdata`) if the name is right.";
     TaskInvalid, "task_invalid", 422, Useless, "The task is not valid",
         "The detail names the key and what it should hold.";
     DependencyNotLive, "dependency_not_live", 422, Useless, "A needed task is not live",

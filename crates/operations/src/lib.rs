@@ -42,6 +42,7 @@ mod redis_mirror;
 mod rfc3339;
 mod run_names;
 mod runs;
+mod schedules;
 mod sessions;
 pub mod space_gauge;
 mod system;
@@ -71,6 +72,7 @@ pub use parameters::PathParameters;
 pub use permission::{Permission, TaskRule};
 pub use redis_mirror::MirroredSwarm;
 pub use rfc3339::{NotATimestamp, Timestamp};
+pub use schedules::SystemCalendar;
 pub use sessions::aliases;
 pub use skep_mirror::{MirrorCounts, MirrorStats};
 pub use skep_tiers::TierCounts;
@@ -86,6 +88,7 @@ pub fn registry() -> Vec<Operation> {
         tasks::operations(),
         runs::operations(),
         plans::operations(),
+        schedules::operations(),
         nodes::operations(),
         agents::operations(),
         sessions::operations(),

@@ -30,13 +30,13 @@ pub(crate) fn operations() -> Vec<Operation> {
 #[derive(Debug, Clone, Deserialize, schemars::JsonSchema)]
 pub(crate) struct PlanRequest {
     /// The plan: its text (YAML or JSON), or the object itself.
-    plan: Value,
+    pub(crate) plan: Value,
     /// Values of its parameters.
     #[serde(default)]
-    params: BTreeMap<String, String>,
+    pub(crate) params: BTreeMap<String, String>,
     /// Directory from which relative paths are seen; absolute.
     #[serde(default)]
-    base_dir: Option<String>,
+    pub(crate) base_dir: Option<String>,
 }
 
 /// Reads and expands a plan.

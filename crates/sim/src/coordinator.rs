@@ -4,7 +4,7 @@ use crate::faults::Trouble;
 use crate::happening::What;
 use crate::network::Direction;
 use crate::world::World;
-use skep_coordinator::ports::{Commit, Entropy, JournalError};
+use skep_coordinator::ports::{Commit, Entropy, JournalError, UtcCalendar};
 use skep_coordinator::{
     Caller, ConnectionId, Engine, EngineOptions, Input, LeaseTimers, Now, Output, Parts,
     TaskTokenKey, ToNode,
@@ -66,6 +66,7 @@ impl World {
         let parts = Parts {
             strategy: skep_scheduler::strategy(strategy).map_err(|error| error.to_string())?,
             entropy: Box::new(SeededEntropy { random }),
+            calendar: Box::new(UtcCalendar),
         };
         let engine = Engine::recover(recovered, options, parts, self.clock())
             .map_err(|error| format!("the log does not recover: {error}"))?;

@@ -86,6 +86,7 @@ pub(crate) enum What {
     ClientRepeats {
         submission: usize,
     },
+    KeeperActs,
     WriterActs,
     WriterRepeats {
         request: usize,
@@ -131,6 +132,7 @@ impl World {
             } => self.coordinator_end_lost(connection),
             What::ClientActs => self.client_acts(),
             What::ClientRepeats { submission } => self.submit(submission),
+            What::KeeperActs => self.keeper_acts(),
             What::WriterActs => self.writer_acts(),
             What::WriterRepeats { request } => self.write(request),
             What::SessionActs { session, plan } => self.session_acts(session, plan),

@@ -26,6 +26,7 @@ mod oracle;
 mod plans;
 mod policies;
 mod random;
+mod schedules;
 mod sessions;
 mod traffic;
 mod twins;

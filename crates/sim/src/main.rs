@@ -187,7 +187,7 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 51] = [
+const SOMETIMES: [&str; 54] = [
     "node vanished",
     "attempt moved",
     "attempt retried",
@@ -236,6 +236,9 @@ const SOMETIMES: [&str; 51] = [
     "memory expired",
     "write refused",
     "write repeated",
+    "due time skipped",
+    "due time submitted",
+    "due time waits",
     "session began work",
     "session died at work",
     "session overstayed",

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use crate::disk::Disk;
 use crate::members::Members;
 use crate::memory::MemoryFacts;
+use crate::schedules::ScheduleFacts;
 
 #[derive(Debug, Default)]
 struct Facts {
@@ -63,6 +64,8 @@ pub(crate) struct Oracle {
     /// Who is in the swarm.
     pub(crate) members: Members,
     memory: MemoryFacts,
+    /// What is known of schedules.
+    pub(crate) schedules: ScheduleFacts,
     completed: BTreeSet<(TaskId, Fence)>,
     /// How often each rare thing was seen, so that a run that tests nothing shows.
     pub(crate) seen: BTreeMap<&'static str, u64>,
@@ -205,6 +208,7 @@ impl Oracle {
                 for event in &entry.events {
                     self.members.event(entry.at, event)?;
                     self.memory.event(entry.at, event)?;
+                    self.schedules.event(entry.at, event)?;
                     self.event(event)?;
                 }
             }
@@ -270,6 +274,9 @@ impl Oracle {
             Event::AlreadyDone { .. } => "submission repeated",
             Event::MemoryExpired { .. } => "memory expired",
             Event::MemoryRefused { .. } => "write refused",
+            Event::ScheduleFired { due: Some(_), .. } => "due time submitted",
+            Event::ScheduleWaits { .. } => "due time waits",
+            Event::ScheduleSkipped { .. } => "due time skipped",
             Event::NodeChanged {
                 state: skep_model::node::NodeState::Lost,
                 ..

@@ -12,6 +12,7 @@ use crate::node::{Node, Standing};
 use crate::oracle::Oracle;
 use crate::policies;
 use crate::random::Random;
+use crate::schedules::Keeper;
 use crate::sessions::Sessions;
 use skep_model::ids::NodeId;
 use skep_model::node::NodeClass;
@@ -57,6 +58,8 @@ pub(crate) struct World {
     pub(crate) joining: Option<Joining>,
     /// In seeds in which somebody writes to shared memory.
     pub(crate) memory: Option<Memory>,
+    /// In seeds in which somebody keeps schedules.
+    pub(crate) keeper: Option<Keeper>,
     /// In seeds with attached agents.
     pub(crate) sessions: Option<Sessions>,
     /// Found where nothing could be returned.
@@ -138,6 +141,7 @@ impl World {
             oracle,
             joining,
             memory: Memory::of_seed(seed),
+            keeper: Keeper::of_seed(seed),
             sessions: Sessions::of_seed(seed),
             violation: None,
             applied: 0,
@@ -155,6 +159,9 @@ impl World {
         self.schedule(self.now, What::ClientActs);
         if self.memory.is_some() {
             self.schedule(self.now, What::WriterActs);
+        }
+        if self.keeper.is_some() {
+            self.schedule(self.now, What::KeeperActs);
         }
         self.sessions_start();
         self.plan_fault();
@@ -279,6 +286,7 @@ impl World {
             .check()
             .map_err(|violation| format!("{violation:?}"))?;
         self.counted_right(&view)?;
+        self.oracle.schedules.none_is_late(&view)?;
         self.oracle.nothing_lost(&self.disk, &view)
     }
 

@@ -42,5 +42,6 @@ pub(crate) fn columns(key: &RowKey) -> (i64, KeyBytes<'_>) {
             (11, KeyBytes::Owned(place.into_bytes()))
         }
         RowKey::MemoryFloor => (12, KeyBytes::Only),
+        RowKey::Schedule(id) => (13, KeyBytes::Id(id.as_u128().to_be_bytes())),
     }
 }

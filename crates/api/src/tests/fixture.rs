@@ -27,7 +27,7 @@ use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{
     CallCounters, Embedder, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge,
-    tokens,
+    SystemCalendar, tokens,
 };
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
@@ -169,6 +169,7 @@ impl Coordinator {
         let parts = Parts {
             strategy: Box::new(CapabilityWeighted),
             entropy: Box::new(FreshIds(AtomicU64::new(0))),
+            calendar: Box::new(SystemCalendar),
         };
         let now = Now {
             wall: clock.wall(),

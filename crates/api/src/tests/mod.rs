@@ -26,6 +26,7 @@ mod protocol;
 mod refusals;
 mod registry;
 mod resources;
+mod schedules;
 mod seats;
 mod sessions;
 mod stalled;

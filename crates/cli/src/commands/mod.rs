@@ -25,6 +25,7 @@ mod park;
 pub(crate) mod plan;
 pub(crate) mod run;
 pub(crate) mod runs;
+pub(crate) mod schedule;
 pub(crate) mod service;
 pub(crate) mod submit;
 pub(crate) mod task;

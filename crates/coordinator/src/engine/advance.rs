@@ -30,8 +30,11 @@ impl Engine {
             .then(|| view.breakers.next_retry(self.breakers_seen))
             .flatten()
             .map(|at| now.elapsed_ms + at.since(self.log_time(now)));
+        let schedule = self.firings.next_due(&view.state);
+        let schedule = schedule.map(|at| now.elapsed_ms + at.since(self.log_time(now)));
         [
             timer,
+            schedule,
             breaker,
             self.liveness.next_wake(),
             self.attendance.next_wake(),
@@ -54,6 +57,7 @@ impl Engine {
             }
             self.attend(now, out);
             self.propose_due(now);
+            self.fire_schedules(now);
             self.move_parked(now);
         }
         if !self.sequencer.is_idle() {

@@ -1,7 +1,7 @@
 //! What an engine is made with.
 
 use crate::liveness::LeaseTimers;
-use crate::ports::Entropy;
+use crate::ports::{Calendar, Entropy};
 use crate::task_token::TaskTokenKey;
 use skep_scheduler::{Policy, Strategy};
 
@@ -29,6 +29,8 @@ pub struct Parts {
     pub strategy: Box<dyn Strategy + Send + Sync>,
     /// Ids and seeds.
     pub entropy: Box<dyn Entropy>,
+    /// When schedules are due.
+    pub calendar: Box<dyn Calendar>,
 }
 
 impl std::fmt::Debug for Parts {

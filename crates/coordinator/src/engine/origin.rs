@@ -4,7 +4,7 @@ use super::{Engine, Now, Output};
 use crate::applier::Reaction;
 use crate::links::{ConnectionId, results_applied};
 use crate::sequencer::Ticket;
-use skep_model::ids::NodeId;
+use skep_model::ids::{NodeId, ScheduleId};
 use skep_wire::coordinator_end::ReplyId;
 use skep_wire::payload::AttemptKey;
 use std::sync::Arc;
@@ -26,6 +26,8 @@ pub(crate) enum Origin {
     Transition(NodeId),
     /// A judgement on the silence of an attached agent.
     Seat(NodeId),
+    /// A due time of a schedule.
+    Schedule(ScheduleId),
     Nobody,
 }
 
@@ -54,6 +56,7 @@ impl Engine {
             Origin::Timers => self.timers_in_flight = false,
             Origin::Transition(node) => self.liveness.settled(node),
             Origin::Seat(seat) => self.attendance.settled(seat, now.elapsed_ms),
+            Origin::Schedule(schedule) => self.firings.settled(schedule),
             Origin::Nobody => {}
         }
     }

@@ -5,12 +5,13 @@ mod clocks;
 mod giving_back;
 mod holds;
 mod nodes;
+mod schedules;
 mod standing;
 
 use super::*;
 use crate::links::ToNode;
 use crate::liveness::LeaseTimers;
-use crate::ports::Checkpoint;
+use crate::ports::{Checkpoint, UtcCalendar};
 use crate::task_token::TaskTokenKey;
 use skep_model::ids::{RunId, TaskId};
 use skep_model::run::RunSpec;
@@ -54,6 +55,7 @@ fn engine(recovered: Recovered) -> Result<Engine, JournalError> {
     let parts = Parts {
         strategy,
         entropy: Box::new(Counter(0)),
+        calendar: Box::new(UtcCalendar),
     };
     Engine::recover(recovered, options, parts, at(0))
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::engine::{CHECKPOINT_EVENTS_DEFAULT, EngineOptions, Now, Parts};
 use crate::liveness::LeaseTimers;
-use crate::ports::{Commit, Entropy, JournalError, Recovered};
+use crate::ports::{Commit, Entropy, JournalError, Recovered, UtcCalendar};
 use crate::task_token::TaskTokenKey;
 use skep_model::attempt::LogIndex;
 use skep_model::time::UnixMillis;
@@ -67,6 +67,7 @@ fn engine() -> Engine {
     let parts = Parts {
         strategy: skep_scheduler::strategy("round-robin").unwrap(),
         entropy: Box::new(One),
+        calendar: Box::new(UtcCalendar),
     };
     let now = Now {
         wall: LateClock.wall(),

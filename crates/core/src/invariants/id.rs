@@ -45,6 +45,8 @@ pub enum InvariantId {
     MemoryVersionsWereGiven,
     /// No namespace is kept in which nothing is and about which nothing was said.
     NamespacesHaveReasons,
+    /// Names, due times and live runs of schedules are those of their records, and such runs live.
+    ScheduleIndexesMatchRecords,
 }
 
 /// An invariant that does not hold.

@@ -3,14 +3,15 @@
 use super::RestoreError;
 use crate::State;
 use crate::script::{World, portrait};
-use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
+use skep_model::ids::{AgentId, NodeId, RunId, ScheduleId, TaskId};
 use skep_model::row::{Row, RowKey};
 use skep_model::run::RunState;
 use skep_model::task::TaskState;
 
 /// Task 1 is held by node 1, task 2 waits for it, both are of run 1.
 const SCRIPT: &str = "node 1; confirm 1; agent 2 on=1; token 1; at 5; task 1; task 2 needs=1; \
-     run 1 key=a; grant 1:2; put k; put k ttl=1000 in=n";
+     run 1 key=a; grant 1:2; put k; put k ttl=1000 in=n; \
+     task 0; schedule 1 first=5; due 1 at=5 next=9 run=2 task=70";
 
 fn rows() -> Vec<Row> {
     World::after(SCRIPT).rows.into_values().collect()
@@ -84,6 +85,11 @@ fn rows_that_refer_to_missing_ones_are_refused() {
         without(&RowKey::Node(node)),
         &RestoreError::HostMissing { agent, node },
     );
+    let (task, run) = (TaskId::from_u128(70), RunId::from_u128(2));
+    let mut runless = without(&RowKey::Run(run));
+    runless.retain(|row| !matches!(row, Row::Task(record) if record.id == task));
+    let schedule = ScheduleId::from_u128(1);
+    assert_refused(runless, &RestoreError::ScheduleRunMissing { schedule, run });
     let missing = RestoreError::NamespaceMissing {
         namespace: "n".to_owned(),
         key: "k".to_owned(),

@@ -199,7 +199,7 @@ pub(super) fn instance(words: &Words<'_>) -> InstanceId {
     InstanceId::from_u128(words.number("instance").unwrap_or(1).into())
 }
 
-fn idempotency(words: &Words<'_>) -> Option<Idempotency> {
+pub(super) fn idempotency(words: &Words<'_>) -> Option<Idempotency> {
     words.option("key").map(|key| Idempotency {
         key: key.to_owned(),
         fingerprint: [words.number("body").unwrap_or(0) as u8; 32],
@@ -267,6 +267,9 @@ impl World {
             })),
             "revoke" => Command::RevokeToken(TokenId::from_u128(id)),
             "put" | "del" | "touch" | "write" | "space" => self.memory_command(words),
+            "schedule" | "pause-schedule" | "resume-schedule" | "delete-schedule" | "due" => {
+                self.schedule_command(words)
+            }
             _ => swarm_command(words, node),
         }
     }

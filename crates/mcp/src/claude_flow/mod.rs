@@ -18,6 +18,7 @@ mod orchestrate;
 mod page;
 mod quality;
 mod resources;
+mod schedules;
 mod security;
 mod snapshots;
 mod steps;
@@ -43,7 +44,7 @@ use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 
 /// The tools by group, in the order of the list.
-const GROUPS: [&[ContractTool]; 16] = [
+const GROUPS: [&[ContractTool]; 17] = [
     swarm::TOOLS,
     orchestrate::TOOLS,
     memory::TOOLS,
@@ -52,6 +53,7 @@ const GROUPS: [&[ContractTool]; 16] = [
     task::TOOLS,
     workflow::TOOLS,
     batch::TOOLS,
+    schedules::TOOLS,
     analysis::TOOLS,
     usage::TOOLS,
     quality::TOOLS,

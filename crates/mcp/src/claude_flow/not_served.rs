@@ -43,7 +43,6 @@ pub(super) const NOT_SERVED: &[(&str, &str)] = &[
     ),
     ("sparc_mode", MODEL),
     ("automation_setup", TRIGGERS),
-    ("scheduler_manage", "there are no schedules yet"),
     ("trigger_setup", TRIGGERS),
     ("github_repo_analyze", GITHUB),
     ("github_pr_manage", GITHUB),

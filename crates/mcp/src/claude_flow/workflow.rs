@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use skep_operations::Timestamp;
 use std::collections::BTreeSet;
 
-const WORKFLOWS: Shelf = Shelf {
+pub(super) const WORKFLOWS: Shelf = Shelf {
     namespace: "workflows",
     noun: "workflow",
 };
@@ -133,7 +133,11 @@ async fn keep(call: &Call, name: &str, parameter: &str, steps: &[Value]) -> Outc
 }
 
 /// The plan of these steps, with all parameters that they speak of, and their names in their order.
-fn plan(name: &str, parameter: &str, steps: &[Value]) -> Result<(Value, Vec<String>), Failure> {
+pub(super) fn plan(
+    name: &str,
+    parameter: &str,
+    steps: &[Value],
+) -> Result<(Value, Vec<String>), Failure> {
     let (tasks, order) = steps::tasks(parameter, steps, Order::OneAfterTheOther)?;
     let tasks = Value::Object(tasks);
     let declared: Map<String, Value> = references(&tasks.to_string())

@@ -8,7 +8,9 @@ impl Event {
     /// The run this event is about, if it is about one.
     pub const fn run(&self) -> Option<RunId> {
         match self {
-            Self::RunSubmitted { run, .. } | Self::RunChanged { run, .. } => Some(*run),
+            Self::RunSubmitted { run, .. }
+            | Self::RunChanged { run, .. }
+            | Self::ScheduleFired { run, .. } => Some(*run),
             Self::TaskSubmitted { run, .. }
             | Self::TaskChanged { run, .. }
             | Self::TaskUpdated { run, .. }

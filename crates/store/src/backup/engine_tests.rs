@@ -4,7 +4,7 @@ use super::tests::{NEW_CLUSTER, NOW, WITH_LOGS};
 use super::{create, restore};
 use crate::fixtures::options;
 use crate::{DataDir, SqliteJournal, Store};
-use skep_coordinator::ports::{Entropy, Journal};
+use skep_coordinator::ports::{Entropy, Journal, UtcCalendar};
 use skep_coordinator::{
     Engine, EngineOptions, Input, LeaseTimers, Now, Output, Parts, TaskTokenKey, Ticket,
 };
@@ -62,6 +62,7 @@ impl Coordinator {
         let parts = Parts {
             strategy: skep_scheduler::strategy("round-robin").unwrap(),
             entropy: Box::new(Counter(0)),
+            calendar: Box::new(UtcCalendar),
         };
         let engine = Engine::recover(recovered, options, parts, at(number)).unwrap();
         Self { engine, journal }

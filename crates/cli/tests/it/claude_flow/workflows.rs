@@ -1,6 +1,7 @@
 //! Tools about workflows that are kept.
 
 use super::{Check, Swarm, text};
+use crate::hive::wait_until;
 use serde_json::{Value, json};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -106,6 +107,69 @@ pub(super) const CHECKS: &[Check] = &[
             swarm.refused("workflow_template", gone)["code"],
             "mcp_document_unknown"
         );
+    }),
+    ("scheduler_manage", |swarm| {
+        let act = |action: &str, schedule: Value| {
+            let arguments = json!({ "action": action, "schedule": schedule });
+            swarm.call("scheduler_manage", arguments)
+        };
+        let workflow = create(swarm)["workflowId"].clone();
+        let made = act(
+            "create",
+            json!({ "name": "often", "every_s": 1, "overlap": "queue", "workflowId": workflow, "params": { "who": "you" } }),
+        );
+        let shown = swarm.operate("schedules.get", json!({ "id": "often" }));
+        assert_eq!(shown["id"], made["scheduleId"]);
+        let mut run = Value::Null;
+        wait_until("a run of the schedule to succeed", || {
+            let last = act("get", json!({ "name": "often" }))["schedule"]["last"].clone();
+            run = last["run"].clone();
+            if last["ended"] == "succeeded" {
+                return Ok(());
+            }
+            Err(last.to_string())
+        });
+        let known = swarm.operate("runs.get", json!({ "id": run }));
+        assert_eq!(known["run"]["labels"]["workflow"], workflow);
+        assert_eq!(known["run"]["labels"]["schedule"], "often");
+        assert_eq!(
+            act("pause", json!({ "name": "often" }))["schedule"]["paused"],
+            true
+        );
+        let asked = act("run", json!({ "name": "often" }));
+        swarm.operate("runs.get", json!({ "id": asked["run"]["id"] }));
+        assert_eq!(
+            act("resume", json!({ "name": "often" }))["schedule"]["paused"],
+            false
+        );
+        let nightly = json!({ "name": "nightly", "cron": "@daily", "command": "echo night" });
+        act("create", nightly.clone());
+        assert_eq!(act("list", json!({}))["count"], 2);
+        let refused = |action: &str, schedule: Value| {
+            let arguments = json!({ "action": action, "schedule": schedule });
+            swarm.refused("scheduler_manage", arguments)["code"].clone()
+        };
+        assert_eq!(refused("create", nightly), "name_taken");
+        let never = json!({ "name": "x", "cron": "0 0 31 6 *", "command": "true" });
+        assert_eq!(refused("create", never), "cron_invalid");
+        for wrong in [
+            json!({ "name": "x", "cron": "@daily" }),
+            json!({ "name": "x", "cron": "@daily", "command": "true", "steps": ["true"] }),
+            json!({ "name": "x", "when": "soon", "command": "true" }),
+        ] {
+            assert_eq!(refused("create", wrong), "mcp_params_invalid");
+        }
+        assert_eq!(
+            refused("dance", json!({ "name": "often" })),
+            "mcp_params_invalid"
+        );
+        for name in ["often", "nightly"] {
+            act("delete", json!({ "name": name }));
+            assert_eq!(
+                refused("get", json!({ "name": name })),
+                "schedule_not_found"
+            );
+        }
     }),
 ];
 
