@@ -4,6 +4,7 @@ use super::MINUTE_MS;
 use super::PATIENCE;
 use crate::tests::fixture::Coordinator;
 use serde_json::json;
+use skep_model::ids::TaskId;
 use std::time::Instant;
 
 #[tokio::test(flavor = "multi_thread")]
