@@ -2,6 +2,7 @@
 
 use crate::fault::Fault;
 use crate::offered::Toolset;
+use crate::quick::QuickCall;
 use crate::server::Server;
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
@@ -35,12 +36,16 @@ pub type ResponseBody = BoxBody<Bytes, Infallible>;
 /// needs: [`Endpoint::new`] keeps none.
 pub struct Endpoint<H = Server, M = NeverSessionManager> {
     service: StreamableHttpService<H, M>,
+    /// Answers plain calls of Skep's own tools. None when a call may belong to a session, which
+    /// only the service knows.
+    quick: Option<Server>,
 }
 
 impl<H, M> Clone for Endpoint<H, M> {
     fn clone(&self) -> Self {
         Self {
             service: self.service.clone(),
+            quick: self.quick.clone(),
         }
     }
 }
@@ -106,12 +111,11 @@ impl<H: ServerHandler, M: SessionManager + Default> Endpoint<H, M> {
             .with_sse_retry(None)
             .with_cancellation_token(stop)
             .with_max_request_body_bytes(BODY_BYTES_MAX);
-        let make = move || {
-            Ok(build(Server {
-                services: Arc::clone(&services),
-            }))
-        };
+        let server = Server { services };
+        let quick = sessions.is_none().then(|| server.clone());
+        let make = move || Ok(build(server.clone()));
         Self {
+            quick,
             service: StreamableHttpService::new(make, sessions.unwrap_or_default(), config),
         }
     }
@@ -122,15 +126,14 @@ impl<H: ServerHandler, M: SessionManager + Default> Endpoint<H, M> {
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<BoxError>,
     {
-        if let Err(wanted) = Toolset::of_query(request.uri().query()) {
-            let detail = format!("no set of tools is called `{wanted}`");
-            return fault(
-                StatusCode::BAD_REQUEST,
-                None,
-                Fault::ToolsetUnknown,
-                &detail,
-            );
-        }
+        let toolset = match Toolset::of_query(request.uri().query()) {
+            Ok(toolset) => toolset,
+            Err(wanted) => {
+                let detail = format!("no set of tools is called `{wanted}`");
+                let kind = Fault::ToolsetUnknown;
+                return fault(StatusCode::BAD_REQUEST, None, kind, &detail);
+            }
+        };
         let (mut parts, body) = request.into_parts();
         let bytes = match Limited::new(body, BODY_BYTES_MAX).collect().await {
             Ok(collected) => collected.to_bytes(),
@@ -140,6 +143,12 @@ impl<H: ServerHandler, M: SessionManager + Default> Endpoint<H, M> {
                 return fault(StatusCode::BAD_REQUEST, None, Fault::ParseError, detail);
             }
         };
+        if let Some(server) = &self.quick
+            && parts.method == Method::POST
+            && let Some(call) = QuickCall::of(&parts.headers, toolset, &bytes)
+        {
+            return call.answer(server, caller).await;
+        }
         let id = match examined(&parts.method, &bytes) {
             Ok(id) => id,
             Err(refusal) => return *refusal,

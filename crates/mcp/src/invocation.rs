@@ -4,6 +4,7 @@ use crate::arguments;
 use crate::catalogue::{self, Entry};
 use rmcp::ErrorData;
 use rmcp::RoleServer;
+use rmcp::model::RequestMetaObject;
 use rmcp::service::RequestContext;
 use serde_json::{Map, Value};
 use skep_model::memory::Namespace;
@@ -38,16 +39,22 @@ impl Caller {
             .and_then(|parts| parts.extensions.get::<Principal>())
             .cloned()
             .ok_or_else(|| crate::fault::Fault::Internal.error("nobody said who calls"))?;
-        let text = |key: &str| {
-            let value = context.meta.get(key).and_then(Value::as_str);
-            value.map(str::to_owned)
-        };
-        Ok(Self {
+        Ok(Self::new(services, principal, &context.meta))
+    }
+
+    /// This caller, with what the message says beside the arguments.
+    pub(crate) fn new(
+        services: &Arc<Services>,
+        principal: Principal,
+        meta: &RequestMetaObject,
+    ) -> Self {
+        let text = |key: &str| meta.get(key).and_then(Value::as_str).map(str::to_owned);
+        Self {
             services: Arc::clone(services),
             principal,
             tool_use: text(TOOL_USE_ID),
             trace_parent: text(TRACE_PARENT),
-        })
+        }
     }
 
     /// The same caller in a later step of one call: what one step submitted is not what another

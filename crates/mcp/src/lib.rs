@@ -22,6 +22,7 @@ mod memory_uri;
 mod offered;
 mod outline;
 mod prompts;
+mod quick;
 mod request_state;
 mod resources;
 mod search;

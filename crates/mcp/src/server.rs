@@ -29,12 +29,11 @@ use std::sync::Arc;
 /// How long a client may keep the lists: they change with the version of Skep only.
 const LIST_TTL_MS: u64 = 300_000;
 
-/// Revisions that are served; those before have no streamable HTTP.
-const REVISIONS: [ProtocolVersion; 4] = [
+/// Revisions that are served and begin with a handshake; those before have no streamable HTTP.
+pub(crate) static LEGACY_REVISIONS: [ProtocolVersion; 3] = [
     ProtocolVersion::V_2025_03_26,
     ProtocolVersion::V_2025_06_18,
     ProtocolVersion::V_2025_11_25,
-    ProtocolVersion::V_2026_07_28,
 ];
 
 /// For the tools of the contract.
@@ -72,7 +71,7 @@ impl Server {
     }
 
     /// Counts a call of a tool that exists.
-    fn count(&self, name: &str, done: &CallToolResponse) {
+    pub(crate) fn count(&self, name: &str, done: &CallToolResponse) {
         let failed = match done {
             CallToolResponse::Complete(result) => result.is_error == Some(true),
             // Work was taken in; what becomes of it is no matter of the call.
@@ -81,14 +80,14 @@ impl Server {
         self.services.calls.count(Component::Tools, name, failed);
     }
 
-    async fn run(
+    /// Runs the operation; with `as_task`, what goes on after the answer is an MCP task.
+    pub(crate) async fn run(
         &self,
         entry: &catalogue::Entry,
         arguments: JsonObject,
-        context: &RequestContext<RoleServer>,
+        caller: &Caller,
         as_task: bool,
     ) -> Result<CallToolResponse, Refusal> {
-        let caller = self.caller(context).map_err(internal)?;
         let from = arguments.get("offset").and_then(Value::as_u64).unwrap_or(0);
         let reply = caller.invoke(entry, arguments).await?;
         let document = tool_result::document(reply, from).await?;
@@ -108,15 +107,15 @@ impl Server {
     ) -> Result<CallToolResponse, Refusal> {
         let capabilities = context.client_capabilities();
         let as_task = capabilities.is_some_and(|declared| declared.supports_tasks());
+        let caller = self.caller(context).map_err(internal)?;
         match action {
-            Action::Run(entry) => self.run(entry, arguments, context, as_task).await,
+            Action::Run(entry) => self.run(entry, arguments, &caller, as_task).await,
             Action::Call => {
                 let (entry, arguments) = search::call(arguments)?;
-                self.run(entry, arguments, context, as_task).await
+                self.run(entry, arguments, &caller, as_task).await
             }
             Action::Search => Ok(done(search::search(arguments)?).into()),
             Action::Wait => {
-                let caller = self.caller(context).map_err(internal)?;
                 let waiter = Waiter::of(context);
                 let document = wait::wait(&caller, arguments, &waiter).await?;
                 Ok(done(document).into())
@@ -178,7 +177,8 @@ impl ServerHandler for Server {
     }
 
     fn supported_protocol_versions(&self) -> Cow<'static, [ProtocolVersion]> {
-        Cow::Owned(REVISIONS.to_vec())
+        let newest = [ProtocolVersion::V_2026_07_28];
+        Cow::Owned([&LEGACY_REVISIONS[..], &newest].concat())
     }
 
     async fn discover(

@@ -5,7 +5,7 @@
 //! request that nobody waits for any more is let go of: that ends the wait, not the work.
 
 use super::coordinator::Coordinator;
-use super::lines::{self, Line};
+use super::lines::{self, Line, Lines};
 use super::message::{self, Malformed, Message, Way};
 use super::own_session::OwnSession;
 use crate::args::Toolset;
@@ -23,7 +23,6 @@ use skep_client::{ClientError, Messages};
 use skep_model::limits::{BODY_BYTES_MAX, SESSION_HEARTBEAT_MS};
 use std::collections::BTreeMap;
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// Requests that wait for their answers.
@@ -88,7 +87,7 @@ struct Waiting {
 impl Forwarder<'_> {
     async fn forward_all(
         &self,
-        lines: &mut mpsc::Receiver<Line>,
+        lines: &mut Lines,
         stop: &CancellationToken,
     ) -> Result<(), Failure> {
         let mut in_flight = InFlight::new();
@@ -96,7 +95,7 @@ impl Forwarder<'_> {
         beats.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                line = lines.recv() => match line {
+                line = lines.next() => match line {
                     Some(line) => self.take(line, &mut in_flight)?,
                     None => break,
                 },
