@@ -1,6 +1,12 @@
 //! What a coordinator does beside serving: tasks with names, which its owner stops and waits for.
 
+use crate::memory_upkeep;
+use skep_mirror::Mirror;
+use skep_operations::{MirroredSwarm, Services};
+use skep_tiers::SharedTierWriter;
+use std::sync::Arc;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 /// Tasks that run until the token they were given is cancelled.
 #[derive(Debug, Default)]
@@ -9,16 +15,31 @@ pub(crate) struct Background {
 }
 
 impl Background {
-    /// Starts a task.
+    /// Starts all that this coordinator needs.
+    pub(crate) fn start(
+        services: &Arc<Services>,
+        tier_writer: Option<SharedTierWriter>,
+        mirror: Option<Mirror>,
+        stop: &CancellationToken,
+    ) -> Self {
+        let mut background = Self::default();
+        if let Some(writer) = tier_writer {
+            background.spawn("fill tier 2 of shared memory", writer.run(stop.clone()));
+        }
+        if let Some(mirror) = mirror {
+            let swarm = MirroredSwarm::follow(Arc::clone(services));
+            background.spawn("Redis mirror", mirror.run(swarm, stop.clone()));
+        }
+        let upkeep = memory_upkeep::run(Arc::clone(services), stop.clone());
+        background.spawn("upkeep of memory", upkeep);
+        background
+    }
+
     #[expect(
         clippy::disallowed_methods,
         reason = "the handle is kept under its name and awaited by `Background::ended`"
     )]
-    pub(crate) fn start(
-        &mut self,
-        name: &'static str,
-        task: impl Future<Output = ()> + Send + 'static,
-    ) {
+    fn spawn(&mut self, name: &'static str, task: impl Future<Output = ()> + Send + 'static) {
         self.tasks.push((name, tokio::spawn(task)));
     }
 

@@ -8,7 +8,6 @@ use crate::exit::{Exit, Failure};
 use crate::farewell::say_farewell;
 use crate::file_upkeep::FileUpkeep;
 use crate::memory_desk::{self, MemoryServers};
-use crate::memory_upkeep;
 use crate::opened_data::{self, OpenedData};
 use crate::places::{CoordinatorNote, Places, read_token, write_private};
 use crate::reach::{Listeners, Network};
@@ -31,12 +30,11 @@ use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{
-    CallCounters, Configuration, MemoryDesk, MemoryGauge, MirroredSwarm, ServerInfo, Services,
-    SpaceGauge, SystemCalendar,
+    CallCounters, Configuration, MemoryDesk, MemoryGauge, ServerInfo, Services, SpaceGauge,
+    SystemCalendar,
 };
 use skep_scheduler::Policy;
 use skep_store::{DataDir, RetentionPolicy};
-use skep_tiers::SharedTierWriter;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -130,7 +128,7 @@ impl Server {
         ensure_tokens(&hive, places).await?;
         let stop = CancellationToken::new();
         let services = Arc::new(services);
-        let background = background(&services, tier_writer, mirror, &stop);
+        let background = Background::start(&services, tier_writer, mirror, &stop);
         let state = api_state(Arc::clone(&services), &stop);
         let note = CoordinatorNote {
             url: format!("http://{}", listeners.local),
@@ -229,26 +227,6 @@ fn join_desk(reach: Option<Reach>, data: &DataDir) -> Result<JoinDesk, Failure> 
         challenges: ChallengeKey::new(random_bytes()?),
         sessions: NodeSessionKey::derived_from(data.secret()),
     })
-}
-
-/// What the coordinator does beside serving.
-fn background(
-    services: &Arc<Services>,
-    tier_writer: Option<SharedTierWriter>,
-    mirror: Option<Mirror>,
-    stop: &CancellationToken,
-) -> Background {
-    let mut background = Background::default();
-    if let Some(writer) = tier_writer {
-        background.start("fill tier 2 of shared memory", writer.run(stop.clone()));
-    }
-    if let Some(mirror) = mirror {
-        let swarm = MirroredSwarm::follow(Arc::clone(services));
-        background.start("Redis mirror", mirror.run(swarm, stop.clone()));
-    }
-    let upkeep = memory_upkeep::run(Arc::clone(services), stop.clone());
-    background.start("upkeep of memory", upkeep);
-    background
 }
 
 /// What operations keep beside the log and the store.
