@@ -112,6 +112,30 @@ fn a_batch_is_done_as_far_as_it_can_be_or_not_at_all() {
     memory(&hive, &["batch", "missing.jsonl"]).expect(7);
 }
 
+/// Runs lines of words as `skep memory ...`.
+#[track_caller]
+fn each(hive: &TestHive, lines: &str) {
+    for line in lines.lines().filter(|line| !line.trim().is_empty()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        memory(hive, &words).expect(0);
+    }
+}
+
+/// Waits until a question finds these keys, and leaves out so many entries.
+#[track_caller]
+fn finds(hive: &TestHive, near: &[&str], keys: &[&str], incomparable: u64) {
+    wait_until("embeddings to be compared", || {
+        let found = memory(hive, near).expect(0).json();
+        let items = found["items"].as_array().unwrap().iter();
+        let there: Vec<_> = items.map(|item| &item["key"]).collect();
+        if there == keys && found["incomparable"] == incomparable && found["behind"] == 0 {
+            Ok(())
+        } else {
+            Err(found.to_string())
+        }
+    });
+}
+
 #[test]
 fn entries_are_found_by_embeddings_that_were_given() {
     let hive = TestHive::start(0);
@@ -122,32 +146,14 @@ fn entries_are_found_by_embeddings_that_were_given() {
     ] {
         std::fs::write(hive.path().join(format!("{name}.json")), numbers).unwrap();
     }
-    let set = [
-        "set",
-        "swarm",
-        "disk",
-        "full",
-        "--embedding",
-        "disk.json",
-        "--tag",
-        "x",
-        "--ttl",
-        "3600",
-    ];
-    memory(&hive, &set).expect(0);
-    memory(&hive, &["set", "swarm", "rain", "wet"]).expect(0);
-    memory(
+    each(
         &hive,
-        &["set", "swarm", "odd", "1", "--embedding", "odd.json"],
-    )
-    .expect(0);
-    memory(
-        &hive,
-        &["embed", "swarm", "rain", "--embedding", "rain.json"],
-    )
-    .expect(0);
-    let again = ["embed", "swarm", "disk", "--embedding", "disk.json"];
-    memory(&hive, &again).expect(0);
+        "set swarm disk full --embedding disk.json --tag x --ttl 3600
+        set swarm rain wet
+        set swarm odd 1 --embedding odd.json
+        embed swarm rain --embedding rain.json
+        embed swarm disk --embedding disk.json",
+    );
     let disk = memory(&hive, &["get", "swarm", "disk"]).expect(0).json();
     assert_eq!(
         (&disk["value"], &disk["tags"]),
@@ -155,47 +161,47 @@ fn entries_are_found_by_embeddings_that_were_given() {
     );
     assert!(disk["expires_at"].is_string(), "{disk}");
     let near = ["near", "--embedding", "disk.json", "--namespace", "swarm"];
-    wait_until("embeddings to be compared", || {
-        let found = memory(&hive, &near).expect(0).json();
-        let keys: Vec<_> = found["items"].as_array().unwrap().iter().collect();
-        let keys: Vec<_> = keys.iter().map(|item| &item["key"]).collect();
-        if keys == ["disk", "rain"] && found["incomparable"] == 1 && found["behind"] == 0 {
-            Ok(())
-        } else {
-            Err(found.to_string())
-        }
-    });
-    let shown = hive
-        .skep(&[&["memory"], &near[..]].concat())
-        .expect(0)
-        .text();
+    finds(&hive, &near, &["disk", "rain"], 1);
+    let shown = hive.skep(&[&["memory"], &near[..]].concat()).expect(0);
+    let shown = shown.text();
     assert!(
         shown.contains("1.000") && shown.contains("1 entry has"),
         "{shown}"
     );
-    let named = ["--embedding", "disk.json", "--embedding-model", "m"];
-    memory(&hive, &[&["embed", "swarm", "disk"], &named[..]].concat()).expect(0);
+    each(
+        &hive,
+        "embed swarm disk --embedding disk.json --embedding-model m",
+    );
     let disk = memory(&hive, &["get", "swarm", "disk"]).expect(0).json();
     assert_eq!(disk["embedding_model"], "m");
-    wait_until("the embedding of the model", || {
-        let found = memory(&hive, &[&["near"], &named[..]].concat())
-            .expect(0)
-            .json();
-        if found["items"][0]["key"] == "disk" && found["incomparable"] == 2 {
-            Ok(())
-        } else {
-            Err(found.to_string())
-        }
-    });
-    let unavailable = memory(&hive, &["near", "no", "space"])
-        .expect(8)
-        .json_error();
-    assert_eq!(unavailable["code"], "embedding_unavailable");
-    memory(&hive, &["set", "swarm", "x", "1", "--embed"]).expect(8);
-    memory(&hive, &["near"]).expect(64);
+    finds(&hive, &near, &["rain"], 2);
+    let of_model = [&near[..], &["--embedding-model", "m"]].concat();
+    finds(&hive, &of_model, &["disk"], 2);
+}
+
+#[test]
+fn an_embedding_that_there_is_not_is_refused_by_name() {
+    let hive = TestHive::start(0);
     std::fs::write(hive.path().join("no.json"), "{}").unwrap();
-    let malformed = memory(&hive, &["near", "--embedding", "no.json"]).expect(6);
-    assert_eq!(malformed.json_error()["code"], "embedding_malformed");
+    for (arguments, exit, code) in [
+        (&["near", "no", "space"][..], 8, "embedding_unavailable"),
+        (
+            &["set", "swarm", "x", "1", "--embed"],
+            8,
+            "embedding_unavailable",
+        ),
+        (
+            &["near", "--embedding", "no.json"],
+            6,
+            "embedding_malformed",
+        ),
+        (&["near"], 64, "usage"),
+        (&["near", "a", "--embedding-model", "m"], 64, "usage"),
+    ] {
+        let refused = memory(&hive, arguments).expect(exit).json_error();
+        assert_eq!(refused["code"], code, "{arguments:?}");
+    }
+    memory(&hive, &["get", "swarm", "x"]).expect(7);
 }
 
 #[test]
