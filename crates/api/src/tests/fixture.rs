@@ -69,6 +69,13 @@ impl TestClock {
         self.jumped_ms.store(ms, Ordering::Relaxed);
     }
 
+    fn now(&self) -> Now {
+        Now {
+            wall: self.wall(),
+            elapsed_ms: self.elapsed_ms(),
+        }
+    }
+
     /// Lets time pass on both clocks.
     pub(super) fn pass(&self, ms: u64) {
         self.passed_ms.fetch_add(ms, Ordering::Relaxed);
@@ -171,11 +178,7 @@ impl Coordinator {
             entropy: Box::new(FreshIds(AtomicU64::new(0))),
             calendar: Box::new(SystemCalendar),
         };
-        let now = Now {
-            wall: clock.wall(),
-            elapsed_ms: clock.elapsed_ms(),
-        };
-        let engine = Engine::recover(recovered, engine_options, parts, now).unwrap();
+        let engine = Engine::recover(recovered, engine_options, parts, clock.now()).unwrap();
         let (hive, threads) =
             Hive::start(engine, Box::new(journal), clock.clone(), Policy::default()).unwrap();
         let shared_memory = memory_desk(&data_dir, embedder);
