@@ -1,6 +1,8 @@
 //! The bounds of a session that are nobody else's business; shared ones are in
 //! [`skep_model::limits`].
 
+use skep_model::limits::SESSION_HEARTBEAT_MS;
+
 /// Version of the protocol that this crate speaks.
 pub const PROTOCOL_VERSION: &str = "1.0";
 /// Sessions are possible between ends whose versions agree in this part.
@@ -115,3 +117,16 @@ pub const ASSIGN_CREDIT_ITEMS: u64 = 1_024;
 pub const ASSIGN_CREDIT_BYTES: u64 = 8 << 20;
 /// Instances that one broadcast may go to.
 pub const BROADCAST_INSTANCES_MAX: usize = 16_384;
+
+/// Requests of an attached agent that wait for an answer; they are answered one after the other.
+pub const AGENT_REQUESTS_WAITING_MAX: usize = 16;
+/// An attached agent that was not heard for so long is given nothing, although it wants work: one
+/// heartbeat and a half.
+pub const AGENT_ASKS_SILENCE_MS: u64 = SESSION_HEARTBEAT_MS / 2 * 3;
+/// An attached agent gives a connection up on which a request was not answered for so long. Longer
+/// than the coordinator waits for its log.
+pub const AGENT_ANSWER_TIMEOUT_MS: u64 = 45_000;
+/// A leave of an attached agent that is not answered by then is over all the same.
+pub const AGENT_LEAVE_TIMEOUT_MS: u64 = 5_000;
+/// Notes of an attached agent that wait for a connection; the oldest give way.
+pub const AGENT_NOTES_WAITING_MAX: usize = 64;

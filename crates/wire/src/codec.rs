@@ -5,10 +5,12 @@
 //! Answers do not name their method, so their result stays unread until the asker, who knows
 //! what it asked, calls [`read_result`].
 
+mod agent_calls;
 mod body;
 mod calls;
 mod coordinator_calls;
 
+pub use agent_calls::{AgentCall, HostCall, Opening};
 pub use body::{Body, read_result};
 pub use calls::{Calls, NodeCall};
 pub use coordinator_calls::CoordinatorCall;

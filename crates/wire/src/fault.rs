@@ -362,6 +362,9 @@ pub struct Fault {
 pub struct FaultData {
     /// A word of [`FaultCode`], or one that only the peer knows.
     pub code: String,
+    /// Whether the same request may be answered otherwise later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retryable: bool,
 }
 
 impl Fault {
@@ -372,6 +375,7 @@ impl Fault {
             message: message.into(),
             data: Some(FaultData {
                 code: code.as_str().to_owned(),
+                retryable: false,
             }),
         }
     }
@@ -381,8 +385,35 @@ impl Fault {
         Self {
             code: REFUSED,
             message: message.into(),
-            data: Some(FaultData { code: word.into() }),
+            data: Some(FaultData {
+                code: word.into(),
+                retryable: false,
+            }),
         }
+    }
+
+    /// The same, with whether asking again later may help.
+    #[must_use]
+    pub fn retryable(mut self, retryable: bool) -> Self {
+        if let Some(data) = &mut self.data {
+            data.retryable = retryable;
+        }
+        self
+    }
+
+    /// The word for programs, whether it is one of this protocol or not.
+    pub fn word(&self) -> &str {
+        self.data.as_ref().map_or("", |data| &data.code)
+    }
+
+    /// Whether asking again later may help: it was said so, or the answer is one of a coordinator
+    /// that is busy, stops or has a full disk.
+    pub fn may_pass(&self) -> bool {
+        let said = self.data.as_ref().is_some_and(|data| data.retryable);
+        let passing = [FaultCode::Busy, FaultCode::Shutdown, FaultCode::StorageFull];
+        said || self
+            .known_code()
+            .is_some_and(|code| passing.contains(&code))
     }
 
     /// The stable code, if it is one of ours.

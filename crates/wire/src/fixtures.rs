@@ -93,3 +93,49 @@ pub(crate) fn report(attempt: AttemptKey) -> AttemptReport {
         account: None,
     }
 }
+
+#[cfg(test)]
+pub(crate) fn agent_hello() -> crate::payload::AgentHello {
+    crate::payload::AgentHello {
+        protocol: "1.0".to_owned(),
+        role: crate::payload::Role::Agent,
+        session: serde_json::Map::new(),
+        wants_work: true,
+    }
+}
+
+#[cfg(test)]
+pub(crate) fn agent_task(attempt: AttemptKey) -> crate::payload::AgentTask {
+    crate::payload::AgentTask {
+        task: attempt.task,
+        fence: attempt.fence,
+        name: "look".to_owned(),
+        attempt: 1,
+        instructions: "look around".to_owned(),
+        expected: None,
+        begun: false,
+        timeout_ms: None,
+        more: serde_json::Map::new(),
+    }
+}
+
+/// Heartbeats every minute.
+#[cfg(test)]
+pub(crate) fn agent_welcome(
+    assignment: Option<crate::payload::AgentTask>,
+) -> crate::payload::AgentWelcome {
+    crate::payload::AgentWelcome {
+        id: skep_model::ids::AgentId::from_u128(3),
+        name: "reviewer".to_owned(),
+        epoch: 1,
+        server_version: "0.1.0".to_owned(),
+        terms: crate::payload::AgentTerms {
+            heartbeat_ms: 60_000,
+            offline_after_ms: 180_000,
+            claim_timeout_ms: 300_000,
+            working_silence_ms: 180_000,
+            tasks_max: 1,
+        },
+        assignment: assignment.map(Box::new),
+    }
+}

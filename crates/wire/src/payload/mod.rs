@@ -3,6 +3,7 @@
 //! All of them take unknown fields in their stride, so that a newer peer can say more. The three
 //! optional groups of MCPX travel in `_meta`, where a plain MCP peer does not look.
 
+mod agent;
 mod assignment;
 mod envelope;
 pub mod groups;
@@ -12,6 +13,11 @@ mod result;
 mod session;
 mod sync;
 
+pub use agent::{
+    AgentAccepts, AgentAnswer, AgentBeat, AgentClaim, AgentEnded, AgentHello, AgentLook,
+    AgentNegotiation, AgentNote, AgentOutcome, AgentQuestion, AgentRequest, AgentResult,
+    AgentRevoked, AgentStatus, AgentTask, AgentTerms, AgentWelcome, Role,
+};
 pub use assignment::{
     AssignAnswer, AssignAnswers, AssignBatch, AssignRefusal, Assigned, Assignment, Offer, TaskToken,
 };
