@@ -11,6 +11,7 @@ use crate::journal_desk::{JournalDesk, run_journal};
 use crate::links::{ConnectionId, ToNode};
 use crate::loops::SequencerLoop;
 use crate::ports::{Clock, Journal};
+use crate::seat_watch::{SeatWatch, SeatWatches};
 use crate::snapshot;
 use crate::stats::EngineStats;
 use crate::view::View;
@@ -74,6 +75,7 @@ struct Shared {
     stats: Arc<Mutex<EngineStats>>,
     connections: AtomicU64,
     asks: AtomicU64,
+    seat_watches: SeatWatches,
     policy: Policy,
     shutdown: watch::Sender<bool>,
     ended: watch::Receiver<Option<Ended>>,
@@ -184,6 +186,7 @@ impl Hive {
             .spawn(move || {
                 run_journal(&journal_desk, &commits_in, &done, journal_clock.as_ref());
             })?;
+        let seat_watches = SeatWatches::default();
         let sequencer_loop = SequencerLoop {
             engine,
             clock,
@@ -194,6 +197,7 @@ impl Hive {
             waiting: BTreeMap::new(),
             outboxes: BTreeMap::new(),
             asking: BTreeMap::new(),
+            seat_watches: seat_watches.clone(),
             next_ticket: 0,
             ended: ended_out,
         };
@@ -215,6 +219,7 @@ impl Hive {
             stats,
             connections,
             asks: AtomicU64::new(1),
+            seat_watches,
             policy,
             shutdown,
             ended,
@@ -321,6 +326,12 @@ impl Hive {
             over,
             links: self.0.links.clone(),
         })
+    }
+
+    /// Follows what changes at the seat of an attached agent, for its connection; one that did so
+    /// before is told that its place is taken.
+    pub fn watch_seat(&self, seat: NodeId) -> SeatWatch {
+        self.0.seat_watches.watch(seat)
     }
 
     /// How long the attached agent on this seat has been silent; `None` when that is not known.

@@ -13,6 +13,7 @@ mod reaction;
 mod results;
 mod to_node;
 
+pub use handshake::EPOCH;
 pub(crate) use results::{results_applied, results_not_stored};
 pub use to_node::ToNode;
 

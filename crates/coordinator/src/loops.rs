@@ -6,6 +6,7 @@ use crate::hive::{Answer, Ended, LinkInput, Proposal};
 use crate::journal_desk::{Done, JournalDesk};
 use crate::links::{ConnectionId, ToNode};
 use crate::ports::{Clock, Commit};
+use crate::seat_watch::SeatWatches;
 use crate::sequencer::Ticket;
 use crate::stats::EngineStats;
 use parking_lot::Mutex;
@@ -35,6 +36,7 @@ pub(crate) struct SequencerLoop {
     pub(crate) outboxes: BTreeMap<ConnectionId, mpsc::Sender<ToNode>>,
     /// Requests for work that are open.
     pub(crate) asking: BTreeMap<AskId, oneshot::Sender<()>>,
+    pub(crate) seat_watches: SeatWatches,
     pub(crate) next_ticket: u64,
     pub(crate) ended: watch::Sender<Option<Ended>>,
 }
@@ -186,6 +188,7 @@ impl SequencerLoop {
                     tracing::debug!(?ask, "a request for work was withdrawn meanwhile");
                 }
             }
+            Output::SeatChanged(seat) => self.seat_watches.changed(seat),
             Output::Publish(events) => {
                 // Nobody listens is no error.
                 drop(self.events.send(events));

@@ -237,6 +237,8 @@ impl World {
                 self.session_told(ask);
                 Ok(())
             }
+            // Only connections of attached agents look at it, and those of the simulator call.
+            Output::SeatChanged(_) => Ok(()),
             Output::Halt(_) | Output::Stopped => self.crash_coordinator(),
         }
     }

@@ -7,6 +7,7 @@ use crate::ports::{Commit, JournalError};
 use crate::sequencer::Ticket;
 use skep_model::command::{Actor, Command};
 use skep_model::event::EntryEvents;
+use skep_model::ids::NodeId;
 use skep_model::time::UnixMillis;
 use skep_wire::FromNode;
 use std::sync::Arc;
@@ -67,6 +68,8 @@ pub enum Output {
     /// A request for work is over: its agent was given a task, its time is up, or the agent cannot
     /// be given any.
     AskOver(AskId),
+    /// Something about the seat of an attached agent changed: what it holds, or whether it is there.
+    SeatChanged(NodeId),
     /// Tell subscribers.
     Publish(Arc<EntryEvents>),
     /// The process must stop: what is on disk is not known, or contradicts itself.

@@ -68,6 +68,7 @@ pub(super) fn react_to_seats(
     let (over, changed) = attendance.observe(&view.state, events, now.elapsed_ms);
     for seat in changed {
         set_asking(view, seat, attendance.is_asking(seat));
+        out.push(Output::SeatChanged(seat));
     }
     out.extend(over.into_iter().map(Output::AskOver));
 }

@@ -21,7 +21,7 @@ use skep_wire::payload::{EndCode, Hello, SyncVerdicts, Welcome};
 const STORAGE_FULL_ADVICE: &str = "the coordinator's disk is full: keep attempts, try again";
 
 /// Term of a lone coordinator.
-const EPOCH: u32 = 1;
+pub const EPOCH: u32 = 1;
 
 /// Why a hello goes no further.
 type Unwelcome = (EndCode, String);

@@ -196,7 +196,10 @@ impl Swarm {
                     });
                     self.ended = self.ended.or(ended);
                 }
-                Output::Answer(..) | Output::AskOver(_) | Output::Stopped => {}
+                Output::Answer(..)
+                | Output::AskOver(_)
+                | Output::SeatChanged(_)
+                | Output::Stopped => {}
             }
         }
     }
