@@ -1,10 +1,13 @@
-//! `/mcpx`: one connection of a node. Moves frames between the socket, the protocol's state
-//! machine and the hive, and decides nothing.
+//! `/mcpx`: one connection of a node, or of an attached agent. Moves frames between the socket, the
+//! protocol's state machine and the hive, and decides nothing.
+
+mod agent;
 
 use crate::authenticate;
 use crate::failure::Failure;
 use crate::realtime::not_a_websocket;
 use crate::state::ApiState;
+use axum::Error;
 use axum::extract::State;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
 use axum::http::HeaderMap;
@@ -16,9 +19,11 @@ use skep_model::limits;
 use skep_model::time::UnixMillis;
 use skep_model::token::Scope;
 use skep_operations::{ErrorCode, Principal, Services, missing_artifacts, node_requests};
-use skep_wire::coordinator_end::ReplyId;
+use skep_wire::bounds::HANDSHAKE_TIMEOUT_MS;
+use skep_wire::codec::{Opening, RequestId, encode_fault};
+use skep_wire::coordinator_end::{CloseCode, ReplyId};
 use skep_wire::payload::{
-    AttemptKey, EndCode, NodeAnswer, NodeRequest, ResultAnswer, ResultAnswers, ResultVerdict,
+    AttemptKey, EndCode, NodeAnswer, NodeRequest, ResultAnswer, ResultAnswers, ResultVerdict, Role,
 };
 use skep_wire::{
     CoordinatorEnd, CoordinatorOptions, CoordinatorOutput, Fault, Frame, FrameRef, FromNode,
@@ -41,24 +46,104 @@ pub(crate) async fn upgrade(
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, Failure> {
-    let caller = authenticate::require(&headers, &api.services, Scope::Node)?;
-    let upgrade = upgrade.map_err(|rejection| not_a_websocket(&rejection.to_string()))?;
-    let caller = match caller {
-        Principal::Node(node) => Caller::Joined(node),
-        _ => Caller::Holder,
+    let caller = authenticate::principal(&headers, &api.services)?;
+    let is_agent = caller.has(Scope::Agent);
+    let caller = if is_agent {
+        caller
+    } else {
+        authenticate::require(&headers, &api.services, Scope::Node)?
     };
-    let connection = api.services.hive.connect_node(caller).await;
-    let connection = connection
-        .ok_or_else(|| Failure::new(ErrorCode::Stopped, "the coordinator takes no more nodes"))?;
-    Ok(upgrade
+    let upgrade = upgrade.map_err(|rejection| not_a_websocket(&rejection.to_string()))?;
+    let upgrade = upgrade
         .max_message_size(limits::FRAME_BYTES_MAX)
         .max_frame_size(limits::FRAME_BYTES_MAX)
         .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(BUFFER_BYTES)
-        .on_upgrade(move |socket| run(api, socket, connection)))
+        .write_buffer_size(BUFFER_BYTES);
+    if is_agent {
+        return Ok(upgrade.on_upgrade(move |socket| begin(api, headers, caller, socket)));
+    }
+    let connection = connect(&api, &caller).await;
+    let connection = connection
+        .ok_or_else(|| Failure::new(ErrorCode::Stopped, "the coordinator takes no more nodes"))?;
+    Ok(upgrade.on_upgrade(move |socket| run(api, socket, connection, None)))
 }
 
-async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection) {
+async fn connect(api: &ApiState, caller: &Principal) -> Option<NodeConnection> {
+    let caller = match caller {
+        Principal::Node(node) => Caller::Joined(*node),
+        _ => Caller::Holder,
+    };
+    api.services.hive.connect_node(caller).await
+}
+
+/// Serves a caller that may be an attached agent: its first frame says what it is.
+async fn begin(api: ApiState, headers: HeaderMap, caller: Principal, mut socket: WebSocket) {
+    let patience = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+    let Ok(Some(first)) = tokio::time::timeout(patience, first_frame(&mut socket)).await else {
+        return;
+    };
+    let opening = match &first {
+        Message::Text(text) => Opening::of(text),
+        _ => Opening::default(),
+    };
+    match (opening.role, first) {
+        (Role::Agent, Message::Text(text)) => match agent::Place::take(&api.agent_lines) {
+            Ok(place) => {
+                let line = agent::Line::new(api, headers, socket, place);
+                line.serve(text.as_str().to_owned()).await;
+            }
+            Err(fault) => refuse(socket, opening.id.as_ref(), &fault).await,
+        },
+        (_, first) if caller.has(Scope::Node) => {
+            if let Some(connection) = connect(&api, &caller).await {
+                run(api, socket, connection, Some(first)).await;
+            }
+        }
+        _ => refuse(socket, opening.id.as_ref(), &lacks(Scope::Node)).await,
+    }
+}
+
+/// The first frame that says something; none when the connection is gone.
+async fn first_frame(socket: &mut WebSocket) -> Option<Message> {
+    loop {
+        match socket.recv().await?.ok()? {
+            Message::Ping(_) | Message::Pong(_) => {}
+            Message::Close(_) => return None,
+            first => return Some(first),
+        }
+    }
+}
+
+/// What a peer is told whose token does not go with what it says that it is.
+fn lacks(scope: Scope) -> Fault {
+    let message = format!("the token lacks the scope `{scope}`");
+    Fault::refusal(ErrorCode::ScopeMissing.as_str(), message)
+}
+
+async fn refuse(mut socket: WebSocket, id: Option<&RequestId>, fault: &Fault) {
+    let close = CloseFrame {
+        code: CloseCode::Protocol.number(),
+        reason: short(&fault.message).into(),
+    };
+    let farewell = async {
+        socket.send(Message::text(encode_fault(id, fault))).await?;
+        socket.send(Message::Close(Some(close))).await
+    };
+    if !matches!(
+        tokio::time::timeout(SEND_TIMEOUT, farewell).await,
+        Ok(Ok(()))
+    ) {
+        tracing::debug!("a refused peer was gone before it was told so");
+    }
+}
+
+/// Serves a node, whose first frame may have come in already.
+async fn run(
+    api: ApiState,
+    socket: WebSocket,
+    connection: NodeConnection,
+    mut first: Option<Message>,
+) {
     let NodeConnection { id, mut outbox } = connection;
     let now = api.services.clock.elapsed_ms();
     let mut session = Session {
@@ -72,7 +157,12 @@ async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection) {
     };
     while !session.end.is_closed() {
         let outputs = tokio::select! {
-            incoming = session.socket.recv() => match incoming {
+            incoming = incoming(&mut session.socket, &mut first) => match incoming {
+                Some(Ok(Message::Text(text))) if session.is_of_an_agent(&text) => {
+                    let id = Opening::of(&text).id;
+                    refuse(session.socket, id.as_ref(), &lacks(Scope::Agent)).await;
+                    break;
+                }
                 Some(Ok(Message::Text(text))) => {
                     session.end.on_text(api.services.clock.elapsed_ms(), &text)
                 }
@@ -101,6 +191,17 @@ async fn run(api: ApiState, socket: WebSocket, connection: NodeConnection) {
         }
     }
     api.services.hive.node_closed(id).await;
+}
+
+/// The frame that came in before the session began, or else the next one.
+async fn incoming(
+    socket: &mut WebSocket,
+    first: &mut Option<Message>,
+) -> Option<Result<Message, Error>> {
+    match first.take() {
+        Some(first) => Some(Ok(first)),
+        None => socket.recv().await,
+    }
 }
 
 /// What this end of a connection offers.
@@ -143,6 +244,11 @@ struct Session {
 type Answered = (ReplyId, Result<NodeAnswer, Fault>);
 
 impl Session {
+    /// Whether the peer says, before anything else counts, that it is an attached agent.
+    fn is_of_an_agent(&self, text: &str) -> bool {
+        self.node.is_none() && Opening::of(text).role == Role::Agent
+    }
+
     fn translate(&mut self, mut message: ToNode) -> Vec<CoordinatorOutput> {
         if let ToNode::Answers { request, answers } = &mut message {
             let held_back = self.held_back.remove(request).unwrap_or_default();

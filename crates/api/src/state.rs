@@ -8,6 +8,7 @@ use bytes::Bytes;
 use skep_operations::{Operation, Services};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +24,8 @@ pub struct ApiState {
     pub(crate) shutdown: CancellationToken,
     /// How long a connection may take nothing of what waits for it.
     pub(crate) stall_max: Duration,
+    /// Attached agents that are connected.
+    pub(crate) agent_lines: Arc<AtomicUsize>,
     /// What answers at `/mcp`; nothing does without.
     pub(crate) mcp: Option<McpHandler>,
 }
@@ -44,6 +47,7 @@ impl ApiState {
             openapi: Bytes::from(document),
             shutdown: CancellationToken::new(),
             stall_max: STALL_MAX,
+            agent_lines: Arc::default(),
             mcp: None,
         }
     }

@@ -75,6 +75,7 @@ pub use rfc3339::{NotATimestamp, Timestamp};
 pub use schedules::SystemCalendar;
 pub use sessions::aliases;
 pub use skep_mirror::{MirrorCounts, MirrorStats};
+pub use sessions::{aliases, line as agent_line};
 pub use skep_tiers::TierCounts;
 pub use space_gauge::SpaceGauge;
 pub use usage::{CallCounters, Component, keep_calls, sum_up_calls};

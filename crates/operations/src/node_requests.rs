@@ -44,12 +44,20 @@ pub async fn answer(
     request: NodeRequest,
     key: Option<&str>,
 ) -> Result<NodeAnswer, Fault> {
-    let desk = Desk { services };
-    let answered = match Attempt::of(&desk.services, node, request.attempt()) {
-        Ok(attempt) => desk.answer(&attempt, request, key).await,
-        Err(error) => Err(error),
-    };
+    let answered = answer_to(services, node, request, key).await;
     answered.map_err(|error| Fault::refusal(error.code().as_str(), error.detail()))
+}
+
+/// The same for callers that refuse in their own form.
+pub(crate) async fn answer_to(
+    services: Arc<Services>,
+    node: NodeId,
+    request: NodeRequest,
+    key: Option<&str>,
+) -> Result<NodeAnswer, OperationError> {
+    let desk = Desk { services };
+    let attempt = Attempt::of(&desk.services, node, request.attempt())?;
+    desk.answer(&attempt, request, key).await
 }
 
 /// The attempt that is asked about: current, and the asking node's.

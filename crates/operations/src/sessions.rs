@@ -7,6 +7,7 @@
 mod account;
 mod assignment;
 mod capabilities;
+pub mod line;
 mod presence;
 mod seed;
 mod view;

@@ -5,6 +5,7 @@ mod clock;
 mod fixture;
 
 mod access;
+mod agent_line;
 mod calls;
 mod events;
 mod instances;

@@ -6,7 +6,7 @@ use crate::rfc3339::Timestamp;
 use serde::Serialize;
 use skep_core::State;
 use skep_model::attempt::Fence;
-use skep_model::ids::{AgentId, RunId, TaskId};
+use skep_model::ids::{AgentId, NodeId, RunId, TaskId};
 use skep_model::limits::CLAIM_TIMEOUT_MS;
 use skep_model::requirements::Proficiency;
 use skep_model::task::TaskRecord;
@@ -56,7 +56,7 @@ pub(crate) struct Assignment {
 }
 
 impl Assignment {
-    fn of(task: &TaskRecord) -> Option<Self> {
+    pub(super) fn of(task: &TaskRecord) -> Option<Self> {
         let lease = task.lease.as_ref()?;
         let Work::Described(work) = &task.spec.work else {
             return None;
@@ -85,13 +85,13 @@ impl Assignment {
     /// What the session has now.
     pub(super) fn of_seat(context: &Context, seat: &Seat) -> Option<Self> {
         let view = context.services.hive.view();
-        held(&view.state, seat).and_then(Self::of)
+        held(&view.state, seat.node).and_then(Self::of)
     }
 }
 
 /// The task that a session has.
-pub(super) fn held<'a>(state: &'a State, seat: &Seat) -> Option<&'a TaskRecord> {
-    state.held_by_node(seat.node).next()
+pub(super) fn held(state: &State, seat: NodeId) -> Option<&TaskRecord> {
+    state.held_by_node(seat).next()
 }
 
 /// The grant that a session has, with when it was begun.
@@ -109,7 +109,7 @@ impl Grip {
     pub(super) fn of_seat(context: &Context, seat: &Seat) -> Option<Self> {
         let now = context.services.now();
         let view = context.services.hive.view();
-        let task = held(&view.state, seat)?;
+        let task = held(&view.state, seat.node)?;
         let lease = task.lease.as_ref()?;
         let since = lease.started_at.unwrap_or(lease.granted_at);
         Some(Self {

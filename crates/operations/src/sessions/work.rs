@@ -138,7 +138,7 @@ pub(super) async fn claim(
 /// Whether the session has this task already. Another one is in the way.
 fn holds(context: &Context, seat: &Seat, task: TaskId) -> Result<bool, OperationError> {
     let view = context.services.hive.view();
-    match held(&view.state, seat) {
+    match held(&view.state, seat.node) {
         None => Ok(false),
         Some(held) if held.id == task => Ok(true),
         Some(held) => {
