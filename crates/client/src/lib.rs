@@ -1,4 +1,5 @@
-//! Speaks Skep's REST API: typed JSON calls, the event stream, artifacts and attempt logs.
+//! Speaks Skep's REST API: typed JSON calls, the event stream, artifacts and attempt logs; and opens
+//! WebSockets for those who speak something else.
 //!
 //! A [`Client`] is cheap to clone; all clones share one pool of kept-alive connections. Calls
 //! that can be repeated without harm are repeated, within bounds, when an error says that this
@@ -13,6 +14,7 @@ mod client;
 mod dial;
 mod error;
 mod events;
+mod line;
 mod log_append;
 mod messages;
 mod query;
@@ -26,6 +28,7 @@ pub use client::Client;
 pub use dial::{Dial, Stream};
 pub use error::{ClientError, Problem};
 pub use events::{EventStream, StreamedEvent};
+pub use line::{Line, LineError};
 pub use log_append::LogAppended;
 pub use messages::Messages;
 pub use query::with_query;
