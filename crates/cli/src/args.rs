@@ -31,7 +31,7 @@ pub(crate) use nodes::{
 pub(crate) use nodes::OnDisconnectArg;
 pub(crate) use schedules::{CreateScheduleArgs, ScheduleCommand};
 pub(crate) use up::{MemoryServerArgs, RedisMirrorArgs, UpArgs};
-pub(crate) use working::{AgentCommand, HeldArgs, WorkCommand};
+pub(crate) use working::{AgentCommand, HeldArgs, ServeArgs, WorkCommand};
 
 pub(crate) use operating::{BackupCommand, DebugCommand, ServiceArgs, ServiceCommand};
 

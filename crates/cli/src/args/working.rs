@@ -42,6 +42,23 @@ pub(crate) struct HeldArgs {
     pub(crate) fence: Option<String>,
 }
 
+/// An agent that runs a command for each task.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// The command
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) exec: String,
+    /// Name; made up if there is none
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// What it can do, NAME or NAME=PROFICIENCY; basic unless said
+    #[arg(long = "can", value_name = "CAPABILITY")]
+    pub(crate) capabilities: Vec<String>,
+    /// Leave after so many tasks
+    #[arg(long, value_name = "TASKS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) count: Option<u32>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkCommand {
     /// Register this shell as an attached agent; prints its id
@@ -57,6 +74,15 @@ pub(crate) enum WorkCommand {
         #[arg(long)]
         heartbeats: bool,
     },
+    /// Take tasks one after the other over one connection, and run a command for each
+    #[command(
+        after_help = "The command runs in a shell, in the present directory. It reads the instructions \
+                      on stdin, and finds SKEP_SESSION, SKEP_TASK, SKEP_FENCE and SKEP_ATTEMPT in its \
+                      environment. With exit code 0 the task is completed, and what it wrote to \
+                      stdout is the result; else the attempt failed. It is ended when the task is \
+                      taken back."
+    )]
+    Serve(ServeArgs),
     /// Ask for a task, and wait for it; prints the one that the session has already
     Request {
         #[command(flatten)]

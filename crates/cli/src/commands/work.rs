@@ -1,5 +1,8 @@
 //! `skep work`: a shell as an attached agent.
 
+mod attempt;
+mod serve;
+
 use super::Session;
 use crate::api::{Api, path};
 use crate::args::{HeldArgs, WorkCommand};
@@ -26,6 +29,7 @@ pub(crate) async fn run(session: &Session, command: WorkCommand) -> Outcome {
             register(&api, name, &capabilities, heartbeats).await?,
             |answer| text(answer, "/id"),
         ),
+        WorkCommand::Serve(args) => return serve::serve(session, args).await,
         WorkCommand::Request { session, wait } => {
             (request(&api, &session.session, wait).await?, requested_text)
         }
@@ -77,18 +81,22 @@ async fn register(
     capabilities: &[String],
     heartbeats: bool,
 ) -> Result<Value, Failure> {
-    let rated = capabilities.iter().map(|capability| {
-        let (name, proficiency) = capability.split_once('=').unwrap_or((capability, "basic"));
-        (name.to_owned(), Value::from(proficiency))
-    });
-    let rated: Map<String, Value> = rated.collect();
     let body = json!({
         "name": name,
-        "capabilities": rated,
+        "capabilities": rated(capabilities),
         "heartbeat": if heartbeats { "background" } else { "calls" },
         "client": concat!("skep work ", env!("CARGO_PKG_VERSION")),
     });
     api.post("/api/v2/sessions", &body).await
+}
+
+/// NAME or NAME=PROFICIENCY, each.
+fn rated(capabilities: &[String]) -> Map<String, Value> {
+    let rated = capabilities.iter().map(|capability| {
+        let (name, proficiency) = capability.split_once('=').unwrap_or((capability, "basic"));
+        (name.to_owned(), Value::from(proficiency))
+    });
+    rated.collect()
 }
 
 async fn request(api: &Api, session: &str, wait_ms: u64) -> Result<Value, Failure> {

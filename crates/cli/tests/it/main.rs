@@ -5,6 +5,7 @@
     reason = "clippy knows tests by their attribute, not their fixtures"
 )]
 
+mod agent_line;
 mod announcing;
 mod attached;
 mod backup;
