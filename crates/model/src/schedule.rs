@@ -168,9 +168,7 @@ impl std::fmt::Display for SkipReason {
             Self::TooManyLive => f.write_str("SCHEDULE_RUNS_LIVE_MAX runs of it were live"),
             Self::Missed => write!(
                 f,
-                "it passed while no coordinator could act on it (more than SCHEDULE_GRACE_MS, {} \
-                 ms, late)",
-                SCHEDULE_GRACE_MS
+                "it was acted on more than {SCHEDULE_GRACE_MS} ms late (SCHEDULE_GRACE_MS)"
             ),
             Self::Refused(reason) => write!(f, "the submission was refused: {reason}"),
         }

@@ -143,5 +143,5 @@ fn schedule_text(schedule: &Value) -> String {
     for at in upcoming.into_iter().flatten().skip(1) {
         rows.push(row("", at.as_str().unwrap_or_default().to_owned()));
     }
-    table(&["", ""], rows.into_iter())
+    table(&["", ""], rows)
 }

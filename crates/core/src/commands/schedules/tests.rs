@@ -297,15 +297,16 @@ fn schedules_their_tasks_and_their_runs_are_bounded() {
         assert_eq!(refused, id == SCHEDULES_MAX, "{events:?}");
     }
 
-    let tasks: String = (0..=SCHEDULE_TASKS_MAX)
-        .map(|id| format!("task {id};"))
+    let tasks: Vec<_> = (0..=SCHEDULE_TASKS_MAX)
+        .map(|id| format!("task {id}"))
         .collect();
-    let world = World::after(&format!("{tasks} schedule 1"));
+    let world = World::after(&format!("{}; schedule 1", tasks.join(";")));
     assert_eq!(last_refusal(&world), Some(LimitName::ScheduleTasksMax));
 
-    let runs: String = (0..SCHEDULE_RUNS_LIVE_MAX)
-        .map(|id| format!("due 1 run={id} task={id};"))
+    let runs: Vec<_> = (0..SCHEDULE_RUNS_LIVE_MAX)
+        .map(|id| format!("due 1 run={id} task={id}"))
         .collect();
+    let runs = runs.join(";");
     let mut world = World::after(&format!("task 0; schedule 1 overlap=allow first=0; {runs}"));
     assert_eq!(last_refusal(&world), None);
     world.perform("due 1 run=900 task=900");
