@@ -18,10 +18,10 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 /// Inputs taken in one go before the engine advances.
 const INPUTS_PER_TURN_MAX: usize = 1_024;
-/// A commit of at most this many entries is made by the sequencer itself when nothing else is under
+/// A commit of at most this many proposals is made by the sequencer itself when nothing else is under
 /// way: on an idle coordinator two thread switches cost about as much as the disk. Larger ones go
 /// to the journal's thread, so that the next commit gathers meanwhile.
-const INLINE_COMMIT_ENTRIES_MAX: usize = 4;
+const INLINE_COMMIT_PROPOSALS_MAX: usize = 4;
 /// Longest sleep of the sequencer; a machine that slept is noticed after at most this.
 const SLEEP_MAX: Duration = Duration::from_secs(1);
 
@@ -155,7 +155,7 @@ impl SequencerLoop {
 
     /// Has a small commit made right here, if the journal is free; larger ones go to its thread.
     fn commit(&self, commit: Commit, next: &mut Vec<Input>) -> Option<Ended> {
-        if commit.entries.len() <= INLINE_COMMIT_ENTRIES_MAX
+        if commit.proposals() <= INLINE_COMMIT_PROPOSALS_MAX
             && commit.derived.checkpoint.is_none()
             && let Some(mut journal) = self.journal.try_lock()
         {

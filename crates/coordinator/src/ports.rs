@@ -1,7 +1,7 @@
 //! What the coordinator needs from the world, in its own words.
 
 use skep_model::attempt::LogIndex;
-use skep_model::command::LogEntry;
+use skep_model::command::{Command, LogEntry};
 use skep_model::event::EntryEvents;
 use skep_model::memory::MemoryEffect;
 use skep_model::row::{Row, RowChange};
@@ -22,6 +22,17 @@ pub struct Commit {
     /// What entries of *earlier* commits led to. All of it can be computed again from the log, so
     /// losing it in a crash loses nothing.
     pub derived: Derived,
+}
+
+impl Commit {
+    /// About how many proposals its entries came from: writes to shared memory share entries.
+    pub(crate) fn proposals(&self) -> usize {
+        let proposals = self.entries.iter().map(|(_, entry)| match &entry.command {
+            Command::WriteMemory { writes, .. } => writes.len(),
+            _ => 1,
+        });
+        proposals.sum()
+    }
 }
 
 /// The read side: what applied entries led to.
