@@ -231,6 +231,8 @@ async fn ended(
                 result,
                 commit,
                 artifacts,
+                // Not part of this protocol: sessions report it by HTTP.
+                usage: Vec::new(),
             };
             account::complete(context, path, completion).await?
         }
