@@ -311,18 +311,6 @@ pub(super) const COMMAND_LINE: &[(&str, Exit, &str, &str)] = &[
         "Use basic, intermediate, expert or specialist.",
     ),
     (
-        "session_ended",
-        Exit::Conflict,
-        "The session of this agent is over",
-        "Another process took its place, or it was ended or removed. What it had goes to others. Start it again under another --name if both are wanted.",
-    ),
-    (
-        "session_refused",
-        Exit::Denied,
-        "The coordinator does not let this agent in",
-        "The message says why. An agent needs a token with the scope `agent` (`skep token new NAME --scope agent`), and a name that nobody else has.",
-    ),
-    (
         "spool_broken",
         Exit::Storage,
         "The node cannot keep results any more",

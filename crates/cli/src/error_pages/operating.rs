@@ -1,10 +1,22 @@
-//! Codes of the commands that operate a swarm: backups, services, discovery, its authority, and
-//! what comes into shared memory and goes out of it.
+//! Codes of the commands that operate a swarm: backups, services, discovery, its authority, agents
+//! that serve it, and what comes into shared memory and goes out of it.
 
 use crate::exit::Exit;
 
 /// Code, exit code, title, what to do.
 pub(super) const OPERATING: &[(&str, Exit, &str, &str)] = &[
+    (
+        "session_ended",
+        Exit::Conflict,
+        "The session of this agent is over",
+        "Another process took its place, or it was ended or removed. What it had goes to others. Start it again under another --name if both are wanted.",
+    ),
+    (
+        "session_refused",
+        Exit::Denied,
+        "The coordinator does not let this agent in",
+        "The message says why. An agent needs a token with the scope `agent` (`skep token new NAME --scope agent`), and a name that nobody else has.",
+    ),
     (
         "redis_url_invalid",
         Exit::Invalid,
