@@ -1,7 +1,8 @@
 //! Subscriptions: which resources changed, for as long as the client listens.
 //!
 //! What comes is a sign to read again, not the change itself, so signs of the same resource that
-//! come close together are one.
+//! come close together are one. Each sign says up to where the log was looked at; who listens again
+//! from there is told of all that changed in between.
 
 use crate::fault::Fault;
 use crate::invocation::Caller;
@@ -9,12 +10,18 @@ use crate::memory_uri::MemoryAddress;
 use crate::resources::as_error;
 use crate::swarm_uri::Named;
 use rmcp::ErrorData;
-use rmcp::model::SubscriptionFilter;
+use rmcp::model::{
+    GetMeta, RequestMetaObject, ResourceUpdatedNotification,
+    ResourceUpdatedNotificationParam, ServerNotification, SubscriptionFilter,
+};
 use rmcp::service::SubscriptionContext;
+use serde_json::Value;
+use skep_model::attempt::LogIndex;
+use skep_model::event::EventCursor;
 use skep_model::memory::Namespace;
-use skep_operations::OperationError;
 use skep_operations::events::{EventFeed, EventFilter, MemoryPattern};
 use skep_operations::views::EventView;
+use skep_operations::OperationError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,6 +30,11 @@ use std::time::Duration;
 const RESOURCES_MAX: usize = 64;
 /// Pause between two rounds of signs.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Where a sign says up to where the log was looked at: `INDEX.ORDINAL`.
+const META_CURSOR: &str = "skep/cursor";
+/// Where a client says after which sign, or after which entry of the log, it wants to go on.
+const META_AFTER: &str = "skep/after";
 
 /// What of a wish can be served: addresses of tasks, runs, nodes and entries of shared memory, up
 /// to a bound. Lists never
@@ -53,6 +65,7 @@ pub(crate) async fn listen(
         let allowed = one.check(caller).await;
         allowed.map_err(|error| as_error(&error.into()))?;
     }
+    let after = after(&subscription.request_context().meta)?;
     if followed.is_empty() {
         subscription.cancelled().await;
         return Ok(());
@@ -61,9 +74,12 @@ pub(crate) async fn listen(
         Some(only) if followed.len() == 1 => only.filter(),
         _ => EventFilter::default(),
     };
-    let feed = EventFeed::open(Arc::clone(&caller.services), None, filter).await;
+    let feed = EventFeed::open(Arc::clone(&caller.services), after, filter).await;
     let mut feed = feed.map_err(|error| as_error(&error.into()))?;
+    let checked = feed.check_cursor().await;
+    checked.map_err(|error| as_error(&error.into()))?;
     loop {
+        let before = feed.cursor();
         let events = tokio::select! {
             events = feed.next() => events,
             () = subscription.cancelled() => return Ok(()),
@@ -74,17 +90,54 @@ pub(crate) async fn listen(
             Err(error) if error.code() == skep_operations::ErrorCode::Stopped => return Ok(()),
             Err(error) => return Err(as_error(&error.into())),
         };
-        for (uri, _) in followed.iter().filter(|(_, one)| one.is_touched(&events)) {
-            let sent = subscription.sink().notify_resource_updated(*uri);
-            if let Err(error) = sent.await {
-                return Err(Fault::Internal.error(error.to_string()));
-            }
+        let mut touched = touched(&followed, &events);
+        while let Some(uri) = touched.pop() {
+            // Whoever goes on after this sign has to be told of those that follow it.
+            let is_last = touched.is_empty();
+            let cursor = if is_last { feed.cursor() } else { before };
+            let sent = subscription.sink().send(sign(uri, cursor)).await;
+            sent.map_err(|error| Fault::Internal.error(error.to_string()))?;
         }
         tokio::select! {
             () = tokio::time::sleep(PAUSE) => {}
             () = subscription.cancelled() => return Ok(()),
         }
     }
+}
+
+/// After what the client wants to go on; after the newest event unless it says so.
+fn after(meta: &RequestMetaObject) -> Result<Option<EventCursor>, ErrorData> {
+    let Some(said) = meta.get(META_AFTER) else {
+        return Ok(None);
+    };
+    let index = said.as_u64().map(|index| EventCursor {
+        index: LogIndex(index),
+        ordinal: u32::MAX,
+    });
+    let cursor = index.or_else(|| said.as_str()?.parse().ok());
+    cursor.map(Some).ok_or_else(|| {
+        let detail = format!(
+            "`{META_AFTER}` in `_meta` is `{said}`; want the `{META_CURSOR}` of a sign, or the \
+             index of an entry of the log"
+        );
+        Fault::ParamsInvalid.error(detail)
+    })
+}
+
+/// The addresses under which something of these events is followed.
+fn touched<'a>(followed: &BTreeMap<&'a String, Followed>, events: &[EventView]) -> Vec<&'a String> {
+    let touched = followed.iter().filter(|(_, one)| one.is_touched(events));
+    touched.map(|(uri, _)| *uri).collect()
+}
+
+/// Tells that a resource changed, and up to where the log was looked at.
+fn sign(uri: &str, cursor: EventCursor) -> ServerNotification {
+    let params = ResourceUpdatedNotificationParam::new(uri);
+    let sign = ResourceUpdatedNotification::new(params);
+    let mut sign = ServerNotification::ResourceUpdatedNotification(sign);
+    let cursor = Value::String(cursor.to_string());
+    sign.get_meta_mut().insert(META_CURSOR.to_owned(), cursor);
+    sign
 }
 
 /// What is followed under one address.
@@ -138,6 +191,7 @@ impl Followed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
     use skep_model::ids::TaskId;
 
     #[test]
@@ -152,5 +206,25 @@ mod tests {
         assert_eq!(accepted.tools_list_changed, None);
         let served = accepted.resource_subscriptions.unwrap();
         assert_eq!(served, many[..RESOURCES_MAX]);
+    }
+
+    #[test]
+    fn a_client_goes_on_after_a_sign_or_an_entry_and_nothing_else() {
+        let said = |value: Value| {
+            let mut meta = RequestMetaObject::new();
+            meta.insert(META_AFTER.to_owned(), value);
+            after(&meta)
+        };
+        assert_eq!(after(&RequestMetaObject::new()).unwrap(), None);
+        let cursor = |index, ordinal| EventCursor {
+            index: LogIndex(index),
+            ordinal,
+        };
+        assert_eq!(said(json!("7.2")).unwrap(), Some(cursor(7, 2)));
+        assert_eq!(said(json!(7)).unwrap(), Some(cursor(7, u32::MAX)));
+        for wrong in [json!("7"), json!(-1), json!(null), json!({}), json!("x.y")] {
+            let error = said(wrong.clone()).unwrap_err();
+            assert!(error.message.contains(META_AFTER), "{wrong}: {error}");
+        }
     }
 }

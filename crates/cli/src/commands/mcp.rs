@@ -10,6 +10,7 @@ mod lines;
 mod message;
 mod own_runtime;
 mod own_session;
+mod subscriptions;
 mod toml_file;
 
 use super::Session;

@@ -82,3 +82,64 @@ fn entries_are_resources_and_a_pattern_of_them_is_followed() {
     both.sort();
     assert_eq!(both, [pattern, uri]);
 }
+
+#[test]
+fn a_subscription_goes_on_after_the_last_sign() {
+    let hive = TestHive::start(0);
+    let http = Http::of(&hive);
+    let set = |key: &str| {
+        let value = json!({ "namespace": "swarm", "key": key, "value": 1 });
+        http.tool(modern, "skep_memory_put", value).done()
+    };
+    let [first, second] = ["a", "b"].map(|key| format!("skep://memory/swarm/{key}"));
+    let listen = |after: Option<Value>| {
+        let wish = json!({ "notifications": { "resourceSubscriptions": [first, second] } });
+        let mut request = modern("subscriptions/listen", wish);
+        if let Some(after) = after {
+            request.body["params"]["_meta"]["skep/after"] = after;
+        }
+        let mut stream = http.open(&request);
+        let accepted = stream.message();
+        assert_eq!(
+            accepted["method"], "notifications/subscriptions/acknowledged",
+            "{accepted}"
+        );
+        stream
+    };
+    let uri = |message: &Value| message["params"]["uri"].as_str().unwrap().to_owned();
+    let cursor = |message: &Value| message["params"]["_meta"]["skep/cursor"].clone();
+
+    let mut stream = listen(None);
+    set("a");
+    let sign = stream.message();
+    assert_eq!(uri(&sign), first);
+    drop(stream);
+    // Nobody listens.
+    set("a");
+    set("b");
+    let mut stream = listen(Some(cursor(&sign)));
+    let both = [stream.message(), stream.message()];
+    let mut told = both.clone().map(|sign| uri(&sign));
+    told.sort();
+    assert_eq!(told, [first.clone(), second.clone()]);
+    // After the first of two that came together, the other is told again.
+    let mut stream = listen(Some(cursor(&both[0])));
+    let again = [stream.message(), stream.message()].map(|sign| uri(&sign));
+    assert!(again.contains(&uri(&both[1])), "{again:?}");
+    let mut stream = listen(Some(cursor(&both[1])));
+    set("b");
+    assert_eq!(uri(&stream.message()), second);
+
+    let mut stream = listen(Some(json!(u64::MAX)));
+    let refused = stream.message();
+    assert_eq!(
+        refused["error"]["data"]["code"], "cursor_ahead",
+        "{refused}"
+    );
+    let mut stream = listen(Some(json!("soon")));
+    let refused = stream.message();
+    assert_eq!(
+        refused["error"]["data"]["code"], "mcp_params_invalid",
+        "{refused}"
+    );
+}

@@ -1,7 +1,7 @@
 //! The Model Context Protocol over stdin and stdout, and the entries in clients' files.
 
 use crate::hive::{TestHive, command, skep_in, wait_until};
-use crate::mcp_client::Stdio;
+use crate::mcp_client::{Http, Stdio};
 use crate::mcp_message::{gated, hello, modern};
 use serde_json::{Value, json};
 
@@ -34,6 +34,43 @@ fn lines_are_forwarded_to_the_coordinator_that_runs() {
         stdio.line()["method"],
         "notifications/subscriptions/acknowledged"
     );
+    assert_eq!(stdio.end(), Some(0));
+}
+
+#[test]
+fn an_older_client_follows_a_resource_also_over_a_restart_of_the_coordinator() {
+    let mut hive = TestHive::start(0);
+    let mut stdio = Stdio::start(command(hive.path(), &["mcp"]));
+    let greeted = stdio.ask("initialize", hello("2025-11-25"));
+    let capabilities = &greeted["result"]["capabilities"];
+    assert_eq!(capabilities["resources"]["subscribe"], true);
+    let strange = stdio.ask("resources/subscribe", json!({ "uri": "file:///x" }));
+    assert_eq!(strange["error"]["data"]["code"], "mcp_resource_unknown");
+    let wish = json!({ "uri": "skep://memory/swarm/plan/*" });
+    for _ in 0..2 {
+        let followed = stdio.ask("resources/subscribe", wish.clone());
+        assert_eq!(followed["result"], json!({}), "{followed}");
+    }
+    let set = |hive: &TestHive| {
+        let value = json!({ "namespace": "swarm", "key": "plan/a", "value": 1 });
+        let http = Http::of(hive);
+        http.tool(modern, "skep_memory_put", value).done();
+    };
+    set(&hive);
+    let sign = stdio.line();
+    assert_eq!(sign["method"], "notifications/resources/updated", "{sign}");
+    assert_eq!(sign["params"]["uri"], wish["uri"]);
+    assert!(sign["params"]["_meta"]["skep/cursor"].is_string(), "{sign}");
+    hive.crash_and_restart(0);
+    // Whether it listens again by now or not: it goes on after the last sign.
+    set(&hive);
+    let later = stdio.line();
+    assert_eq!(later["params"]["uri"], wish["uri"], "{later}");
+    assert_ne!(later["params"]["_meta"], sign["params"]["_meta"]);
+    let left = stdio.ask("resources/unsubscribe", wish);
+    assert_eq!(left["result"], json!({}));
+    set(&hive);
+    assert_eq!(stdio.ask("ping", json!({}))["result"], json!({}));
     assert_eq!(stdio.end(), Some(0));
 }
 

@@ -8,6 +8,7 @@ use super::coordinator::Coordinator;
 use super::lines::{self, Line, Lines};
 use super::message::{self, Malformed, Message, Way};
 use super::own_session::OwnSession;
+use super::subscriptions::{self, Opened, Subscriptions, Wish};
 use crate::args::Toolset;
 use crate::commands::Session;
 use crate::exit::{Exit, Failure, Outcome};
@@ -50,6 +51,7 @@ pub(super) async fn run(session: &Session, toolset: Toolset) -> Outcome {
         revision: Mutex::default(),
         waiting: Mutex::default(),
         session: OwnSession::default(),
+        subscriptions: Subscriptions::default(),
         mark: mark()?,
     };
     let forwarded = forwarder.forward_all(&mut lines, &stop).await;
@@ -59,13 +61,14 @@ pub(super) async fn run(session: &Session, toolset: Toolset) -> Outcome {
     forwarded.map(|()| Exit::Ok)
 }
 
-struct Forwarder<'a> {
-    coordinator: Coordinator<'a>,
+pub(super) struct Forwarder<'a> {
+    pub(super) coordinator: Coordinator<'a>,
     path: String,
     /// What an older client agreed on.
     revision: Mutex<Option<String>>,
     waiting: Mutex<BTreeMap<String, Waiting>>,
     session: OwnSession,
+    subscriptions: Subscriptions,
     /// Tells the sessions of this process apart from those of others.
     mark: u32,
 }
@@ -167,7 +170,10 @@ impl Forwarder<'_> {
                 }
                 Ok(())
             }
-            Way::Forward(id) => self.forward(id, message, bytes.into(), in_flight),
+            Way::Forward(id) => match message.wish() {
+                Some(wish) => self.grant(id, wish, in_flight),
+                None => self.forward(id, message, bytes.into(), in_flight),
+            },
         }
     }
 
@@ -219,8 +225,40 @@ impl Forwarder<'_> {
         Ok(())
     }
 
+    /// Follows a resource, or no more.
+    fn grant<'f>(
+        &'f self,
+        id: Value,
+        wish: Wish,
+        in_flight: &mut InFlight<'f>,
+    ) -> Result<(), Failure> {
+        let (uri, after) = match wish {
+            Wish::Subscribe { uri, after } => (uri, after),
+            Wish::Unsubscribe { uri } => {
+                self.subscriptions.close(&uri);
+                return say(&subscriptions::done(&id));
+            }
+        };
+        let let_go = match self.subscriptions.open(&uri) {
+            Opened::New(let_go) => let_go,
+            Opened::Known => return say(&subscriptions::done(&id)),
+            Opened::Full => return say(&subscriptions::full(&id)),
+        };
+        in_flight.push(Box::pin(async move {
+            let following = subscriptions::follow(self, &id, &uri, after);
+            let followed = let_go.run_until_cancelled(following).await;
+            if let Some(ended) = followed {
+                self.subscriptions.close(&uri);
+                Self::say_failure(&id, ended);
+            }
+            String::new()
+        }));
+        Ok(())
+    }
+
     /// Subscriptions never end by themselves.
     fn let_go_of_listeners(&self) {
+        self.subscriptions.close_all();
         for waiting in self.waiting.lock().values() {
             if waiting.is_listening {
                 waiting.let_go.cancel();
@@ -233,6 +271,10 @@ impl Forwarder<'_> {
             Ok(answers) => self.pass_on(message, answers).await,
             Err(failure) => Err(failure),
         };
+        Self::say_failure(id, said);
+    }
+
+    fn say_failure(id: &Value, said: Result<(), Failure>) {
         if let Err(failure) = said {
             let hint = failure.hint.as_deref().unwrap_or_default();
             let text = failure.message.as_str();
@@ -244,7 +286,11 @@ impl Forwarder<'_> {
     }
 
     /// Sends it; once more when the coordinator that was known has gone without seeing it.
-    async fn exchange(&self, message: &Message, bytes: Bytes) -> Result<Messages, Failure> {
+    pub(super) async fn exchange(
+        &self,
+        message: &Message,
+        bytes: Bytes,
+    ) -> Result<Messages, Failure> {
         let headers = message.headers(self.revision.lock().as_deref());
         let mut tries = 0;
         loop {
@@ -277,6 +323,8 @@ impl Forwarder<'_> {
             if message.is_initialize() {
                 let agreed = message::agreed_revision(&answer);
                 *self.revision.lock() = agreed;
+                say(&message::with_subscriptions(&answer))?;
+                continue;
             }
             self.session.learn(message, &answer);
             say(&answer)?;
@@ -286,7 +334,7 @@ impl Forwarder<'_> {
 }
 
 /// Writes a message as a line. One that came with line breaks is written without.
-fn say(message: &str) -> Result<(), Failure> {
+pub(super) fn say(message: &str) -> Result<(), Failure> {
     let mut line: String = message.lines().collect();
     line.push('\n');
     output::raw(line.as_bytes())

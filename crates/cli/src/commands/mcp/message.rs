@@ -1,6 +1,7 @@
 //! What the forwarder has to see in a message: where it belongs, and the headers that repeat parts
 //! of it. Everything else goes through as it came.
 
+use super::subscriptions::{META_AFTER, Wish};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -8,6 +9,9 @@ use serde_json::{Map, Value, json};
 const REVISION_DEFAULT: &str = "2025-03-26";
 const META_CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 const META_REVISION: &str = "io.modelcontextprotocol/protocolVersion";
+
+/// The number of JSON-RPC for parameters that are wrong.
+pub(super) const INVALID_PARAMS: i64 = -32_602;
 
 /// The parts of a message that are looked at.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -68,6 +72,21 @@ impl Message {
         self.method.as_deref() == Some("subscriptions/listen")
     }
 
+    /// What it asks for, if it is a subscription as the older revisions have them.
+    pub(super) fn wish(&self) -> Option<Wish> {
+        let meta = &self.params["_meta"];
+        let is_older = meta[META_REVISION].is_null();
+        let uri = self.params["uri"].as_str().filter(|_| is_older)?.to_owned();
+        match self.method.as_deref() {
+            Some("resources/subscribe") => {
+                let after = meta.get(META_AFTER).cloned();
+                Some(Wish::Subscribe { uri, after })
+            }
+            Some("resources/unsubscribe") => Some(Wish::Unsubscribe { uri }),
+            _ => None,
+        }
+    }
+
     /// The tool that it calls.
     pub(super) fn tool(&self) -> Option<&str> {
         let calls = self.method.as_deref() == Some("tools/call");
@@ -112,6 +131,17 @@ impl Message {
         }
         headers
     }
+}
+
+/// An answer to `initialize` with what this process adds to the coordinator's capabilities.
+pub(super) fn with_subscriptions(answer: &str) -> String {
+    let Ok(mut answer) = serde_json::from_str::<Value>(answer) else {
+        return answer.to_owned();
+    };
+    if let Some(resources) = answer.pointer_mut("/result/capabilities/resources") {
+        resources["subscribe"] = json!(true);
+    }
+    answer.to_string()
 }
 
 /// The revision that this answer to `initialize` settles.
@@ -181,6 +211,40 @@ mod tests {
         assert_eq!(first.headers(None), []);
         let answer = r#"{"id":1,"result":{"protocolVersion":"2025-11-25"}}"#;
         assert_eq!(agreed_revision(answer), Some("2025-11-25".to_owned()));
+    }
+
+    #[test]
+    fn a_subscription_of_an_older_revision_is_a_wish() {
+        let subscribe =
+            |params| of(json!({ "id": 1, "method": "resources/subscribe", "params": params }));
+        let wish = |after| {
+            let uri = "skep://run/1".to_owned();
+            Some(Wish::Subscribe { uri, after })
+        };
+        let uri = json!({ "uri": "skep://run/1" });
+        assert_eq!(subscribe(uri.clone()).wish(), wish(None));
+        let mut resumed = uri.clone();
+        resumed["_meta"] = json!({ META_AFTER: "7.1" });
+        assert_eq!(subscribe(resumed).wish(), wish(Some(json!("7.1"))));
+        let mut new = uri.clone();
+        new["_meta"] = json!({ META_REVISION: "2026-07-28" });
+        assert_eq!(subscribe(new).wish(), None);
+        assert_eq!(subscribe(json!({})).wish(), None);
+        let read = of(json!({ "id": 1, "method": "resources/read", "params": uri }));
+        assert_eq!(read.wish(), None);
+    }
+
+    #[test]
+    fn an_older_client_is_told_that_it_can_subscribe() {
+        let answer = r#"{"id":1,"result":{"capabilities":{"resources":{}}}}"#;
+        let told = with_subscriptions(answer);
+        let told: Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(
+            told["result"]["capabilities"]["resources"]["subscribe"],
+            true
+        );
+        let error = r#"{"error":{"code":1},"id":1}"#;
+        assert_eq!(with_subscriptions(error), error);
     }
 
     #[test]
