@@ -9,7 +9,7 @@ use crate::memory::{MemoryWrite, Namespace, NamespaceSettings};
 use crate::node::NodeFacts;
 use crate::requirements::Proficiency;
 use crate::run::RunSpec;
-use crate::schedule::ScheduleSpec;
+use crate::schedule::{Firing, ScheduleSpec};
 use crate::session::AttachedSpec;
 use crate::task::{HandBack, NewTask, Priority};
 use crate::time::UnixMillis;
@@ -327,23 +327,6 @@ pub enum Command {
     /// all in this one entry. Refused if the due time was acted on before. An older node has to
     /// stop at it.
     FireSchedule(Box<Firing>),
-}
-
-/// A due time to act on, or a run that was asked for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Firing {
-    /// The schedule.
-    pub schedule: ScheduleId,
-    /// The due time; none when somebody asks for a run at once, whatever else is live.
-    pub due: Option<UnixMillis>,
-    /// The due time after it; it counts only if `due` is the next one.
-    pub next: Option<UnixMillis>,
-    /// Stamped.
-    pub run: RunId,
-    /// Stamped, in the place of the ids of the template.
-    pub tasks: Vec<TaskId>,
-    /// See [`Idempotency`]; only for a run that was asked for.
-    pub idempotency: Option<Idempotency>,
 }
 
 /// An attempt that stands still, and who is to have its task instead.

@@ -1,35 +1,24 @@
 //! Events: what happened, in the past tense. The public stream shows them as they are.
 
-use crate::attempt::{Fence, LogIndex};
-use crate::command::{Actor, Phase};
+use crate::attempt::Fence;
+use crate::command::Phase;
 use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
 use crate::join::JoinKind;
 use crate::memory::{MemoryKey, MemoryRefusal, MemoryVersion, Namespace};
 use crate::node::NodeState;
 use crate::refusal::Refusal;
 use crate::run::{RunState, TaskCounts};
-use crate::schedule::SkipReason;
+use crate::schedule::{FiredRun, SkippedDue, WaitingDue};
 use crate::task::{AttemptEnd, FinalCause, TaskState};
 use crate::time::UnixMillis;
 use serde::{Deserialize, Serialize};
 
 mod cursor;
+mod entry;
 mod subject;
 
 pub use cursor::{EventCursor, ParseCursorError};
-
-/// All events of one log entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EntryEvents {
-    /// The entry.
-    pub index: LogIndex,
-    /// When it was proposed (never before an earlier entry).
-    pub at: UnixMillis,
-    /// Who asked.
-    pub actor: Actor,
-    /// What happened, in order.
-    pub events: Vec<Event>,
-}
+pub use entry::EntryEvents;
 
 /// What happened. New values are only ever appended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -402,34 +391,9 @@ pub enum Event {
         schedule: ScheduleId,
     },
     /// A schedule submitted a run.
-    ScheduleFired {
-        /// The schedule.
-        schedule: ScheduleId,
-        /// The due time; none when somebody asked for it.
-        due: Option<UnixMillis>,
-        /// The run.
-        run: RunId,
-        /// When it is due next.
-        next: Option<UnixMillis>,
-    },
+    ScheduleFired(FiredRun),
     /// A due time waits until no run of its schedule is live.
-    ScheduleWaits {
-        /// The schedule.
-        schedule: ScheduleId,
-        /// The due time.
-        due: UnixMillis,
-        /// When it is due next.
-        next: Option<UnixMillis>,
-    },
+    ScheduleWaits(WaitingDue),
     /// Nothing was submitted for a due time.
-    ScheduleSkipped {
-        /// The schedule.
-        schedule: ScheduleId,
-        /// The due time.
-        due: UnixMillis,
-        /// Why.
-        reason: SkipReason,
-        /// When it is due next.
-        next: Option<UnixMillis>,
-    },
+    ScheduleSkipped(SkippedDue),
 }

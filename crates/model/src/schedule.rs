@@ -6,7 +6,7 @@ mod due;
 pub use cron::{Cron, CronError, LocalMinute};
 pub use due::{Utc, Zone, next_due};
 
-use crate::command::Actor;
+use crate::command::{Actor, Idempotency};
 use crate::ids::{RunId, ScheduleId, TaskId};
 use crate::limits::SCHEDULE_GRACE_MS;
 use crate::refusal::Refusal;
@@ -200,6 +200,60 @@ pub enum FiringOutcome {
     Waits,
     /// Nothing was submitted.
     Skipped(SkipReason),
+}
+
+/// A due time to act on, or a run that was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Firing {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// The due time; none when somebody asks for a run at once, whatever else is live.
+    pub due: Option<UnixMillis>,
+    /// The due time after it; it counts only if `due` is the next one.
+    pub next: Option<UnixMillis>,
+    /// Stamped.
+    pub run: RunId,
+    /// Stamped, in the place of the ids of the template.
+    pub tasks: Vec<TaskId>,
+    /// See [`Idempotency`]; only for a run that was asked for.
+    pub idempotency: Option<Idempotency>,
+}
+
+/// A run that a schedule submitted, as its event tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FiredRun {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// The due time; none when somebody asked for it.
+    pub due: Option<UnixMillis>,
+    /// The run.
+    pub run: RunId,
+    /// When it is due next.
+    pub next: Option<UnixMillis>,
+}
+
+/// A due time that waits, as its event tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WaitingDue {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// The due time.
+    pub due: UnixMillis,
+    /// When it is due next.
+    pub next: Option<UnixMillis>,
+}
+
+/// A due time for which nothing was submitted, as its event tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedDue {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// The due time.
+    pub due: UnixMillis,
+    /// Why.
+    pub reason: SkipReason,
+    /// When it is due next.
+    pub next: Option<UnixMillis>,
 }
 
 /// A schedule, in full.

@@ -7,6 +7,7 @@ use skep_coordinator::View;
 use skep_model::attempt::{Fence, LogIndex};
 use skep_model::event::{EntryEvents, Event, EventCursor};
 use skep_model::ids::{RunId, TaskId};
+use skep_model::node::NodeState;
 use skep_model::refusal::Refusal;
 use skep_model::task::{AttemptEnd, Condition, Delivery, NewTask, TaskState};
 use skep_wire::payload::AttemptKey;
@@ -64,7 +65,6 @@ pub(crate) struct Oracle {
     /// Who is in the swarm.
     pub(crate) members: Members,
     memory: MemoryFacts,
-    /// What is known of schedules.
     pub(crate) schedules: ScheduleFacts,
     completed: BTreeSet<(TaskId, Fence)>,
     /// How often each rare thing was seen, so that a run that tests nothing shows.
@@ -274,17 +274,11 @@ impl Oracle {
             Event::AlreadyDone { .. } => "submission repeated",
             Event::MemoryExpired { .. } => "memory expired",
             Event::MemoryRefused { .. } => "write refused",
-            Event::ScheduleFired { due: Some(_), .. } => "due time submitted",
-            Event::ScheduleWaits { .. } => "due time waits",
-            Event::ScheduleSkipped { .. } => "due time skipped",
-            Event::NodeChanged {
-                state: skep_model::node::NodeState::Lost,
-                ..
-            } => "node lost",
-            Event::NodeChanged {
-                state: skep_model::node::NodeState::Suspect,
-                ..
-            } => "node suspect",
+            Event::ScheduleFired(fired) if fired.due.is_some() => "due time submitted",
+            Event::ScheduleWaits(_) => "due time waits",
+            Event::ScheduleSkipped(_) => "due time skipped",
+            Event::NodeChanged { state, .. } if *state == NodeState::Lost => "node lost",
+            Event::NodeChanged { state, .. } if *state == NodeState::Suspect => "node suspect",
             _ => return,
         };
         *self.seen.entry(name).or_default() += 1;

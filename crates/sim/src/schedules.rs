@@ -5,11 +5,13 @@ use crate::happening::What;
 use crate::random::Random;
 use crate::world::World;
 use skep_coordinator::View;
-use skep_model::command::{Command, Firing, Idempotency};
+use skep_model::command::{Command, Idempotency};
 use skep_model::event::Event;
 use skep_model::ids::{RunId, ScheduleId, TaskId};
 use skep_model::run::RunSpec;
-use skep_model::schedule::{Missed, Overlap, ScheduleSpec, Template, Timing};
+use skep_model::schedule::{
+    FiredRun, Firing, Missed, Overlap, ScheduleSpec, SkippedDue, Template, Timing, WaitingDue,
+};
 use skep_model::task::{NewTask, TaskSpec};
 use skep_model::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
@@ -194,22 +196,22 @@ impl ScheduleFacts {
                 self.schedules.remove(schedule);
                 Ok(())
             }
-            Event::ScheduleFired {
+            Event::ScheduleFired(FiredRun {
                 schedule,
                 due: Some(due),
                 next,
                 ..
-            } => {
+            }) => {
                 if !self.submitted.insert((*schedule, *due)) {
                     return Err(format!("I32: {due:?} of {schedule} submitted two runs"));
                 }
                 self.acted(*schedule, (*due, at), *next, true)
             }
-            Event::ScheduleWaits {
+            Event::ScheduleWaits(WaitingDue {
                 schedule,
                 due,
                 next,
-            } => {
+            }) => {
                 self.acted(*schedule, (*due, at), *next, false)?;
                 let waiting = self.known(*schedule)?.waiting.replace(*due);
                 match waiting {
@@ -217,12 +219,12 @@ impl ScheduleFacts {
                     None => Ok(()),
                 }
             }
-            Event::ScheduleSkipped {
+            Event::ScheduleSkipped(SkippedDue {
                 schedule,
                 due,
                 next,
                 ..
-            } => self.acted(*schedule, (*due, at), *next, false),
+            }) => self.acted(*schedule, (*due, at), *next, false),
             _ => Ok(()),
         }
     }

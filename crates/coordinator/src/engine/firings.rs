@@ -3,10 +3,10 @@
 use super::{Engine, Now, Origin};
 use crate::ports::Calendar;
 use skep_core::State;
-use skep_model::command::{Actor, Command, Firing};
+use skep_model::command::{Actor, Command};
 use skep_model::ids::{RunId, ScheduleId, TaskId};
 use skep_model::limits::SCHEDULE_FIRINGS_IN_FLIGHT_MAX;
-use skep_model::schedule::ScheduleRecord;
+use skep_model::schedule::{Firing, ScheduleRecord};
 use skep_model::time::UnixMillis;
 use std::collections::BTreeSet;
 

@@ -4,7 +4,6 @@ use crate::apply::Step;
 use crate::bounds::within;
 use crate::commands::submit::Submission;
 use crate::state::State;
-use skep_model::command::Firing;
 use skep_model::event::Event;
 use skep_model::ids::ScheduleId;
 use skep_model::limits::{
@@ -13,7 +12,8 @@ use skep_model::limits::{
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::refusal::{LimitName, Refusal};
 use skep_model::schedule::{
-    FiringOutcome, LastFiring, Missed, Overlap, ScheduleRecord, ScheduleSpec, SkipReason,
+    FiredRun, Firing, FiringOutcome, LastFiring, Missed, Overlap, ScheduleRecord, ScheduleSpec,
+    SkipReason, SkippedDue, WaitingDue,
 };
 use skep_model::time::UnixMillis;
 use std::collections::BTreeSet;
@@ -144,11 +144,11 @@ impl State {
                     at: self.now,
                     outcome: FiringOutcome::Waits,
                 });
-                step.emit(Event::ScheduleWaits {
+                step.emit(Event::ScheduleWaits(WaitingDue {
                     schedule: record.id,
                     due,
                     next: record.next,
-                });
+                }));
             }
             Verdict::Skip(reason) => skip(step, &mut record, (due, self.now), reason),
         }
@@ -206,12 +206,12 @@ impl State {
                 ended: None,
             },
         });
-        step.emit(Event::ScheduleFired {
+        step.emit(Event::ScheduleFired(FiredRun {
             schedule: record.id,
             due: firing.due,
             run: firing.run,
             next: record.next,
-        });
+        }));
         Ok(())
     }
 
@@ -255,12 +255,12 @@ fn skip(
         at: now,
         outcome: FiringOutcome::Skipped(reason.clone()),
     });
-    step.emit(Event::ScheduleSkipped {
+    step.emit(Event::ScheduleSkipped(SkippedDue {
         schedule: record.id,
         due,
         reason,
         next: record.next,
-    });
+    }));
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@
 
 use super::statements::idempotency;
 use super::{Words, World};
-use skep_model::command::{Command, Firing};
+use skep_model::command::Command;
 use skep_model::ids::{RunId, ScheduleId, TaskId};
 use skep_model::run::RunSpec;
-use skep_model::schedule::{Missed, Overlap, ScheduleSpec, Template, Timing};
+use skep_model::schedule::{Firing, Missed, Overlap, ScheduleSpec, Template, Timing};
 use skep_model::time::UnixMillis;
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -3,6 +3,7 @@
 use super::Event;
 use crate::ids::{RunId, TaskId};
 use crate::memory::{MemoryKey, Namespace};
+use crate::schedule::FiredRun;
 
 impl Event {
     /// The run this event is about, if it is about one.
@@ -10,7 +11,7 @@ impl Event {
         match self {
             Self::RunSubmitted { run, .. }
             | Self::RunChanged { run, .. }
-            | Self::ScheduleFired { run, .. } => Some(*run),
+            | Self::ScheduleFired(FiredRun { run, .. }) => Some(*run),
             Self::TaskSubmitted { run, .. }
             | Self::TaskChanged { run, .. }
             | Self::TaskUpdated { run, .. }

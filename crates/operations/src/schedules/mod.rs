@@ -17,9 +17,9 @@ use crate::tasks::submit::made;
 use crate::views::{Page, RunView};
 use serde::{Deserialize, Serialize};
 use skep_coordinator::ports::Calendar;
-use skep_model::command::{Command, Firing};
+use skep_model::command::Command;
 use skep_model::ids::{RunId, ScheduleId, TaskId};
-use skep_model::schedule::ScheduleRecord;
+use skep_model::schedule::{Firing, ScheduleRecord};
 use view::{ScheduleDetail, ScheduleView};
 
 pub(crate) fn operations() -> Vec<Operation> {

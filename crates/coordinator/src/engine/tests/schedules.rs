@@ -4,7 +4,7 @@ use super::*;
 use skep_model::attempt::LogIndex;
 use skep_model::event::Event;
 use skep_model::ids::ScheduleId;
-use skep_model::schedule::{Missed, Overlap, ScheduleSpec, Template, Timing};
+use skep_model::schedule::{FiredRun, Missed, Overlap, ScheduleSpec, Template, Timing};
 
 const SCHEDULE: ScheduleId = ScheduleId::from_u128(1);
 /// Each second of UTC from the beginning of the test on: wall time is 1,000 ms ahead of the other.
@@ -61,7 +61,7 @@ fn due_times(outputs: &[Output]) -> Vec<Option<u64>> {
         _ => None,
     });
     let fired = published.flatten().filter_map(|event| match event {
-        Event::ScheduleFired { due, .. } => Some(due.map(|due| due.0)),
+        Event::ScheduleFired(FiredRun { due, .. }) => Some(due.map(|due| due.0)),
         _ => None,
     });
     fired.collect()

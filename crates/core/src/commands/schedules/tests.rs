@@ -26,7 +26,7 @@ fn a_due_time_is_acted_on_once() {
             > due 1 at=1000 next=2000 run=5 task=5
             RunSubmitted { run: run_5, name: "r", tasks: 1 }
             TaskSubmitted { task: task_5, run: Some(run_5), name: "t0", state: Ready }
-            ScheduleFired { schedule: sched_1, due: Some(UnixMillis(1000)), run: run_5, next: Some(UnixMillis(2000)) }
+            ScheduleFired(FiredRun { schedule: sched_1, due: Some(UnixMillis(1000)), run: run_5, next: Some(UnixMillis(2000)) })
             > due 1 at=1000 next=2000 run=6 task=6
             Refused { reason: ScheduleNotDue(sched_1) }
             > due 1 at=2000 next=3000 run=6 task=6
@@ -49,7 +49,7 @@ fn a_due_time_is_skipped_while_the_run_before_is_live() {
         ),
         &expect![[r#"
             > due 1 at=2000 next=3000 run=6 task=6
-            ScheduleSkipped { schedule: sched_1, due: UnixMillis(2000), reason: StillRunning, next: Some(UnixMillis(3000)) }
+            ScheduleSkipped(SkippedDue { schedule: sched_1, due: UnixMillis(2000), reason: StillRunning, next: Some(UnixMillis(3000)) })
             > report 5 ok
             TaskFinished { task: task_5, run: Some(run_5), state: Succeeded, cause: Reported, attempts: 1 }
             RunChanged { run: run_5, state: Succeeded, counts: TaskCounts { succeeded: 1 } }
@@ -58,7 +58,7 @@ fn a_due_time_is_skipped_while_the_run_before_is_live() {
             > due 1 at=3000 next=4000 run=7 task=7
             RunSubmitted { run: run_7, name: "r", tasks: 1 }
             TaskSubmitted { task: task_7, run: Some(run_7), name: "t0", state: Ready }
-            ScheduleFired { schedule: sched_1, due: Some(UnixMillis(3000)), run: run_7, next: Some(UnixMillis(4000)) }
+            ScheduleFired(FiredRun { schedule: sched_1, due: Some(UnixMillis(3000)), run: run_7, next: Some(UnixMillis(4000)) })
         "#]],
     );
 }
@@ -72,9 +72,9 @@ fn one_due_time_waits_for_the_run_before_when_it_is_to_be_queued() {
          report 5 ok; schedules; due 1 at=2000 next=9000 run=9 task=9; schedules",
         &expect![[r#"
             > due 1 at=2000 next=3000 run=6 task=6
-            ScheduleWaits { schedule: sched_1, due: UnixMillis(2000), next: Some(UnixMillis(3000)) }
+            ScheduleWaits(WaitingDue { schedule: sched_1, due: UnixMillis(2000), next: Some(UnixMillis(3000)) })
             > due 1 at=3000 next=4000 run=7 task=7
-            ScheduleSkipped { schedule: sched_1, due: UnixMillis(3000), reason: AlreadyWaiting, next: Some(UnixMillis(4000)) }
+            ScheduleSkipped(SkippedDue { schedule: sched_1, due: UnixMillis(3000), reason: AlreadyWaiting, next: Some(UnixMillis(4000)) })
             > due 1 at=2000 next=9000 run=8 task=8
             Refused { reason: ScheduleNotDue(sched_1) }
             > report 5 ok
@@ -85,7 +85,7 @@ fn one_due_time_waits_for_the_run_before_when_it_is_to_be_queued() {
             > due 1 at=2000 next=9000 run=9 task=9
             RunSubmitted { run: run_9, name: "r", tasks: 1 }
             TaskSubmitted { task: task_9, run: Some(run_9), name: "t0", state: Ready }
-            ScheduleFired { schedule: sched_1, due: Some(UnixMillis(2000)), run: run_9, next: Some(UnixMillis(4000)) }
+            ScheduleFired(FiredRun { schedule: sched_1, due: Some(UnixMillis(2000)), run: run_9, next: Some(UnixMillis(4000)) })
             > schedules
             sched_1 is active, next Some(UnixMillis(4000)), waiting None, live {run_9}, fired 2, skipped 1, last Some(Run { run: run_9, ended: None })
         "#]],
@@ -101,7 +101,7 @@ fn runs_overlap_when_they_may() {
             > due 1 at=2000 next=3000 run=6 task=6
             RunSubmitted { run: run_6, name: "r", tasks: 1 }
             TaskSubmitted { task: task_6, run: Some(run_6), name: "t0", state: Ready }
-            ScheduleFired { schedule: sched_1, due: Some(UnixMillis(2000)), run: run_6, next: Some(UnixMillis(3000)) }
+            ScheduleFired(FiredRun { schedule: sched_1, due: Some(UnixMillis(2000)), run: run_6, next: Some(UnixMillis(3000)) })
             > schedules
             sched_1 is active, next Some(UnixMillis(3000)), waiting None, live {run_5, run_6}, fired 2, skipped 0, last Some(Run { run: run_6, ended: None })
         "#]],
@@ -117,11 +117,11 @@ fn what_was_missed_is_made_good_once_or_left_out() {
             > due 1 at=1000 next=62000 run=5 task=5
             RunSubmitted { run: run_5, name: "r", tasks: 1 }
             TaskSubmitted { task: task_5, run: Some(run_5), name: "t0", state: Ready }
-            ScheduleFired { schedule: sched_1, due: Some(UnixMillis(1000)), run: run_5, next: Some(UnixMillis(62000)) }
+            ScheduleFired(FiredRun { schedule: sched_1, due: Some(UnixMillis(1000)), run: run_5, next: Some(UnixMillis(62000)) })
             > due 2 at=1000 next=62000 run=6 task=6
             RunSubmitted { run: run_6, name: "r", tasks: 1 }
             TaskSubmitted { task: task_6, run: Some(run_6), name: "t0", state: Ready }
-            ScheduleFired { schedule: sched_2, due: Some(UnixMillis(1000)), run: run_6, next: Some(UnixMillis(62000)) }
+            ScheduleFired(FiredRun { schedule: sched_2, due: Some(UnixMillis(1000)), run: run_6, next: Some(UnixMillis(62000)) })
             > schedules
             sched_1 is active, next Some(UnixMillis(62000)), waiting None, live {run_5}, fired 1, skipped 0, last Some(Run { run: run_5, ended: None })
             sched_2 is active, next Some(UnixMillis(62000)), waiting None, live {run_6}, fired 1, skipped 0, last Some(Run { run: run_6, ended: None })
@@ -132,7 +132,7 @@ fn what_was_missed_is_made_good_once_or_left_out() {
          schedules",
         &expect![[r#"
             > due 2 at=1000 next=62000 run=6 task=6
-            ScheduleSkipped { schedule: sched_2, due: UnixMillis(1000), reason: Missed, next: Some(UnixMillis(62000)) }
+            ScheduleSkipped(SkippedDue { schedule: sched_2, due: UnixMillis(1000), reason: Missed, next: Some(UnixMillis(62000)) })
             > schedules
             sched_2 is active, next Some(UnixMillis(62000)), waiting None, live {}, fired 0, skipped 1, last Some(Skipped(Missed))
         "#]],
@@ -157,7 +157,7 @@ fn a_paused_schedule_is_not_due_until_it_goes_on() {
             > due 1 run=6 task=6
             RunSubmitted { run: run_6, name: "r", tasks: 1 }
             TaskSubmitted { task: task_6, run: Some(run_6), name: "t0", state: Ready }
-            ScheduleFired { schedule: sched_1, due: None, run: run_6, next: Some(UnixMillis(1000)) }
+            ScheduleFired(FiredRun { schedule: sched_1, due: None, run: run_6, next: Some(UnixMillis(1000)) })
             > resume-schedule 1 next=6000
             ScheduleChanged { schedule: sched_1, paused: false, next: Some(UnixMillis(6000)) }
             > resume-schedule 1 next=9000
@@ -212,7 +212,7 @@ fn a_submission_that_is_refused_is_said_and_the_schedule_goes_on() {
          due 1 run=6 task=6; schedules",
         &expect![[r#"
             > due 1 at=1000 next=2000 run=5 task=5
-            ScheduleSkipped { schedule: sched_1, due: UnixMillis(1000), reason: Refused(DependencyNotLive { task: task_5, needs: task_7 }), next: Some(UnixMillis(2000)) }
+            ScheduleSkipped(SkippedDue { schedule: sched_1, due: UnixMillis(1000), reason: Refused(DependencyNotLive { task: task_5, needs: task_7 }), next: Some(UnixMillis(2000)) })
             > due 1 run=6 task=6
             Refused { reason: DependencyNotLive { task: task_6, needs: task_7 } }
             > schedules
@@ -232,7 +232,7 @@ fn a_run_that_is_asked_for_is_made_once_under_its_key() {
             > due 1 run=5 task=5 key=a
             RunSubmitted { run: run_5, name: "r", tasks: 1 }
             TaskSubmitted { task: task_5, run: Some(run_5), name: "t0", state: Ready }
-            ScheduleFired { schedule: sched_1, due: None, run: run_5, next: Some(UnixMillis(1000)) }
+            ScheduleFired(FiredRun { schedule: sched_1, due: None, run: run_5, next: Some(UnixMillis(1000)) })
             > due 1 run=6 task=6 key=a
             AlreadyDone { run: Some(run_5), tasks: [] }
             > due 1 run=7 task=7 key=a body=1
@@ -313,7 +313,7 @@ fn schedules_their_tasks_and_their_runs_are_bounded() {
     assert_eq!(last_refusal(&world), Some(LimitName::ScheduleRunsLiveMax));
     world.perform("due 1 at=0 next=1000 run=901 task=901");
     assert!(
-        matches!(world.events.last(), Some(Event::ScheduleSkipped { .. })),
+        matches!(world.events.last(), Some(Event::ScheduleSkipped(_))),
         "{:?}",
         world.events.last()
     );
