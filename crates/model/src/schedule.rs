@@ -38,12 +38,15 @@ pub enum Timing {
 }
 
 impl Timing {
-    /// The first due time after `after` of a schedule that counts in spans and was due at `due`;
-    /// none for a cron expression, which needs a time zone.
+    /// The first due time after `after` of a schedule that counts in spans and is due at `due`,
+    /// which may be ahead; none for a cron expression, which needs a time zone.
     pub fn next_in_spans(&self, due: UnixMillis, after: UnixMillis) -> Option<UnixMillis> {
         let Self::Every { every_ms } = self else {
             return None;
         };
+        if due > after {
+            return Some(due);
+        }
         let every_ms = (*every_ms).max(1);
         let spans = after.since(due) / every_ms + 1;
         Some(due.plus(spans.saturating_mul(every_ms)))

@@ -178,6 +178,8 @@ fn spans_keep_their_beat_whatever_is_missed() {
         (5_000, 5_003, 6_000),
         (5_000, 8_999, 9_000),
         (5_000, 9_000, 10_000),
+        (5_000, 4_999, 5_000),
+        (5_000, 1_000, 5_000),
     ] {
         let found = timing.next_in_spans(UnixMillis(due), UnixMillis(after));
         assert_eq!(found, Some(UnixMillis(next)));
