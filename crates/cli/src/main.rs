@@ -16,6 +16,7 @@ mod event_follower;
 mod exit;
 mod farewell;
 mod file_upkeep;
+mod first_tokens;
 mod local_nodes;
 mod memory_desk;
 mod memory_upkeep;

@@ -4,6 +4,7 @@ use crate::exit::{Exit, Failure, chain};
 use crate::file_upkeep::FileUpkeep;
 use skep_coordinator::ports::{Clock, Recovered};
 use skep_model::ids::ClusterId;
+use skep_store::backup::{BackupError, apply_staged};
 use skep_store::{
     Archive, AttemptLogs, BlobStore, DataDir, FileSweeper, OpenOptions, RetentionPolicy,
     SqliteJournal, Store, StoreError,
@@ -28,6 +29,19 @@ pub(crate) fn open(
     retention: RetentionPolicy,
     clock: &Arc<dyn Clock>,
 ) -> Result<(OpenedData, Recovered, SqliteJournal), Failure> {
+    let applied = apply_staged(directory).map_err(|error| {
+        let text = chain(&error);
+        match error {
+            BackupError::InUse { .. } => Failure::new(Exit::Conflict, "data_dir_in_use", text),
+            _ => Failure::new(Exit::Storage, "store_unusable", text),
+        }
+    })?;
+    if let Some(applied) = applied {
+        tracing::warn!(
+            replaced = ?applied.replaced,
+            "a backup that was staged took the place of the data"
+        );
+    }
     let open = || -> Result<_, StoreError> {
         let data = DataDir::open(directory, OpenOptions::default())?;
         let store = Store::open(&data)?;

@@ -7,16 +7,17 @@ use crate::certificate_renewal::CertificateRenewal;
 use crate::exit::{Exit, Failure};
 use crate::farewell::say_farewell;
 use crate::file_upkeep::FileUpkeep;
+use crate::first_tokens::ensure_tokens;
 use crate::memory_desk::{self, MemoryServers};
 use crate::opened_data::{self, OpenedData};
-use crate::places::{CoordinatorNote, Places, read_token, write_private};
+use crate::places::{CoordinatorNote, Places};
 use crate::reach::{Listeners, Network};
 use crate::redis_mirror::{self, MirrorPlace};
 use crate::settings::ConfigurationFile;
 use crate::system_ports::{SystemClock, SystemEntropy};
 use parking_lot::Mutex;
 use skep_api::ApiState;
-use skep_coordinator::ports::{Clock, Entropy, JournalError};
+use skep_coordinator::ports::{Clock, JournalError};
 use skep_coordinator::{
     CHECKPOINT_EVENTS_DEFAULT, Ended, Engine, EngineOptions, Hive, HiveThreads, LeaseTimers, Now,
     Parts, TaskTokenKey,
@@ -24,9 +25,7 @@ use skep_coordinator::{
 use skep_discovery::InterfaceFilter;
 use skep_identity::{ChallengeKey, Fingerprint};
 use skep_mirror::{Mirror, MirrorStats};
-use skep_model::command::{Actor, Command};
-use skep_model::ids::{ClusterId, TokenId};
-use skep_model::token::{Scope, TokenRecord};
+use skep_model::ids::ClusterId;
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{
@@ -36,7 +35,6 @@ use skep_operations::{
 use skep_scheduler::Policy;
 use skep_store::{DataDir, RetentionPolicy};
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_util::sync::CancellationToken;
@@ -345,51 +343,11 @@ fn memory_limit() -> Result<u64, Failure> {
     Ok(machine.memory_bytes / 100 * MEMORY_SHARE_PERCENT)
 }
 
-fn random_bytes() -> Result<[u8; 32], Failure> {
+pub(crate) fn random_bytes() -> Result<[u8; 32], Failure> {
     let mut bytes = [0_u8; 32];
     getrandom::fill(&mut bytes).map_err(|error| {
         let message = format!("the system gave none: {error}");
         Failure::new(Exit::Failed, "no_randomness", message)
     })?;
     Ok(bytes)
-}
-
-/// Makes sure that the commands and the nodes of this user have tokens.
-async fn ensure_tokens(hive: &Hive, places: &Places) -> Result<(), Failure> {
-    let (admin, node) = (places.admin_token(), places.node_token());
-    ensure_token(hive, &admin, "cli", Scope::Admin, "swu1_").await?;
-    ensure_token(hive, &node, "local nodes", Scope::Node, "swn1_").await
-}
-
-/// Makes sure that the token file holds a token that the coordinator knows.
-async fn ensure_token(
-    hive: &Hive,
-    path: &Path,
-    name: &str,
-    scope: Scope,
-    prefix: &str,
-) -> Result<(), Failure> {
-    if path.exists() {
-        let secret = read_token(path)?;
-        let hash = *blake3::hash(secret.as_bytes()).as_bytes();
-        if hive.view().state.token_by_hash(&hash).is_some() {
-            return Ok(());
-        }
-    }
-    let bytes = random_bytes()?;
-    let secret = format!("{prefix}{}", blake3::Hash::from_bytes(bytes).to_hex());
-    // The file comes first: a token in the log that nobody holds is harmless, the reverse is not.
-    write_private(path, secret.as_bytes())?;
-    let record = TokenRecord {
-        id: TokenId::from_u128(SystemEntropy.id()),
-        name: name.to_owned(),
-        hash: *blake3::hash(secret.as_bytes()).as_bytes(),
-        scopes: vec![scope],
-        created_at: SystemClock.wall(),
-        expires_at: None,
-    };
-    hive.propose(Actor::Coordinator, Command::CreateToken(Box::new(record)))
-        .await
-        .map(drop)
-        .map_err(|error| Failure::new(Exit::Storage, "token_not_stored", error.to_string()))
 }

@@ -1,7 +1,9 @@
 //! Backups beside the running coordinator.
 
+mod restoring;
+
 use crate::context::Context;
-use crate::declare::{ADMIN, act};
+use crate::declare::{ADMIN, act, end};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
 use crate::fields::NoParameters;
@@ -28,6 +30,21 @@ pub(crate) fn operations() -> Vec<Operation> {
         .cost(Cost::High)
         .repetition(Repetition::Acts(TAKEN))
         .takes(create),
+        act(
+            "system.restore",
+            "/system/restore",
+            ADMIN,
+            "Checks a backup and makes it ready: it takes the place of all data at the next start.",
+        )
+        .cost(Cost::High)
+        .takes(restoring::stage),
+        end(
+            "system.restore_discard",
+            "/system/restore",
+            ADMIN,
+            "Discards the backup that was made ready, so that the next start changes nothing.",
+        )
+        .answers(restoring::discard),
     ]
 }
 

@@ -236,6 +236,10 @@ error_codes! {
         "It listens on loopback only. Start it with `skep up --listen 0.0.0.0:8600` to let other machines join.";
     BackupRefused, "backup_refused", 409, Useless, "No backup can be made there",
         "The detail says what is wrong with the place. Name a new or empty directory of the coordinator's machine, outside of its data.";
+    BackupUnknown, "backup_unknown", 404, Useless, "There is no such backup",
+        "Ids are looked up below `backups` beside the coordinator's data. Name a backup that lies elsewhere by its absolute path on that machine.";
+    BackupUnusable, "backup_unusable", 422, Useless, "The backup cannot be restored",
+        "The detail names what is missing or damaged; nothing was staged. `skep backup verify` reads everything of a backup. Use another one.";
     BackupFailed, "backup_failed", 500, Later, "The backup was not made",
         "The detail names the step and the file; nothing under the backup's name was left behind. `skep doctor` examines the store.";
     NodesMissing, "nodes_missing", 409, Later, "No node takes work",

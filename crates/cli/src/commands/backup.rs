@@ -138,6 +138,7 @@ fn failed(error: &BackupError) -> Failure {
         BackupError::InsideDataDirectory { .. } => {
             Failure::new(Exit::Invalid, "backup_inside_data", message)
         }
+        BackupError::InUse { .. } => Failure::new(Exit::Conflict, "data_dir_in_use", message),
         BackupError::File { .. } => Failure::new(Exit::Failed, "io_failed", message),
     }
 }

@@ -203,3 +203,33 @@ fn attempts_that_ran_at_the_backup_are_given_up_with_their_node() {
     let nodes = other.skep_with(&home, &["--json", "node", "ls"]);
     assert_eq!(nodes.expect(0).json()["items"], serde_json::json!([]));
 }
+
+#[test]
+fn a_staged_backup_takes_the_place_of_the_data_at_the_next_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let value = |hive: &TestHive| {
+        let entry = hive.skep(&["--json", "memory", "get", "swarm", "k"]);
+        entry.expect(0).json()["value"].clone()
+    };
+    let mut hive = TestHive::start_in(directory.path(), &[], &[]);
+    hive.skep(&["memory", "set", "swarm", "k", "1"]).expect(0);
+    let place = directory.path().join("kept");
+    let place = place.to_str().unwrap();
+    hive.skep(&["backup", "create", "--output", place])
+        .expect(0);
+    hive.skep(&["memory", "set", "swarm", "k", "2"]).expect(0);
+    let http = crate::mcp_client::Http::of(&hive);
+    let restore = serde_json::json!({
+        "operation": "system.restore", "arguments": { "backup": place },
+    });
+    let staged = http.tool(crate::mcp_message::modern, "skep_call", restore);
+    assert!(staged.done()["parts"].as_u64().unwrap() > 0);
+    assert_eq!(value(&hive), 2, "nothing changes before the next start");
+    assert_eq!(hive.stop(), Some(0));
+    let hive = TestHive::start_in(directory.path(), &[], &[]);
+    assert_eq!(value(&hive), 1);
+    let data = hive.skep(&["--json", "config", "explain", "data_dir"]);
+    let data = data.expect(0).json();
+    let kept = format!("{}.replaced-1", data["value"].as_str().unwrap());
+    assert!(std::path::Path::new(&kept).join("skep.db").exists());
+}

@@ -64,10 +64,6 @@ pub(super) const NOT_SERVED: &[(&str, &str)] = &[
         "attempts of a lost node are tried elsewhere by themselves; nobody has to ask for it",
     ),
     ("daa_optimization", LEARNING),
-    (
-        "restore_system",
-        "a backup is restored while no coordinator runs: use `skep backup restore`",
-    ),
     ("agents_spawn_parallel", MODEL),
     ("query_control", "no queries of models run in Skep yet"),
     ("query_list", "no queries of models run in Skep yet"),

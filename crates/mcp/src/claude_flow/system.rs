@@ -46,6 +46,18 @@ pub(super) static TOOLS: &[ContractTool] = &[
         handle: |call| Box::pin(backup(call)),
     },
     ContractTool {
+        name: "restore_system",
+        group: Group::System,
+        about: "Checks a backup and stages it: it takes the place of all data at the next start.",
+        parameters: &[text(
+            "backupId",
+            "Of backup_create; or the path of a backup on the coordinator's machine.",
+        )
+        .required()],
+        effect: Effect::Removes,
+        handle: |call| Box::pin(restore(call)),
+    },
+    ContractTool {
         name: "log_analysis",
         group: Group::System,
         about: "Counts in the log of a task what matches patterns, levels, and lines that are alike.",
@@ -153,6 +165,21 @@ async fn backup(call: Call) -> Outcome {
         "bytes": made["bytes"],
         "components": components,
         "backup": made,
+    }))
+}
+
+async fn restore(call: Call) -> Outcome {
+    let id = call.required_text("backupId")?;
+    let staged = call.operate("system.restore", json!({ "backup": id }));
+    let staged = staged.await?;
+    Ok(json!({
+        "backupId": staged["id"],
+        "status": "staged",
+        "applied": false,
+        "takesEffect": staged["takes_effect"],
+        "message": "staged and checked; the next start of the coordinator begins with it, keeps the \
+                    present data aside, and loses what is written until then",
+        "verified": staged,
     }))
 }
 

@@ -232,7 +232,7 @@ async fn ended(
                 commit,
                 artifacts,
                 // Not part of this protocol: sessions report it by HTTP.
-                usage: Vec::new(),
+                usage: None,
             };
             account::complete(context, path, completion).await?
         }

@@ -22,6 +22,12 @@ pub enum BackupError {
         /// What was given.
         path: PathBuf,
     },
+    /// A coordinator runs there.
+    #[error("`{path}` is in use: stop the coordinator that runs there")]
+    InUse {
+        /// The data directory.
+        path: PathBuf,
+    },
     /// The backup would back itself up the next time.
     #[error("`{path}` lies in the data directory: choose a place outside, best on another disk")]
     InsideDataDirectory {

@@ -29,6 +29,7 @@ mod farewell;
 mod files;
 mod manifest;
 mod restore;
+mod staging;
 mod verify;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ pub use error::BackupError;
 pub use farewell::{farewell_said, owes_farewell};
 pub use manifest::{LeftOut, LogPlace, StatePlace, WhyLeftOut};
 pub use restore::restore;
+pub use staging::{Applied, apply_staged, discard, stage};
 pub use verify::verify;
 
 use skep_model::attempt::ArtifactHash;

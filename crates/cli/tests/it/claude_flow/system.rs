@@ -141,6 +141,32 @@ pub(super) const CHECKS: &[Check] = &[
                 .exists()
         );
     }),
+    ("restore_system", |swarm| {
+        let made = swarm.call("backup_create", json!({ "components": ["store"] }));
+        let staged = swarm.call("restore_system", json!({ "backupId": made["backupId"] }));
+        assert_eq!(
+            (&staged["status"], &staged["applied"]),
+            (&json!("staged"), &json!(false))
+        );
+        assert_eq!(staged["verified"]["bytes"], made["bytes"]);
+        let data = swarm
+            .hive
+            .skep(&["--json", "config", "explain", "data_dir"]);
+        let data = data.expect(0).json();
+        let beside = format!("{}.staged", text(&data["value"]));
+        let beside = std::path::Path::new(&beside);
+        assert!(beside.join("skep.db").exists(), "{staged}");
+        let discarded = swarm.operate("system.restore_discard", json!({}));
+        assert_eq!(discarded["discarded"], true);
+        assert!(!beside.exists());
+        for (id, code) in [
+            ("0".repeat(64), "backup_unknown"),
+            ("/".to_owned(), "backup_unusable"),
+        ] {
+            let refused = swarm.refused("restore_system", json!({ "backupId": id }));
+            assert_eq!(refused["code"], code, "{refused}");
+        }
+    }),
     ("log_analysis", |swarm| {
         let task = swarm.ran("echo 'ERROR a 1'; echo 'error a 2'; echo fine; echo 'warning: x'");
         let wanted = json!({ "logFile": task, "patterns": ["a \\d", "^never$"] });
