@@ -11,17 +11,17 @@ use crate::resources::as_error;
 use crate::swarm_uri::Named;
 use rmcp::ErrorData;
 use rmcp::model::{
-    GetMeta, RequestMetaObject, ResourceUpdatedNotification,
-    ResourceUpdatedNotificationParam, ServerNotification, SubscriptionFilter,
+    GetMeta, RequestMetaObject, ResourceUpdatedNotification, ResourceUpdatedNotificationParam,
+    ServerNotification, SubscriptionFilter,
 };
 use rmcp::service::SubscriptionContext;
 use serde_json::Value;
 use skep_model::attempt::LogIndex;
 use skep_model::event::EventCursor;
 use skep_model::memory::Namespace;
+use skep_operations::OperationError;
 use skep_operations::events::{EventFeed, EventFilter, MemoryPattern};
 use skep_operations::views::EventView;
-use skep_operations::OperationError;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

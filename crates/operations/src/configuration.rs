@@ -121,7 +121,7 @@ pub(crate) fn operations() -> Vec<Operation> {
 /// Changes to the configuration file.
 #[derive(Debug, Default, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Wanted {
+struct SettingChanges {
     /// New values by key; `null` takes a setting out of the file, so that it has its default.
     #[serde(default)]
     settings: Changes,
@@ -162,7 +162,7 @@ async fn get(context: Context, _: NoParameters) -> Result<SettingsView, Operatio
 async fn validate(
     context: Context,
     _: NoParameters,
-    wanted: Wanted,
+    wanted: SettingChanges,
 ) -> Result<Validity, OperationError> {
     check_count(&wanted.settings)?;
     on_file(&context, move |configuration| {
@@ -175,7 +175,11 @@ async fn validate(
     .await
 }
 
-async fn set(context: Context, _: NoParameters, wanted: Wanted) -> Result<Changed, OperationError> {
+async fn set(
+    context: Context,
+    _: NoParameters,
+    wanted: SettingChanges,
+) -> Result<Changed, OperationError> {
     check_count(&wanted.settings)?;
     on_file(&context, move |configuration| {
         let before = configuration.settings()?;

@@ -21,7 +21,7 @@ const MANIFEST_BYTES_MAX: u64 = 1 << 30;
 /// Which backup.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Wanted {
+pub(super) struct BackupToRestore {
     /// Its id, if it lies below `backups` beside the data; or its absolute path on the coordinator's
     /// machine.
     backup: String,
@@ -62,7 +62,7 @@ pub(super) struct Discarded {
 pub(super) async fn stage(
     context: Context,
     _: NoParameters,
-    wanted: Wanted,
+    wanted: BackupToRestore,
 ) -> Result<Staged, OperationError> {
     let services = &context.services;
     let (data, now) = (services.data_dir.path().to_owned(), services.now());
