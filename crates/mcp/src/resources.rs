@@ -4,6 +4,7 @@ use crate::catalogue;
 use crate::fault::Fault;
 use crate::invocation::Caller;
 use crate::memory_uri::MemoryAddress;
+use crate::subscription;
 use crate::swarm_uri::Named;
 use crate::tool_result::{self, Refusal};
 use crate::toolset::object;
@@ -106,12 +107,16 @@ pub(crate) fn named(uri: &str) -> Result<Named, ErrorData> {
 
 /// A resource as it is now.
 pub(crate) async fn read(caller: &Caller, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+    let place = subscription::place_now(&caller.services).await;
     let document = match MemoryAddress::by_uri(uri) {
         Some(address) => address.read(caller).await,
         None => read_named(caller, named(uri)?).await,
     };
     let document = document.map_err(|refusal| as_error(&refusal))?;
-    let contents = ResourceContents::text(document.to_string(), uri).with_mime_type(JSON);
+    let mut contents = ResourceContents::text(document.to_string(), uri).with_mime_type(JSON);
+    if let Some(place) = place {
+        contents = contents.with_meta(place);
+    }
     let result = ReadResourceResult::new(vec![contents]);
     Ok(result.with_ttl_ms(0).with_cache_scope(CacheScope::Private))
 }

@@ -11,17 +11,17 @@ use crate::resources::as_error;
 use crate::swarm_uri::Named;
 use rmcp::ErrorData;
 use rmcp::model::{
-    GetMeta, RequestMetaObject, ResourceUpdatedNotification, ResourceUpdatedNotificationParam,
-    ServerNotification, SubscriptionFilter,
+    GetMeta, MetaObject, RequestMetaObject, ResourceUpdatedNotification,
+    ResourceUpdatedNotificationParam, ServerNotification, SubscriptionFilter,
 };
 use rmcp::service::SubscriptionContext;
 use serde_json::Value;
 use skep_model::attempt::LogIndex;
 use skep_model::event::EventCursor;
 use skep_model::memory::Namespace;
-use skep_operations::OperationError;
 use skep_operations::events::{EventFeed, EventFilter, MemoryPattern};
 use skep_operations::views::EventView;
+use skep_operations::{OperationError, Services};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,8 @@ const RESOURCES_MAX: usize = 64;
 /// Pause between two rounds of signs.
 const PAUSE: Duration = Duration::from_millis(250);
 
-/// Where a sign says up to where the log was looked at: `INDEX.ORDINAL`.
+/// Where a sign, or a resource that was read, says up to where the log was looked at:
+/// `INDEX.ORDINAL`.
 const META_CURSOR: &str = "skep/cursor";
 /// Where a client says after which sign, or after which entry of the log, it wants to go on.
 const META_AFTER: &str = "skep/after";
@@ -49,6 +50,16 @@ pub(crate) fn accepted(requested: &SubscriptionFilter) -> SubscriptionFilter {
     let mut accepted = SubscriptionFilter::new();
     accepted.resource_subscriptions = Some(known);
     accepted
+}
+
+/// For a resource that is read after this: who listens from there on misses no change of it.
+pub(crate) async fn place_now(services: &Arc<Services>) -> Option<MetaObject> {
+    let feed = EventFeed::open(Arc::clone(services), None, EventFilter::default()).await;
+    // Too many listen already; this client could not either.
+    let cursor = Value::String(feed.ok()?.cursor().to_string());
+    let mut meta = MetaObject::new();
+    meta.insert(META_CURSOR.to_owned(), cursor);
+    Some(meta)
 }
 
 /// Tells of changes until the client stops listening or the coordinator ends.

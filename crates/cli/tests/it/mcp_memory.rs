@@ -130,6 +130,12 @@ fn a_subscription_goes_on_after_the_last_sign() {
     set("b");
     assert_eq!(uri(&stream.message()), second);
 
+    let read = http.post(&modern("resources/read", json!({ "uri": first })));
+    let read = read.result()["contents"][0]["_meta"]["skep/cursor"].clone();
+    set("a");
+    let mut stream = listen(Some(read));
+    assert_eq!(uri(&stream.message()), first);
+
     let mut stream = listen(Some(json!(u64::MAX)));
     let refused = stream.message();
     assert_eq!(
