@@ -10,6 +10,7 @@ mod event_stream;
 mod fleet_process;
 mod fleet_rows;
 mod hive;
+mod hook_rows;
 mod http;
 mod latency_rows;
 mod load;

@@ -156,6 +156,14 @@ pub(super) fn mcp_read_task(id: &str) -> Value {
     json!({"name": "skep_tasks_get", "arguments": {"id": id}})
 }
 
+/// Parameters of a call of the tool that stores a value.
+pub(super) fn mcp_store(number: usize) -> Value {
+    let mut arguments = memory_put();
+    arguments["namespace"] = json!("swarm");
+    arguments["key"] = json!(format!("bench-{}", number % 64));
+    json!({"name": "skep_memory_put", "arguments": arguments})
+}
+
 /// One task that runs `true`.
 pub(super) fn command() -> Value {
     json!({"name": "t", "argv": ["true"]})

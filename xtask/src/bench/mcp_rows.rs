@@ -194,6 +194,44 @@ pub(super) fn calls_per_second(bench: &Bench) -> Result<Measurement> {
     })
 }
 
+/// How many times as long as one synced write of the same bytes a call takes that stores a value.
+///
+/// Both are measured in turns, on the same disk, so that each has the same pauses before it: a sync
+/// after a pause takes longer than one right after another.
+pub(super) fn durable_store(bench: &Bench) -> Result<Measurement> {
+    let n = bench.amount(2_000, 100);
+    let hive = Hive::start(bench, 0)?;
+    let mut client = Client::start(bench, &hive)?;
+    let mut file = tempfile::tempfile_in(&bench.directory).context("make a file to compare")?;
+    let (mut stores, mut writes) = (Vec::new(), Vec::new());
+    for number in 0..WARM_UP + n {
+        let store = contract::mcp_store(number);
+        let bytes = store.to_string();
+        let start = Instant::now();
+        client.ask("tools/call", store)?;
+        stores.push(start.elapsed());
+        let start = Instant::now();
+        file.write_all(bytes.as_bytes()).context("append")?;
+        file.sync_data().context("sync")?;
+        writes.push(start.elapsed());
+    }
+    drop(client);
+    hive.stop()?;
+    let timed = |mut samples: Vec<Duration>| statistics::percentiles(samples.split_off(WARM_UP));
+    let store = timed(stores).context("nothing was stored")?;
+    let write = timed(writes).context("nothing was written")?;
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    Ok(Measurement {
+        value: store.p50.as_secs_f64() / write.p50.as_secs_f64(),
+        n,
+        latency: Some(store),
+        details: vec![
+            Detail::new("a store", millis(store.p50), "ms"),
+            Detail::new("a synced write", millis(write.p50), "ms"),
+        ],
+    })
+}
+
 /// Main memory of `skep mcp` after it was used.
 pub(super) fn stdio_rss(bench: &Bench) -> Result<Measurement> {
     let n = bench.amount(1_000, 100);

@@ -2,8 +2,8 @@
 
 use super::budget::Must;
 use super::{
-    Row, command_rows, fleet_rows, latency_rows, mcp_rows, memory_rows, overload_rows, queue_rows,
-    start_rows, throughput_rows,
+    Row, command_rows, fleet_rows, hook_rows, latency_rows, mcp_rows, memory_rows, overload_rows,
+    queue_rows, start_rows, throughput_rows,
 };
 
 /// Everything that is measured. To add a row, write its function and name it here.
@@ -163,5 +163,17 @@ pub(crate) const ROWS: &[Row] = &[
         unit: "MiB",
         must: Some(Must::AtMost(15.0)),
         measure: mcp_rows::stdio_rss,
+    },
+    Row {
+        name: "mcp_store",
+        unit: "times a synced write",
+        must: Some(Must::AtMost(1.5)),
+        measure: mcp_rows::durable_store,
+    },
+    Row {
+        name: "hooks",
+        unit: "ms",
+        must: Some(Must::AtMost(50.0)),
+        measure: hook_rows::hooks,
     },
 ];
