@@ -243,7 +243,12 @@ pub(crate) struct SetArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) embedding: Option<PathBuf>,
     /// Name of the model that gave them; only embeddings of one model are compared
-    #[arg(long, value_name = "NAME", requires = "embedding")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "embedding",
+        conflicts_with = "embed"
+    )]
     pub(crate) embedding_model: Option<String>,
     /// Two writes with the same key within 24 hours are one
     #[arg(long, value_name = "KEY")]

@@ -77,7 +77,12 @@ pub(crate) struct NearArgs {
     #[arg(long, value_name = "FILE")]
     pub(crate) embedding: Option<PathBuf>,
     /// Name of the model that gave them; only embeddings of one model are compared
-    #[arg(long = "embedding-model", value_name = "NAME", requires = "embedding")]
+    #[arg(
+        long = "embedding-model",
+        value_name = "NAME",
+        requires = "embedding",
+        conflicts_with = "words"
+    )]
     pub(crate) model: Option<String>,
     /// Only in this namespace
     #[arg(long, value_name = "NAMESPACE")]
