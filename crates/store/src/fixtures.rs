@@ -10,20 +10,16 @@ use skep_model::attempt::{
 };
 use skep_model::command::{Actor, Command, LogEntry};
 use skep_model::event::{EntryEvents, Event, EventCursor};
-use skep_model::ids::{RunId, ScheduleId, TaskId};
+use skep_model::ids::{RunId, TaskId};
 use skep_model::memory::{
     Embedding, MemoryEffect, MemoryProvenance, MemoryPut, MemoryRecord, MemoryValue, MemoryVersion,
     Namespace, RecordState,
 };
 use skep_model::row::{Row, RowChange, RowKey};
 use skep_model::run::{RunRecord, RunSpec, RunState, TaskCounts};
-use skep_model::schedule::{
-    FiringOutcome, LastFiring, Missed, Overlap, ScheduleRecord, ScheduleSpec, SkipReason, Template,
-    Timing,
-};
 use skep_model::task::{FinalCause, FinishedTask, NewTask, TaskRecord, TaskSpec, TaskState};
 use skep_model::time::UnixMillis;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -251,67 +247,7 @@ pub(crate) fn write_everything(path: &Path) {
     ];
     let effects = effects.map(|(key, version, value)| memory_put(key, version, value));
     journal.commit(&memory(effects.to_vec())).unwrap();
-    journal.commit(&schedule_in_log_and_row()).unwrap();
     journal.index_search(10).unwrap();
-}
-
-/// A schedule that is in the checkpoint at entry 8, and made by entry 11.
-fn schedule_in_log_and_row() -> Commit {
-    let id = ScheduleId::from_u128(0x0192_0000_0000_7000_a000_0000_0000_0000);
-    let timing = Timing::Cron {
-        expression: "30 4 * * mon-fri".to_owned(),
-        zone: "Europe/Berlin".to_owned(),
-    };
-    let spec = ScheduleSpec {
-        name: "nightly".to_owned(),
-        timing,
-        overlap: Overlap::Queue,
-        missed: Missed::None,
-        template: Arc::new(Template {
-            run: RunSpec::clone(&run(1, "backup", RunState::Running).spec),
-            tasks: vec![NewTask {
-                id: TaskId::from_u128(0),
-                spec: Arc::new(TaskSpec::noop("copy")),
-                needs: Vec::new(),
-            }],
-            ids: 1,
-        }),
-    };
-    let record = ScheduleRecord {
-        id,
-        spec: spec.clone(),
-        created_at: UnixMillis(1),
-        created_by: Actor::Coordinator,
-        paused: false,
-        next: Some(UnixMillis(9)),
-        waiting: None,
-        live: BTreeSet::new(),
-        fired: 3,
-        skipped: 1,
-        last: Some(LastFiring {
-            due: Some(UnixMillis(8)),
-            at: UnixMillis(8),
-            outcome: FiringOutcome::Skipped(SkipReason::StillRunning),
-        }),
-    };
-    let mut derived = clock_checkpoint(8, 88);
-    if let Some(checkpoint) = &mut derived.checkpoint {
-        let row = Row::Schedule(Box::new(record));
-        let change = RowChange::Put(RowKey::Schedule(id), row);
-        checkpoint.changes.push(change);
-    }
-    let create = LogEntry {
-        command: Command::CreateSchedule {
-            schedule: id,
-            spec: Box::new(spec),
-            first: Some(UnixMillis(9)),
-        },
-        ..entry(11, 0)
-    };
-    Commit {
-        entries: vec![(LogIndex(11), create)],
-        derived,
-    }
 }
 
 /// A version of an entry in the namespace `knowledge`.
