@@ -37,7 +37,7 @@ pub(crate) fn signal_descendants(signal: Signal) -> usize {
 /// between the walk and the signal to its parent would never hear of it. What a program starts
 /// because it was asked is left alone.
 pub(crate) fn terminate_descendants() {
-    freeze_descendants();
+    stop_descendants();
     signal_descendants(Signal::TERM);
     signal_descendants(Signal::CONT);
 }
@@ -95,17 +95,19 @@ fn freeze_descendants() {
 }
 
 /// Stops all descendants, and waits until none runs any more: a signal is only on its way when it
-/// was sent. False if one still runs at the end of the bound.
+/// was sent, and until then its process may fork. False if one still runs at the end of the bound.
 pub(crate) fn stop_descendants() -> bool {
-    freeze_descendants();
     let deadline = Instant::now() + STAND_STILL_TIME_MAX;
-    while !descendants().iter().all(|one| stands_still(one.pid)) {
+    loop {
+        freeze_descendants();
+        if descendants().iter().all(|one| stands_still(one.pid)) {
+            return true;
+        }
         if Instant::now() > deadline {
             return false;
         }
         std::thread::sleep(LOOK_AGAIN_AFTER);
     }
-    true
 }
 
 /// Whether a process that was told to stop has, or has ended. One that waits for a stopped child

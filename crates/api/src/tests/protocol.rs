@@ -39,7 +39,8 @@ async fn malformed_bodies_are_refused_by_every_operation_that_takes_json() {
             .nth(1)
             .unwrap()
             .trim_end_matches('s');
-        let path = operation.path.replace("{id}", &format!("{group}_{id}"));
+        let path = operation.path.replace("{source}", "session");
+        let path = path.replace("{id}", &format!("{group}_{id}"));
         let path = format!("{API_PREFIX}{path}");
         for body in [
             "{",

@@ -56,7 +56,7 @@ fn what_nothing_keeps_is_removed_and_the_files_become_smaller() {
     let (dir, mut journal) = open(directory.path());
     let last = u64::from(MEMORY_VERSIONS_KEPT) + 200;
     write(&mut journal, "a", 1..=last);
-    write(&mut journal, "b", 1..=1);
+    write(&mut journal, "b", last + 1..=last + 1);
     // As after a fault: a value that no version has.
     let path = directory.path().join("skep.db");
     rusqlite::Connection::open(&path)
