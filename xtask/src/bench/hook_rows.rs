@@ -53,10 +53,11 @@ const HOOKS: &[&[&str]] = &[
     &["agent-spawned", "--name", "one", "--type", "coder"],
     &["task-orchestrated", "--task-id", "bench"],
     &["neural-trained", "--model", "none", "--accuracy", "0.5"],
-    &["session-restore", "--session-id", "bench"],
     &["notify", "--message", "measured", "--level", "info"],
     &[
         "session-end",
+        "--session-id",
+        "bench",
         "--generate-summary",
         "true",
         "--persist-state",
@@ -64,6 +65,7 @@ const HOOKS: &[&[&str]] = &[
         "--export-metrics",
         "true",
     ],
+    &["session-restore", "--session-id", "bench"],
 ];
 
 /// From the start of each hook to its end; the slowest one counts, and of it the 99th percentile.
