@@ -58,12 +58,15 @@ pub(crate) fn may_join(entry: &LogEntry, bytes: usize, next: &LogEntry) -> bool 
         && bytes <= GATHERED_BYTES_MAX
 }
 
-/// Adds the writes of `next`, after [`may_join`].
+/// Adds the writes of `next`, after [`may_join`]. All are done at its time, which is not before any of
+/// theirs.
 pub(crate) fn join<O>(
     entry: &mut LogEntry,
     waiting: Waiting<O>,
     (next, origin): (LogEntry, O),
 ) -> Waiting<O> {
+    // What was proposed last must not find what ended before it.
+    entry.at = next.at;
     let (
         Command::WriteMemory { writes, .. },
         Command::WriteMemory {
@@ -206,8 +209,13 @@ mod tests {
 
     #[test]
     fn writes_that_wait_together_become_one_entry_in_their_order() {
-        let (commit, mut sequencer) = cut(vec![writing(&["a"]), writing(&["b", "c"])]);
+        let later = LogEntry {
+            at: UnixMillis(5),
+            ..writing(&["b", "c"])
+        };
+        let (commit, mut sequencer) = cut(vec![writing(&["a"]), later]);
         assert_eq!(commit.entries.len(), 1);
+        assert_eq!(commit.entries[0].1.at, UnixMillis(5));
         assert_eq!(keys(&commit.entries[0].1), ["a", "b", "c"]);
         let waiting = sequencer.committed().pop().unwrap();
         assert!(matches!(&waiting, Waiting::Several(origins) if *origins == [(0, 1), (1, 2)]));

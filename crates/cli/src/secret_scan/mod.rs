@@ -173,8 +173,10 @@ fn look_at(root: &Path, path: &Path, rules: &Rules, report: &mut Report) -> io::
 impl Report {
     fn add(&mut self, finding: Finding) {
         self.found += 1;
-        // Graver ones may still come: more are kept than are given.
-        if self.findings.len() < 4 * FINDINGS_MAX {
+        // Graver ones may still come: enough of each severity are kept, and the gravest are given.
+        let same = self.findings.iter();
+        let same = same.filter(|one| one.severity == finding.severity);
+        if same.count() < FINDINGS_MAX {
             self.findings.push(finding);
         }
     }

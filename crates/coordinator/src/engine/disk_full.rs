@@ -29,6 +29,8 @@ impl Engine {
                     keys,
                 } => out.push(results_not_stored(connection, request, keys)),
                 Origin::Transition(node) => self.liveness.settled(node),
+                // Proposed anew when it can be written, with the due time after it by then.
+                Origin::Schedule(schedule) => self.firings.settled(schedule),
                 Origin::Seat(seat) => self.attendance.settled(seat, now.elapsed_ms),
                 origin => self.sequencer.push(pending.entry, origin),
             }

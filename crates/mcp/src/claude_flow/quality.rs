@@ -9,7 +9,7 @@ use super::{batch, task};
 use crate::fault::Fault;
 use crate::swarm_uri::Named;
 use recorded::by_record;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Criteria that one call judges.
 const CRITERIA_MAX: usize = 50;
@@ -168,10 +168,16 @@ async fn judged_by_commands(
         if task.get("retries").is_none() {
             task["retries"] = json!(0);
         }
-        if task.get("env").is_none() {
-            task["env"] = json!({});
-        }
-        task["env"]["TARGET"] = json!(target);
+        let mut env = match task.get("env") {
+            None | Some(Value::Null) => Map::new(),
+            Some(Value::Object(env)) => env.clone(),
+            Some(_) => {
+                let wanted = "`env` of a command in `criteria` should be an object";
+                return Err(Failure::argument(wanted));
+            }
+        };
+        env.insert("TARGET".to_owned(), json!(target));
+        task["env"] = Value::Object(env);
     }
     let plan = json!({ "name": "assessment", "tasks": tasks });
     let submitted = call.operate("runs.submit", json!({ "plan": plan })).await?;

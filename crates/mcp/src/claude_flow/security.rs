@@ -48,9 +48,14 @@ async fn scan(call: Call) -> Outcome {
     let id = submitted["id"].as_str().unwrap_or_default();
     let waited = call.wait(id).await?;
     if !waited.is_final {
-        let detail = "it goes on: ask task_results for its report";
-        let facts = json!({ "taskId": id, "status": waited.state });
-        return Err(Failure::new(Fault::NotFinished, detail).with(facts));
+        return Ok(json!({
+            "target": target,
+            "depth": depth,
+            "taskId": id,
+            "status": waited.state,
+            "finished": false,
+            "note": "the scan goes on: `task_results` has its report when it has ended",
+        }));
     }
     let result = task::of_task(&call, &waited.document).await?;
     let report = (waited.state == "succeeded")

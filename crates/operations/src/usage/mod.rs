@@ -11,24 +11,20 @@ mod record;
 mod summary;
 mod tokens;
 
-use crate::declare::{READ, put, read};
+use crate::declare::{READ, WRITE, put, read};
 use crate::operation::{Cost, Operation};
-use crate::permission::Permission;
 pub use calls::{CallCounters, Component, keep_calls, sum_up_calls};
 pub(crate) use record::{UsageGiven, of_task};
-use skep_model::token::Scope;
 
 /// Where records and prices are.
 pub(crate) const NAMESPACE: &str = "usage";
-/// Whoever works may say what it used.
-const RECORD: Permission = Permission::any_of(&[Scope::Write, Scope::Agent]);
 
 pub(crate) fn operations() -> Vec<Operation> {
     vec![
         put(
             "usage.record",
             "/usage/{source}/{id}",
-            RECORD,
+            WRITE,
             "Keeps what a session or task used of models, in place of what was said of it before.",
         )
         .takes(record::record),

@@ -25,6 +25,8 @@ const REPLACED: &str = ".replaced-";
 const DISCARDED: &str = ".discarded-";
 /// Directories of one kind beside a data directory; more are for a person to look at.
 const KEPT_MAX: u32 = 1_000;
+/// Links that lead to links; as many as the system follows.
+const LINKS_MAX: u32 = 40;
 /// The key of secret namespaces, which no backup holds.
 const MEMORY_KEY: &str = "memory.key";
 
@@ -74,14 +76,20 @@ pub fn discard(data_dir: &Path) -> Result<bool, BackupError> {
 /// # Errors
 /// The directory is in use, or the system refused: calling it again goes on.
 pub fn apply_staged(data_dir: &Path) -> Result<Option<Applied>, BackupError> {
+    let data_dir = &behind_links(data_dir)?;
     let staged = named(data_dir, STAGED);
     if !staged.is_dir() {
         return Ok(None);
     }
     let mut replaced = None;
+    // Held until it is replaced: its owner would write on in a directory that is aside.
+    let mut _unused = None;
     if data_dir.is_dir() {
-        // Held while it is renamed: its owner would write on in a directory that is aside.
-        let _unused = lock(data_dir)?;
+        _unused = Some(lock(data_dir)?);
+        if !staged.is_dir() {
+            // Another start was faster.
+            return Ok(None);
+        }
         carry_key(data_dir, &staged)?;
         let aside = free_name(data_dir, REPLACED)?;
         fs::rename(data_dir, &aside).map_err(BackupError::file("rename", data_dir))?;
@@ -98,15 +106,34 @@ pub fn apply_staged(data_dir: &Path) -> Result<Option<Applied>, BackupError> {
     Ok(Some(Applied { replaced }))
 }
 
-fn lock(data_dir: &Path) -> Result<Option<File>, BackupError> {
+/// Where a data directory lies that its path only links to. It need not be there: after a crash
+/// between two renames it is not.
+fn behind_links(data_dir: &Path) -> Result<PathBuf, BackupError> {
+    let mut path = data_dir.to_owned();
+    for _ in 0..LINKS_MAX {
+        match fs::read_link(&path) {
+            Ok(target) => path = path.parent().map_or(target.clone(), |at| at.join(&target)),
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::NotFound) => {
+                return Ok(path);
+            }
+            Err(error) => return Err(BackupError::file("read", path)(error)),
+        }
+    }
+    Err(BackupError::file("read", path)(io::Error::other(
+        "it links to links, too many of them",
+    )))
+}
+
+fn lock(data_dir: &Path) -> Result<File, BackupError> {
     let path = data_dir.join("lock");
-    let lock = match File::open(&path) {
-        Ok(lock) => lock,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(BackupError::file("open", path)(error)),
-    };
+    let open = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path);
+    let lock = open.map_err(BackupError::file("open", &path))?;
     match rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(lock)),
+        Ok(()) => Ok(lock),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(BackupError::InUse {
             path: data_dir.to_owned(),
         }),
@@ -224,6 +251,18 @@ mod tests {
         place.stage();
         let again = apply_staged(&place.data()).unwrap().unwrap();
         assert_eq!(again.replaced, Some(place.at("data.replaced-2")));
+    }
+
+    #[test]
+    fn a_path_that_links_to_the_data_leads_to_what_is_staged() {
+        let place = Place::new();
+        let link = place.at("link");
+        std::os::unix::fs::symlink("data", &link).unwrap();
+        place.stage();
+        let applied = apply_staged(&link).unwrap().unwrap();
+        assert_eq!(applied.replaced, Some(place.at("data.replaced-1")));
+        assert_eq!(place.cluster(), CLUSTER);
+        assert!(link.is_symlink());
     }
 
     #[test]

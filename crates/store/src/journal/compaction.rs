@@ -68,7 +68,8 @@ impl Compaction {
     }
 
     /// Ends what was asked for: upkeep is not possible.
-    pub(super) fn fail(&self, error: &JournalError) {
+    pub(super) fn fail(&mut self, error: &JournalError) {
+        self.under_way = None;
         self.compactor.fail(&error.to_string());
     }
 }

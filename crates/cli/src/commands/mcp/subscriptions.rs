@@ -232,7 +232,11 @@ impl Following<'_> {
             }
             // The log does not go back as far any more, or it is another one.
             Heard::Refused(_) if self.after.take().is_some() => return Ok(Next::ListenAgain),
-            Heard::NotFollowed | Heard::Refused(_) => return Ok(Next::GiveUp),
+            // The client is to look again, and will be told why it cannot.
+            Heard::NotFollowed | Heard::Refused(_) => {
+                say(&sign(self.uri, None))?;
+                return Ok(Next::GiveUp);
+            }
         }
         Ok(Next::Listen)
     }

@@ -90,6 +90,8 @@ pub(super) const CHECKS: &[Check] = &[
         );
         swarm.refused("quality_assess", json!({ "target": "src/main.rs" }));
         swarm.refused("quality_assess", judged(json!([7])));
+        let odd = json!({ "name": "x", "run": "true", "env": "A=1" });
+        swarm.refused("quality_assess", judged(json!([odd])));
     }),
 ];
 
