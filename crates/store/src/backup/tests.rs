@@ -7,7 +7,7 @@ use crate::fixtures::{
     clock_checkpoint, derived_events, digest, entries, finished, history, journal_in, options,
     read_everything, report, task_id, write_everything,
 };
-use crate::{Archive, DataDir, Provenance, Store};
+use crate::{Archive, DataDir, Provenance, SqliteJournal, Store};
 use skep_coordinator::ports::{Commit, Derived, Journal};
 use skep_model::attempt::{ArtifactHash, LogIndex, Outcome};
 use skep_model::ids::ClusterId;
@@ -147,8 +147,7 @@ fn a_restored_backup_holds_what_was_there_and_goes_on_as_another_cluster() {
 }
 
 /// Commits entries of their own and events of those before, until it is told to stop.
-fn write_until(stop: &AtomicBool, path: &Path) -> u64 {
-    let mut journal = journal_in(path);
+fn write_until(stop: &AtomicBool, mut journal: SqliteJournal) -> u64 {
     let mut last = 0;
     while !stop.load(Ordering::Relaxed) {
         let mut commit = entries(last + 1..=last + 5);
@@ -170,10 +169,11 @@ fn a_backup_beside_a_writer_is_the_state_at_one_index() {
     let fixture = Fixture {
         directory: tempfile::tempdir().unwrap(),
     };
-    drop(journal_in(&fixture.data()));
+    // Open before the first backup, which else has the directory for itself for a moment.
+    let journal = journal_in(&fixture.data());
     let stop = AtomicBool::new(false);
     let (backups, written) = std::thread::scope(|scope| {
-        let writer = scope.spawn(|| write_until(&stop, &fixture.data()));
+        let writer = scope.spawn(|| write_until(&stop, journal));
         let mut backups = Vec::new();
         // The writer must get somewhere between two backups.
         let mut reached = LogIndex(0);
