@@ -121,20 +121,25 @@ fn lacks(scope: Scope) -> Fault {
 }
 
 async fn refuse(mut socket: WebSocket, id: Option<&RequestId>, fault: &Fault) {
-    let close = CloseFrame {
-        code: CloseCode::Protocol.number(),
-        reason: short(&fault.message).into(),
-    };
-    let farewell = async {
-        socket.send(Message::text(encode_fault(id, fault))).await?;
-        socket.send(Message::Close(Some(close))).await
-    };
-    if !matches!(
-        tokio::time::timeout(SEND_TIMEOUT, farewell).await,
-        Ok(Ok(()))
-    ) {
+    let told = send(&mut socket, Message::text(encode_fault(id, fault))).await;
+    if !(told && close(&mut socket, CloseCode::Protocol, &fault.message).await) {
         tracing::debug!("a refused peer was gone before it was told so");
     }
+}
+
+/// Whether it was sent: a peer that does not read must not hold its connection for ever.
+async fn send(socket: &mut WebSocket, message: Message) -> bool {
+    let sent = tokio::time::timeout(SEND_TIMEOUT, socket.send(message)).await;
+    matches!(sent, Ok(Ok(())))
+}
+
+/// Says the last word, and whether it was sent.
+async fn close(socket: &mut WebSocket, code: CloseCode, reason: &str) -> bool {
+    let frame = CloseFrame {
+        code: code.number(),
+        reason: short(reason).into(),
+    };
+    send(socket, Message::Close(Some(frame))).await
 }
 
 /// Serves a node, whose first frame may have come in already.
@@ -282,9 +287,11 @@ impl Session {
     async fn perform(&mut self, outputs: Vec<CoordinatorOutput>) -> bool {
         for output in outputs {
             let alive = match output {
-                CoordinatorOutput::Send(Frame::Text(text)) => self.send(Message::text(text)).await,
+                CoordinatorOutput::Send(Frame::Text(text)) => {
+                    send(&mut self.socket, Message::text(text)).await
+                }
                 CoordinatorOutput::Send(Frame::Binary(bytes)) => {
-                    self.send(Message::binary(bytes)).await
+                    send(&mut self.socket, Message::binary(bytes)).await
                 }
                 CoordinatorOutput::Event(FromNode::Results { reply, reports }) => {
                     self.results(reply, reports).await
@@ -308,11 +315,7 @@ impl Session {
                     true
                 }
                 CoordinatorOutput::Close { code, reason } => {
-                    let frame = CloseFrame {
-                        code: code.number(),
-                        reason: short(&reason).into(),
-                    };
-                    self.send(Message::Close(Some(frame))).await;
+                    close(&mut self.socket, code, &reason).await;
                     false
                 }
             };
@@ -321,12 +324,6 @@ impl Session {
             }
         }
         true
-    }
-
-    /// A node that does not read must not hold its connection for ever.
-    async fn send(&mut self, message: Message) -> bool {
-        let sent = tokio::time::timeout(SEND_TIMEOUT, self.socket.send(message)).await;
-        matches!(sent, Ok(Ok(())))
     }
 
     /// Passes on results whose artifacts are here; the others are refused, and the node sends

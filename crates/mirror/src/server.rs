@@ -7,6 +7,7 @@ use crate::prefix::MirrorPrefix;
 use crate::source::Fields;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::{Pipeline, RedisError, RedisResult};
+use skep_tiers::without_password;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -230,14 +231,6 @@ fn put(pipe: &mut Pipeline, name: &str, content: &Content) {
             pipe.cmd("RPUSH").arg(name).arg(items).ignore();
         }
         Content::Hash(_) | Content::List(_) | Content::Nothing => {}
-    }
-}
-
-/// What may be shown of an address.
-fn without_password(url: &str) -> String {
-    match url.split_once("://").zip(url.rsplit_once('@')) {
-        Some(((scheme, _), (_, host))) => format!("{scheme}://...@{host}"),
-        None => url.to_owned(),
     }
 }
 

@@ -20,7 +20,7 @@ mod shared_writer;
 pub use envelope::TierKey;
 pub use local::{LOCAL_BYTES_MAX, LOCAL_TTL};
 pub use place::Place;
-pub use shared::{SHARED_BYTES_MAX, SHARED_TTL, SharedTierError};
+pub use shared::{SHARED_BYTES_MAX, SHARED_TTL, SharedTierError, without_password};
 pub use shared_writer::SharedTierWriter;
 
 use local::LocalTier;

@@ -156,8 +156,8 @@ pub(crate) fn name(location: &Location) -> String {
     name
 }
 
-/// What may be shown of an address.
-fn without_password(url: &str) -> String {
+/// What may be shown of the address of a Redis or Valkey server.
+pub fn without_password(url: &str) -> String {
     match url.split_once("://").zip(url.rsplit_once('@')) {
         Some(((scheme, _), (_, host))) => format!("{scheme}://...@{host}"),
         None => url.to_owned(),

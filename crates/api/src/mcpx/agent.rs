@@ -4,10 +4,10 @@
 //! Requests are carried out one after the other. While the agent wants work and has none, one request
 //! for work is open beside them; whatever changes at its seat wakes the connection, which compares.
 
-use super::{SEND_TIMEOUT, short};
+use super::{close, send};
 use crate::authenticate;
 use crate::state::ApiState;
-use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use axum::extract::ws::{Message, WebSocket};
 use axum::http::HeaderMap;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
@@ -274,7 +274,7 @@ impl Line {
     async fn perform(&mut self, outputs: Vec<AgentHostOutput>) -> bool {
         for output in outputs {
             let alive = match output {
-                AgentHostOutput::Send(text) => self.send(Message::text(text)).await,
+                AgentHostOutput::Send(text) => send(&mut self.socket, Message::text(text)).await,
                 AgentHostOutput::Hello(hello) => {
                     self.working = Some(self.register(*hello));
                     true
@@ -284,11 +284,7 @@ impl Line {
                     true
                 }
                 AgentHostOutput::Close { code, reason } => {
-                    let frame = CloseFrame {
-                        code: code.number(),
-                        reason: short(&reason).into(),
-                    };
-                    self.send(Message::Close(Some(frame))).await;
+                    close(&mut self.socket, code, &reason).await;
                     false
                 }
             };
@@ -297,12 +293,6 @@ impl Line {
             }
         }
         true
-    }
-
-    /// An agent that does not read must not hold its connection for ever.
-    async fn send(&mut self, message: Message) -> bool {
-        let sent = tokio::time::timeout(SEND_TIMEOUT, self.socket.send(message)).await;
-        matches!(sent, Ok(Ok(())))
     }
 }
 

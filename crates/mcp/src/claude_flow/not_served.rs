@@ -39,7 +39,7 @@ pub(super) const NOT_SERVED: &[(&str, &str)] = &[
     ("neural_explain", LEARNING),
     (
         "memory_sync",
-        "there is no second coordinator to synchronise with yet",
+        "nothing carries changes from one installation to another yet",
     ),
     ("sparc_mode", MODEL),
     ("automation_setup", TRIGGERS),
