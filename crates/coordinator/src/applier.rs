@@ -165,8 +165,14 @@ impl Applier {
         derived
     }
 
-    /// The commit that carried these rows was not stored: they go with the next one.
-    pub(crate) fn take_back(&mut self, derived: Derived) {
+    /// The commit that carried these rows was not stored: they go with the next one, before those
+    /// that came about meanwhile.
+    pub(crate) fn take_back(&mut self, mut derived: Derived) {
+        let newer = std::mem::take(&mut self.derived);
+        derived.events.extend(newer.events);
+        derived.tasks.extend(newer.tasks);
+        derived.runs.extend(newer.runs);
+        derived.memory.extend(newer.memory);
         self.derived = derived;
     }
 }

@@ -65,6 +65,8 @@ pub struct Engine {
     breakers_seen: UnixMillis,
     log_clock: LogClock,
     firings: Firings,
+    /// A commit that is durable and not applied yet, with those who wait for it.
+    stored: Option<(Commit, Vec<Waiting<Origin>>)>,
 }
 
 impl Engine {
@@ -115,6 +117,7 @@ impl Engine {
             breakers_seen: UnixMillis(0),
             log_clock,
             firings: Firings::new(parts.calendar),
+            stored: None,
         })
     }
 
@@ -126,6 +129,11 @@ impl Engine {
     /// Counts from now on how long decisions take, by this clock.
     pub(crate) fn time_decisions(&mut self, clock: Arc<dyn Clock>) {
         self.stopwatch = Stopwatch::new(clock);
+    }
+
+    /// Whether a commit is on its way to the disk: what is proposed meanwhile waits anyway.
+    pub const fn is_committing(&self) -> bool {
+        !self.sequencer.is_idle()
     }
 
     /// Counters.
@@ -146,7 +154,11 @@ impl Engine {
     }
 
     /// Takes one input. After a burst of them the caller must call [`Self::advance`] once.
+    ///
+    /// What is durable is applied by the next call of either. A commit that comes out before may be
+    /// written meanwhile.
     pub fn feed(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
+        self.apply_stored(now, out);
         match input {
             Input::Propose {
                 ticket,
@@ -275,7 +287,8 @@ impl Engine {
                 }
                 let waiting = self.sequencer.committed();
                 self.disk_full_until = None;
-                self.apply(now, &mut commit, waiting, out);
+                self.stored = Some((commit, waiting));
+                self.go_on_before_applying(out);
             }
             Err(JournalError::DiskFull { .. }) => {
                 self.liveness.log_was_full(now.elapsed_ms);
@@ -305,18 +318,24 @@ impl Engine {
         }
     }
 
+    /// Applies what is durable, and tells whoever waits for it.
+    pub(super) fn apply_stored(&mut self, now: Now, out: &mut Vec<Output>) {
+        if let Some((commit, waiting)) = self.stored.take() {
+            self.apply(now, commit, waiting, out);
+        }
+    }
+
     fn apply(
         &mut self,
         now: Now,
-        commit: &mut Commit,
+        Commit { entries, derived }: Commit,
         waiting: Vec<Waiting<Origin>>,
         out: &mut Vec<Output>,
     ) {
-        let entries = std::mem::take(&mut commit.entries);
         let shared = Arc::clone(&self.view);
         let mut view = shared.write();
         view.log_clock = self.log_clock;
-        if let Some((archived, _)) = commit.derived.events.last() {
+        if let Some((archived, _)) = derived.events.last() {
             view.recent.archived(archived.index);
         }
         for ((index, entry), waiting) in entries.into_iter().zip(waiting) {

@@ -60,6 +60,10 @@ impl SequencerLoop {
                         self.ended.send_replace(Some(journal_gone()));
                         return;
                     };
+                    // What came meanwhile may go into the next commit at once.
+                    let more = std::iter::from_fn(|| proposals.try_recv().ok());
+                    let more = more.take(INPUTS_PER_TURN_MAX);
+                    inputs.extend(more.map(|proposal| self.proposal(proposal)));
                     inputs.push(Input::Committed { commit, took_ms, result });
                 }
                 count = links.recv_many(&mut new_links, INPUTS_PER_TURN_MAX) => {
@@ -67,7 +71,10 @@ impl SequencerLoop {
                     inputs.extend((count == 0).then_some(Input::Shutdown));
                     inputs.extend(new_links.drain(..).map(|input| self.link_input(input)));
                 }
-                count = proposals.recv_many(&mut new_proposals, INPUTS_PER_TURN_MAX) => {
+                // While a commit is under way they wait in their channel, and wake nobody.
+                count = proposals.recv_many(&mut new_proposals, INPUTS_PER_TURN_MAX),
+                    if !self.engine.is_committing() =>
+                {
                     inputs.extend((count == 0).then_some(Input::Shutdown));
                     inputs.extend(new_proposals.drain(..).map(|proposal| self.proposal(proposal)));
                 }
@@ -136,12 +143,11 @@ impl SequencerLoop {
             for input in inputs.drain(..) {
                 self.engine.feed(now, input, &mut outputs);
             }
+            // A commit among these is written while the engine applies the last one.
+            let mut ended = self.perform_all(&mut outputs, &mut inputs);
             self.engine.advance(now, &mut outputs);
             *self.stats.lock() = self.engine.stats();
-            let mut ended = None;
-            for output in outputs {
-                ended = self.perform(output, &mut inputs).or(ended);
-            }
+            ended = self.perform_all(&mut outputs, &mut inputs).or(ended);
             if let Some(reason) = ended {
                 self.ended.send_replace(Some(reason));
                 return true;
@@ -169,6 +175,14 @@ impl SequencerLoop {
         }
         let sent = self.commits.send(commit);
         sent.err().map(|_| journal_gone())
+    }
+
+    fn perform_all(&mut self, outputs: &mut Vec<Output>, next: &mut Vec<Input>) -> Option<Ended> {
+        let mut ended = None;
+        for output in outputs.drain(..) {
+            ended = self.perform(output, next).or(ended);
+        }
+        ended
     }
 
     fn perform(&mut self, output: Output, next: &mut Vec<Input>) -> Option<Ended> {

@@ -79,6 +79,11 @@ impl<O> Sequencer<O> {
         self.queue.len()
     }
 
+    /// How many of those that wait are of callers.
+    pub(crate) const fn outside_waiting(&self) -> usize {
+        self.outside_waiting
+    }
+
     /// Cuts the next batch into `commit`, which must go to the journal next. Writes to shared memory
     /// that follow one another become one entry where they may.
     pub(crate) fn cut(&mut self, commit: &mut Commit) {

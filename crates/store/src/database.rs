@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Bytes of one page. Bodies of log entries are a few KiB, so larger pages mean fewer of them.
-const PAGE_BYTES: i64 = 8192;
+pub(crate) const PAGE_BYTES: i64 = 8192;
 /// Empty pages are given back when that is asked for.
 const AUTO_VACUUM_INCREMENTAL: i64 = 2;
 /// Pages in the write-ahead log before its content moves into the database: 64 MiB.
@@ -65,6 +65,16 @@ pub(crate) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     };
     configure().map_err(StoreError::database("configure a reading connection"))?;
     migrations::check(&connection)?;
+    Ok(connection)
+}
+
+/// Opens a connection that only moves the write-ahead log into the database, as durably as the writer.
+pub(crate) fn open_mover(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(Duration::ZERO)?;
+    connection.pragma_update(None, "synchronous", "full")?;
+    connection.pragma_update_and_check(None, "mmap_size", 0, |_| Ok(()))?;
     Ok(connection)
 }
 

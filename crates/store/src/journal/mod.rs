@@ -8,6 +8,7 @@ mod memory_indexer;
 mod memory_keys;
 mod retention;
 mod sweep;
+mod wal_mover;
 
 pub(crate) use indexer::{RUNS_INDEXED, TASKS_INDEXED};
 pub(crate) use memory_indexer::MEMORY_INDEXED;
@@ -22,6 +23,7 @@ mod tests;
 
 use crate::chain::{self, ChainHash};
 use crate::data_dir::DataDir;
+use crate::database::PAGE_BYTES;
 use crate::recovery::LogHead;
 use crate::sealed;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -29,9 +31,13 @@ use skep_coordinator::ports::{Commit, Journal, JournalError};
 use skep_model::attempt::LogIndex;
 use skep_model::command::{LOG_FORMAT, LogEntry};
 use std::ops::Range;
+use wal_mover::WalMover;
 
 /// Scratch space above this is given back after a commit.
 const SCRATCH_BYTES_KEPT_MAX: usize = 4 << 20;
+
+/// Pages that a commit changes besides those of its own bytes, about.
+const PAGES_PER_COMMIT: u64 = 4;
 
 /// History rows added to the search at a time: a few milliseconds, as long as a commit.
 const ROWS_INDEXED_PER_IDLE: u32 = 500;
@@ -50,6 +56,8 @@ pub struct JournalStats {
 /// The journal over `SQLite`. Belongs to one thread, which writes everything.
 #[derive(Debug)]
 pub struct SqliteJournal {
+    /// Ends before the connection, which then closes the database.
+    mover: WalMover,
     connection: Connection,
     head: LogHead,
     stats: JournalStats,
@@ -88,6 +96,7 @@ impl SqliteJournal {
         let compaction = compaction::Compaction::of(dir.compactor().clone());
         Self {
             compaction,
+            mover: WalMover::new(dir.database_path()),
             connection,
             head,
             stats: JournalStats::default(),
@@ -137,6 +146,7 @@ impl SqliteJournal {
     }
 
     fn write(&mut self, commit: &Commit) -> Result<(), JournalError> {
+        self.mover.check()?;
         let encoded = self.encode(&commit.entries)?;
         let bytes = self.scratch.len();
         let transaction = self
@@ -171,6 +181,9 @@ impl SqliteJournal {
         self.stats.bytes += bytes as u64;
         self.scratch.clear();
         self.scratch.shrink_to(SCRATCH_BYTES_KEPT_MAX);
+        // What an entry leads to takes about as much as the entry.
+        let pages = 2 * bytes as u64 / PAGE_BYTES as u64;
+        self.mover.note(PAGES_PER_COMMIT + pages);
         Ok(())
     }
 
