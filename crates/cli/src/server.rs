@@ -20,7 +20,7 @@ use skep_api::ApiState;
 use skep_coordinator::ports::{Clock, JournalError};
 use skep_coordinator::{
     CHECKPOINT_EVENTS_DEFAULT, Ended, Engine, EngineOptions, Hive, HiveThreads, LeaseTimers, Now,
-    Parts, TaskTokenKey,
+    OVERLAP_FROM_DEFAULT, Parts, TaskTokenKey,
 };
 use skep_discovery::InterfaceFilter;
 use skep_identity::{ChallengeKey, Fingerprint};
@@ -307,6 +307,7 @@ fn engine(
         task_token_key,
         server_version: env!("CARGO_PKG_VERSION").to_owned(),
         checkpoint_events: CHECKPOINT_EVENTS_DEFAULT,
+        overlap_from: OVERLAP_FROM_DEFAULT,
     };
     let parts = Parts {
         strategy,

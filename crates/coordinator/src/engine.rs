@@ -5,6 +5,7 @@
 //! to the state, and only then answered, published and acted on.
 
 mod advance;
+mod applying;
 mod disk_full;
 mod firings;
 mod io;
@@ -12,16 +13,16 @@ mod options;
 mod origin;
 mod sessions;
 
+use applying::Stored;
 use firings::Firings;
 pub use io::{Input, Now, Output, ProposeError};
-pub use options::{CHECKPOINT_EVENTS_DEFAULT, EngineOptions, Parts};
+pub use options::{CHECKPOINT_EVENTS_DEFAULT, EngineOptions, OVERLAP_FROM_DEFAULT, Parts};
 pub(crate) use origin::Origin;
-use sessions::react_to_seats;
 
-use crate::applier::{Applier, Done, Reaction};
+use crate::applier::Applier;
 use crate::attendance::Attendance;
 use crate::dispatcher::Dispatcher;
-use crate::gathering::{self, Waiting};
+use crate::gathering::Waiting;
 use crate::links::{ConnectionId, Links};
 use crate::liveness::Liveness;
 use crate::log_clock::LogClock;
@@ -65,8 +66,9 @@ pub struct Engine {
     breakers_seen: UnixMillis,
     log_clock: LogClock,
     firings: Firings,
-    /// A commit that is durable and not applied yet, with those who wait for it.
-    stored: Option<(Commit, Vec<Waiting<Origin>>)>,
+    /// What is durable and not applied yet.
+    stored: Option<Stored>,
+    overlap_from: usize,
 }
 
 impl Engine {
@@ -118,6 +120,7 @@ impl Engine {
             log_clock,
             firings: Firings::new(parts.calendar),
             stored: None,
+            overlap_from: options.overlap_from,
         })
     }
 
@@ -155,7 +158,7 @@ impl Engine {
 
     /// Takes one input. After a burst of them the caller must call [`Self::advance`] once.
     ///
-    /// What is durable is applied by the next call of either. A commit that comes out before may be
+    /// What is durable is applied by the next call of either. A commit that comes out before that may be
     /// written meanwhile.
     pub fn feed(&mut self, now: Now, input: Input, out: &mut Vec<Output>) {
         self.apply_stored(now, out);
@@ -287,8 +290,7 @@ impl Engine {
                 }
                 let waiting = self.sequencer.committed();
                 self.disk_full_until = None;
-                self.stored = Some((commit, waiting));
-                self.go_on_before_applying(out);
+                self.begin_applying(commit, waiting, out);
             }
             Err(JournalError::DiskFull { .. }) => {
                 self.liveness.log_was_full(now.elapsed_ms);
@@ -316,65 +318,6 @@ impl Engine {
                 out.push(Output::Halt(fatal));
             }
         }
-    }
-
-    /// Applies what is durable, and tells whoever waits for it.
-    pub(super) fn apply_stored(&mut self, now: Now, out: &mut Vec<Output>) {
-        if let Some((commit, waiting)) = self.stored.take() {
-            self.apply(now, commit, waiting, out);
-        }
-    }
-
-    fn apply(
-        &mut self,
-        now: Now,
-        Commit { entries, derived }: Commit,
-        waiting: Vec<Waiting<Origin>>,
-        out: &mut Vec<Output>,
-    ) {
-        let shared = Arc::clone(&self.view);
-        let mut view = shared.write();
-        view.log_clock = self.log_clock;
-        if let Some((archived, _)) = derived.events.last() {
-            view.recent.archived(archived.index);
-        }
-        for ((index, entry), waiting) in entries.into_iter().zip(waiting) {
-            let Done { events, write_ends } =
-                self.applier
-                    .apply(&mut view, index, &entry, &mut self.stats);
-            view.observe(&events);
-            let reaction = Reaction {
-                state: &view.state,
-                events: &events,
-            };
-            self.links.react(&reaction, out);
-            self.moves.note(&reaction);
-            match waiting {
-                Waiting::One(origin) => self.settled(now, origin, &reaction, out),
-                Waiting::Several(origins) => {
-                    for (origin, events) in gathering::shares(&events, &write_ends, origins) {
-                        let reaction = Reaction {
-                            state: &view.state,
-                            events: &events,
-                        };
-                        self.settled(now, origin, &reaction, out);
-                    }
-                }
-            }
-            if reaction.changes_holds() {
-                self.liveness.look_again(now.elapsed_ms);
-            }
-            let removed = reaction.removed_nodes();
-            for node in removed {
-                self.liveness.forget(node);
-                view.metrics.remove(&node);
-            }
-            react_to_seats(&mut self.attendance, &mut view, &events.events, now, out);
-            out.push(Output::Publish(events));
-        }
-        drop(view);
-        self.decision_wanted = true;
-        self.derived_since = self.applier.has_derived().then_some(now.elapsed_ms);
     }
 }
 

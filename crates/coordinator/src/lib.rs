@@ -40,7 +40,8 @@ pub use admission::{Caller, Unwelcome, may_connect, may_speak_for};
 pub use attendance::{AskId, LastCalls, SessionSign, SessionTimers};
 pub use breakers::Breakers;
 pub use engine::{
-    CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Input, Now, Output, Parts, ProposeError,
+    CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Input, Now, OVERLAP_FROM_DEFAULT, Output,
+    Parts, ProposeError,
 };
 pub use hive::{Ask, Ended, Hive, HiveThreads, NodeConnection};
 pub use holdings::{HOLDINGS_MAX, Holdings, INPUTS_PREPARED_MAX};

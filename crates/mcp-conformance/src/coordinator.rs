@@ -10,7 +10,8 @@ use skep_api::ApiState;
 use skep_coordinator::hive::HiveThreads;
 use skep_coordinator::ports::{Clock, Entropy};
 use skep_coordinator::{
-    CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Hive, LeaseTimers, Now, Parts, TaskTokenKey,
+    CHECKPOINT_EVENTS_DEFAULT, Engine, EngineOptions, Hive, LeaseTimers, Now, OVERLAP_FROM_DEFAULT,
+    Parts, TaskTokenKey,
 };
 use skep_identity::ChallengeKey;
 use skep_mcp::Endpoint;
@@ -135,6 +136,7 @@ fn start(home: &Path) -> Result<(Arc<Services>, HiveThreads)> {
         task_token_key: key.clone(),
         server_version: VERSION.to_owned(),
         checkpoint_events: CHECKPOINT_EVENTS_DEFAULT,
+        overlap_from: OVERLAP_FROM_DEFAULT,
     };
     let parts = Parts {
         strategy: Box::new(CapabilityWeighted),

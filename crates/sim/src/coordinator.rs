@@ -43,6 +43,9 @@ impl Entropy for SeededEntropy {
     }
 }
 
+/// From how many proposals on commits overlap: always, often, and hardly ever.
+const OVERLAPS_FROM: [usize; 3] = [1, 4, 64];
+
 impl World {
     fn clock(&self) -> Now {
         Now {
@@ -61,6 +64,7 @@ impl World {
             task_token_key: TaskTokenKey::new([7; 32]),
             server_version: "simulated".to_owned(),
             checkpoint_events: CHECKPOINT_EVENTS,
+            overlap_from: *self.random.pick(&OVERLAPS_FROM),
         };
         let random = crate::random::Random::new(self.random.next());
         let parts = Parts {

@@ -172,6 +172,7 @@ impl Coordinator {
             task_token_key: key.clone(),
             server_version: "0.0.0-test".to_owned(),
             checkpoint_events: 1_000,
+            overlap_from: skep_coordinator::OVERLAP_FROM_DEFAULT,
         };
         let parts = Parts {
             strategy: Box::new(CapabilityWeighted),

@@ -7,9 +7,6 @@ use skep_scheduler::Snapshot;
 
 /// How long derived rows may wait for a commit that carries entries, milliseconds.
 const DERIVED_FLUSH_MS: u64 = 20;
-/// Proposals of callers for which the next commit starts before the last one is applied. With fewer it
-/// is quicker to wait for what follows from that, and to write all at once.
-const OVERLAPPING_PROPOSALS_MIN: usize = 64;
 
 impl Engine {
     /// When the engine wants a [`Input::Tick`](super::Input::Tick), in milliseconds of the elapsed clock.
@@ -85,15 +82,7 @@ impl Engine {
         self.start_commit(out);
     }
 
-    /// Starts the next commit before the last one is applied, when many wait for it: the disk and this
-    /// thread then work at the same time. What waits was proposed without knowing of the last one.
-    pub(super) fn go_on_before_applying(&mut self, out: &mut Vec<Output>) {
-        if self.sequencer.outside_waiting() >= OVERLAPPING_PROPOSALS_MIN {
-            self.start_commit(out);
-        }
-    }
-
-    fn start_commit(&mut self, out: &mut Vec<Output>) {
+    pub(super) fn start_commit(&mut self, out: &mut Vec<Output>) {
         let mut commit = Commit {
             derived: self.take_derived(false),
             ..Commit::default()

@@ -18,7 +18,13 @@ pub struct EngineOptions {
     pub server_version: String,
     /// Events between two checkpoints; a restart replays at most about this many.
     pub checkpoint_events: usize,
+    /// Proposals of callers for which the next commit starts before the last one is applied. With fewer
+    /// it is quicker to wait for what follows from that, and to write all at once. At least 1.
+    pub overlap_from: usize,
 }
+
+/// For the option of this name.
+pub const OVERLAP_FROM_DEFAULT: usize = 64;
 
 /// Events between two checkpoints, unless the options say otherwise.
 pub const CHECKPOINT_EVENTS_DEFAULT: usize = 200_000;

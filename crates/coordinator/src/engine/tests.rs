@@ -5,6 +5,7 @@ mod clocks;
 mod giving_back;
 mod holds;
 mod nodes;
+mod overlap;
 mod schedules;
 mod standing;
 
@@ -50,6 +51,7 @@ fn engine(recovered: Recovered) -> Result<Engine, JournalError> {
         task_token_key: TaskTokenKey::new([1; 32]),
         server_version: "test".to_owned(),
         checkpoint_events: CHECKPOINT_EVENTS_DEFAULT,
+        overlap_from: OVERLAP_FROM_DEFAULT,
     };
     let strategy = skep_scheduler::strategy("round-robin").unwrap();
     let parts = Parts {

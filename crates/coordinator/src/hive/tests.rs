@@ -63,6 +63,7 @@ fn engine() -> Engine {
         task_token_key: TaskTokenKey::new([1; 32]),
         server_version: "test".to_owned(),
         checkpoint_events: CHECKPOINT_EVENTS_DEFAULT,
+        overlap_from: crate::engine::OVERLAP_FROM_DEFAULT,
     };
     let parts = Parts {
         strategy: skep_scheduler::strategy("round-robin").unwrap(),

@@ -58,6 +58,7 @@ impl Coordinator {
             task_token_key: TaskTokenKey::new([1; 32]),
             server_version: "test".to_owned(),
             checkpoint_events: CHECKPOINT_EVENTS,
+            overlap_from: skep_coordinator::OVERLAP_FROM_DEFAULT,
         };
         let parts = Parts {
             strategy: skep_scheduler::strategy("round-robin").unwrap(),
