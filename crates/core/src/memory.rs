@@ -3,6 +3,7 @@
 mod invariants;
 mod reading;
 mod restoring;
+mod scanning;
 #[cfg(test)]
 mod tests;
 

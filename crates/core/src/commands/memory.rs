@@ -6,6 +6,8 @@ mod telling;
 mod writing;
 
 #[cfg(test)]
+mod apart_tests;
+#[cfg(test)]
 mod growth_tests;
 #[cfg(test)]
 mod tests;

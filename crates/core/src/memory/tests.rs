@@ -317,7 +317,7 @@ fn entries_are_listed_by_prefix_tag_and_time() {
 
 #[test]
 fn a_batch_that_is_refused_leaves_nothing_behind() {
-    let script = "space kept rule=k:manual; put k in=kept; put k in=kept stamp=9:7 saw=7:1; \
+    let script = "space kept rule=k:manual; put k in=kept; put k value=7 in=kept stamp=9:7 saw=7:1; \
          put a ttl=1000; at 2000";
     for batch in [
         "also put a; also put a if=absent",

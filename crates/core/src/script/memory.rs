@@ -23,13 +23,14 @@ fn namespace(words: &Words<'_>) -> Namespace {
     name.parse().unwrap()
 }
 
-/// `stamp=WALL:REPLICA`, with as many `saw=REPLICA:COUNT` as one likes.
+/// `stamp=WALL:REPLICA` or `stamp=WALL:REPLICA:COUNTER`, with as many `saw=REPLICA:COUNT` as one likes.
 fn stamp(words: &Words<'_>) -> Option<Box<MemoryStamp>> {
     let (wall, writer) = words.option("stamp")?.split_once(':').unwrap();
+    let (writer, counter) = writer.split_once(':').unwrap_or((writer, "0"));
     let replica = |text: &str| ReplicaId::from_u128(text.parse().unwrap());
     let time = HybridTime {
         wall: UnixMillis(wall.parse().unwrap()),
-        counter: 0,
+        counter: counter.parse().unwrap(),
         replica: replica(writer),
     };
     let seen = words.options_named("saw").map(|pair| {

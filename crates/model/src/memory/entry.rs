@@ -61,13 +61,19 @@ impl MemoryEntry {
             return (**stamp).clone();
         }
         MemoryStamp {
-            time: HybridTime {
-                wall: self.written_at,
-                counter: 0,
-                replica: ReplicaId::HOME,
-            },
+            time: home_time(self.written_at, self.version),
             clock: VectorClock(BTreeMap::from([(ReplicaId::HOME, self.version.0)])),
         }
+    }
+}
+
+/// The time of a write through the log. Two writes of one millisecond have two versions: so the later one
+/// is later for others, too.
+fn home_time(written_at: UnixMillis, version: MemoryVersion) -> HybridTime {
+    HybridTime {
+        wall: written_at,
+        counter: u32::try_from(version.0).unwrap_or(u32::MAX),
+        replica: ReplicaId::HOME,
     }
 }
 
@@ -114,6 +120,15 @@ pub struct MemoryRecord {
     pub stamp: Option<Box<MemoryStamp>>,
     /// The version that it replaced.
     pub replaced: Option<MemoryVersion>,
+}
+
+impl MemoryRecord {
+    /// When it was written, as it is compared with what was written elsewhere.
+    pub fn moment(&self) -> (UnixMillis, u32) {
+        let stamp = self.stamp.as_ref();
+        let time = stamp.map_or_else(|| home_time(self.written_at, self.version), |it| it.time);
+        time.moment()
+    }
 }
 
 /// What a log entry did to shared memory, for those who keep its values.

@@ -20,6 +20,13 @@ pub struct HybridTime {
 }
 
 impl HybridTime {
+    /// The time without the writer. Each log calls itself [`ReplicaId::HOME`], so only this is the same
+    /// wherever it is compared.
+    #[must_use]
+    pub const fn moment(self) -> (UnixMillis, u32) {
+        (self.wall, self.counter)
+    }
+
     /// The time of a write at `now` by `replica`, after one at this time.
     #[must_use]
     pub fn tick(self, now: UnixMillis, replica: ReplicaId) -> Self {

@@ -98,7 +98,10 @@ fn a_conflict_is_not_settled_into_a_clock_that_is_too_long() {
         refusal(&mut world, &format!("put a stamp=1:1{first}")),
         None
     );
-    let apart = format!("put a stamp=1:{0} saw={0}:1", REPLICAS_PER_CLOCK_MAX + 1);
+    let apart = format!(
+        "put a value=1 stamp=1:{0} saw={0}:1",
+        REPLICAS_PER_CLOCK_MAX + 1
+    );
     assert_eq!(refusal(&mut world, &apart), None);
     let settled = refusal(&mut world, "put a settle=2");
     assert!(

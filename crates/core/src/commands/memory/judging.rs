@@ -1,6 +1,8 @@
 //! Whether a write counts: its condition, and how its stamp stands to the present value.
 
+use super::writing::DELETED_BLAKE3;
 use crate::state::State;
+use skep_model::attempt::ArtifactHash;
 use skep_model::ids::ReplicaId;
 use skep_model::limits::{CLOCK_SKEW_MS_MAX, REPLICAS_PER_CLOCK_MAX};
 use skep_model::memory::{
@@ -10,6 +12,7 @@ use skep_model::memory::{
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::refusal::LimitName;
 use skep_model::time::UnixMillis;
+use std::cmp::Ordering;
 
 /// What a write that was not refused does to the entry.
 #[derive(Debug)]
@@ -87,16 +90,27 @@ impl State {
         let superseded = Err(MemoryRefusal::Superseded {
             current: current.version,
         });
-        let is_later = stamp.time > here.time;
+        let is_later = outranks(write, stamp, current, &here);
         if strategy == ConflictStrategy::LastWriterWins {
             return if is_later { replace(false) } else { superseded };
         }
         match stamp.clock.compare(&here.clock) {
             Causality::After => return replace(false),
+            // Both sides merged the same writes, each on a way of its own: both take the same result.
+            Causality::Equal if is_later && matches!(strategy, ConflictStrategy::Merge(_)) => {
+                return replace(false);
+            }
             Causality::Equal | Causality::Before => return superseded,
             Causality::Concurrent => {}
         }
         let deletes = matches!(write.change, MemoryChange::Delete);
+        let strategy = match strategy {
+            // Who wrote the same has nothing to decide about.
+            ConflictStrategy::Manual if says(write) == current.blake3 => {
+                ConflictStrategy::VectorClock
+            }
+            other => other,
+        };
         match strategy {
             ConflictStrategy::VectorClock if !is_later => Ok(Verdict::Lose),
             // Nobody can merge with what is gone: a value wins over a removal.
@@ -117,6 +131,45 @@ impl State {
             _ => replace(true),
         }
     }
+}
+
+/// The hash of what a write makes of the entry: for a removal, that of one that is only remembered.
+fn says(write: &MemoryWrite) -> ArtifactHash {
+    match &write.change {
+        MemoryChange::Put(put) => put.value.blake3(),
+        MemoryChange::Delete | MemoryChange::Touch { .. } => DELETED_BLAKE3,
+    }
+}
+
+/// Whether a write counts as the later one. Of two at the same moment the larger hash does, for that is
+/// the same wherever they are compared.
+fn outranks(
+    write: &MemoryWrite,
+    stamp: &MemoryStamp,
+    current: &MemoryEntry,
+    here: &MemoryStamp,
+) -> bool {
+    match stamp.time.moment().cmp(&here.time.moment()) {
+        Ordering::Greater => true,
+        Ordering::Less => false,
+        Ordering::Equal => says(write) > current.blake3,
+    }
+}
+
+/// The open conflicts that a write from elsewhere has seen: it decides about them.
+pub(super) fn seen_conflicts(
+    stamp: Option<&MemoryStamp>,
+    current: Option<&MemoryEntry>,
+) -> Vec<MemoryVersion> {
+    let Some(stamp) = stamp else {
+        return Vec::new();
+    };
+    let open = current.map_or(&[][..], |entry| &entry.conflicts);
+    let seen = open.iter().filter(|conflict| {
+        let order = conflict.stamp.clock.compare(&stamp.clock);
+        matches!(order, Causality::Equal | Causality::Before)
+    });
+    seen.map(|conflict| conflict.version).collect()
 }
 
 /// The open conflicts that a write settles.

@@ -285,18 +285,18 @@ fn values_that_are_to_be_merged_wait_for_their_proposer() {
 #[test]
 fn conflicts_are_kept_until_somebody_settles_them() {
     check(
-        "space swarm rule=:manual; put a | put a stamp=9:7 saw=7:1; put a stamp=9:8 saw=8:1; \
-         put a stamp=9:7 saw=7:1; put a stamp=9:7 saw=7:2; entries; put a settle=9; \
-         put a settle=3; entries; put a stamp=9:8 saw=8:1; put a settle=4; \
-         put a stamp=9:7 saw=0:6 saw=7:3 saw=8:1; put a stamp=9:5 saw=5:1; del a; entries",
+        "space swarm rule=:manual; put a | put a value=7 stamp=9:7 saw=7:1; put a value=8 stamp=9:8 saw=8:1; \
+         put a value=7 stamp=9:7 saw=7:1; put a value=7 stamp=9:7 saw=7:2; entries; put a settle=9; \
+         put a settle=3; entries; put a value=8 stamp=9:8 saw=8:1; put a settle=4; \
+         put a value=7 stamp=9:7 saw=0:6 saw=7:3 saw=8:1; put a value=5 stamp=9:5 saw=5:1; del a; entries",
         &expect![[r#"
-            > put a stamp=9:7 saw=7:1
+            > put a value=7 stamp=9:7 saw=7:1
             MemoryConflict { namespace: "swarm", key: "a", version: MemoryVersion(2), current: MemoryVersion(1), open: true }
-            > put a stamp=9:8 saw=8:1
+            > put a value=8 stamp=9:8 saw=8:1
             MemoryConflict { namespace: "swarm", key: "a", version: MemoryVersion(3), current: MemoryVersion(1), open: true }
-            > put a stamp=9:7 saw=7:1
+            > put a value=7 stamp=9:7 saw=7:1
             MemoryRefused { item: 0, namespace: "swarm", key: "a", reason: Superseded { current: MemoryVersion(1) } }
-            > put a stamp=9:7 saw=7:2
+            > put a value=7 stamp=9:7 saw=7:2
             MemoryConflictSettled { namespace: "swarm", key: "a", version: MemoryVersion(2) }
             MemoryConflict { namespace: "swarm", key: "a", version: MemoryVersion(4), current: MemoryVersion(1), open: true }
             > entries
@@ -310,14 +310,14 @@ fn conflicts_are_kept_until_somebody_settles_them() {
             > entries
             swarm: 1 entries, 2 bytes
             a at 5, ends None, deleted false, open [4]
-            > put a stamp=9:8 saw=8:1
+            > put a value=8 stamp=9:8 saw=8:1
             MemoryRefused { item: 0, namespace: "swarm", key: "a", reason: Superseded { current: MemoryVersion(5) } }
             > put a settle=4
             MemoryConflictSettled { namespace: "swarm", key: "a", version: MemoryVersion(4) }
             MemoryWritten { namespace: "swarm", key: "a", version: MemoryVersion(6), replaced: Some(MemoryVersion(5)), bytes: 2, expires_at: None }
-            > put a stamp=9:7 saw=0:6 saw=7:3 saw=8:1
+            > put a value=7 stamp=9:7 saw=0:6 saw=7:3 saw=8:1
             MemoryWritten { namespace: "swarm", key: "a", version: MemoryVersion(7), replaced: Some(MemoryVersion(6)), bytes: 2, expires_at: None }
-            > put a stamp=9:5 saw=5:1
+            > put a value=5 stamp=9:5 saw=5:1
             MemoryConflict { namespace: "swarm", key: "a", version: MemoryVersion(8), current: MemoryVersion(7), open: true }
             > del a
             MemoryConflictSettled { namespace: "swarm", key: "a", version: MemoryVersion(8) }

@@ -1,6 +1,6 @@
 //! Does one write.
 
-use super::judging::{Verdict, check_replicas};
+use super::judging::{Verdict, check_replicas, seen_conflicts};
 use super::telling::{settle, tell_conflict};
 use crate::apply::Step;
 use crate::state::State;
@@ -17,6 +17,9 @@ use skep_model::memory::{
 use skep_model::refusal::LimitName;
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+/// What stands for the hash of the value where an entry is only remembered as deleted.
+pub(super) const DELETED_BLAKE3: ArtifactHash = ArtifactHash([0; 32]);
 
 type Result<T> = std::result::Result<T, MemoryRefusal>;
 
@@ -126,7 +129,9 @@ impl State {
             .memory
             .next_version(&write.namespace, &mut self.changes);
         let expires_at = put.ttl_ms.map(|ttl_ms| self.now.plus(ttl_ms));
-        let conflicts = settle(step, write, current, &write.settles);
+        let mut over = seen_conflicts(write.stamp.as_deref(), current.as_deref());
+        over.extend(&write.settles);
+        let conflicts = settle(step, write, current, &over);
         let entry = Box::new(MemoryEntry {
             namespace: write.namespace.clone(),
             key: write.key.clone(),
@@ -234,7 +239,7 @@ impl State {
                 version,
                 deleted: true,
                 bytes: 0,
-                blake3: ArtifactHash([0; 32]),
+                blake3: DELETED_BLAKE3,
                 written_at: self.now,
                 expires_at: Some(self.now.plus(TOMBSTONE_KEPT_MS)),
                 tags: BTreeSet::new(),
