@@ -24,7 +24,7 @@ pub(crate) use memory::{
 
 pub(crate) use nodes::{
     DiscoverArgs, JoinArgs, JoinTokenArgs, NodeCommand, NodeHomeArgs, NodeParkArgs,
-    NodeProfileArgs, NodeSetArgs, NodeStartArgs, NodesArgs,
+    NodeProfileArgs, NodeSetArgs, NodeStartArgs, NodesArgs, milliseconds,
 };
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a coordinator does beside serving: tasks with names, which its owner stops and waits for.
 
-use crate::memory_upkeep;
+use crate::{memory_peers, memory_upkeep};
 use skep_mirror::Mirror;
 use skep_operations::{MirroredSwarm, Services};
 use skep_tiers::SharedTierWriter;
@@ -32,6 +32,12 @@ impl Background {
         }
         let upkeep = memory_upkeep::run(Arc::clone(services), stop.clone());
         background.spawn("upkeep of memory", upkeep);
+        for peer in services.shared_memory.peers.iter() {
+            let Some(every) = peer.every else { continue };
+            let (services, stop) = (Arc::clone(services), stop.clone());
+            let rounds = memory_peers::run(services, peer.name.clone(), every, stop);
+            background.spawn("exchange of memory with a peer", rounds);
+        }
         background
     }
 

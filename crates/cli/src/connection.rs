@@ -67,6 +67,15 @@ pub(crate) fn connect(url: &str, token: Option<String>) -> Result<Client, Failur
     dial(url, token, None)
 }
 
+/// A client for this address and token, with whom to trust there if it is encrypted.
+pub(crate) fn connect_pinned(
+    url: &str,
+    token: Option<String>,
+    authority: Option<&str>,
+) -> Result<Client, Failure> {
+    dial(url, token, authority.map(fingerprint).transpose()?)
+}
+
 /// A client for this address and token. An encrypted address needs an authority that vouches for
 /// whoever answers there; a plain one makes no use of it.
 fn dial(

@@ -19,6 +19,7 @@ mod file_upkeep;
 mod first_tokens;
 mod local_nodes;
 mod memory_desk;
+mod memory_peers;
 mod memory_upkeep;
 mod opened_data;
 mod output;

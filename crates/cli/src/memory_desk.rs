@@ -2,6 +2,8 @@
 
 use crate::args::MemoryServerArgs;
 use crate::exit::{Exit, Failure, chain};
+use crate::memory_peers;
+use crate::settings::PeerSetting;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use skep_embedding::{EmbeddingEndpoint, EndpointOptions};
@@ -24,14 +26,18 @@ pub(crate) struct MemoryServers {
     pub(crate) embedding: Option<(String, String)>,
     /// File with the key of the model server.
     pub(crate) embedding_key_file: Option<PathBuf>,
+    /// Installations with which entries are exchanged.
+    pub(crate) peers: Vec<PeerSetting>,
 }
 
-impl From<MemoryServerArgs> for MemoryServers {
-    fn from(args: MemoryServerArgs) -> Self {
+impl MemoryServers {
+    /// Those of the flags, and peers.
+    pub(crate) fn of(args: MemoryServerArgs, peers: &[PeerSetting]) -> Self {
         Self {
             redis: args.redis,
             embedding: args.embedding_url.zip(args.embedding_model),
             embedding_key_file: args.embedding_key_file,
+            peers: peers.to_vec(),
         }
     }
 }
@@ -55,6 +61,7 @@ pub(crate) fn open(
         tiers,
         secrets: Secrets::in_file(data.path().join(KEY_FILE)),
         embedder: embedder(servers)?,
+        peers: memory_peers::open(&servers.peers)?,
     };
     Ok((desk, writer))
 }

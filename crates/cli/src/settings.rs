@@ -3,9 +3,11 @@
 
 mod edit;
 mod key;
+mod peers;
 
 pub(crate) use edit::ConfigurationFile;
 pub(crate) use key::Key;
+pub(crate) use peers::PeerSetting;
 
 use crate::args::Progress;
 use crate::exit::{Exit, Failure};
@@ -51,6 +53,8 @@ pub(crate) struct Settings {
     /// Files that exist, the one that counts more first.
     pub(crate) files: Vec<PathBuf>,
     values: BTreeMap<Key, Setting>,
+    /// With whom shared memory is exchanged.
+    pub(crate) peers: Vec<PeerSetting>,
     pub(crate) problems: Vec<Problem>,
 }
 
@@ -93,6 +97,10 @@ impl Settings {
         for (name, value) in table {
             let line = line_of(text, name.span().start);
             let name = name.into_inner();
+            if name == peers::MEMORY {
+                self.take_memory(file, text, (line, value.into_inner()), of_project);
+                continue;
+            }
             let Some(key) = Key::ALL.into_iter().find(|key| key.as_str() == name) else {
                 let known: Vec<_> = Key::ALL.iter().map(|key| key.as_str()).collect();
                 let fix = format!("the keys are {}", known.join(", "));

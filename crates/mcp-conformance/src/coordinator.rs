@@ -154,6 +154,7 @@ fn start(home: &Path) -> Result<(Arc<Services>, HiveThreads)> {
         tiers: MemoryTiers::local(TierKey::derive(data_dir.secret())),
         secrets: Secrets::in_file(data_dir.path().join("memory.key")),
         embedder: None,
+        peers: skep_operations::Peers::default(),
     };
     let services = Services {
         hive,

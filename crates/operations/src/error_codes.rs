@@ -175,6 +175,12 @@ error_codes! {
         "Delete entries, let them end by a time to live, or raise the quota with `PUT /api/v2/memory-namespaces/{namespace}`.";
     MemoryImportMalformed, "memory_import_malformed", 422, Useless, "A line of an import cannot be read",
         "The detail names the line. Lines before it may have been written; importing the repaired file again does no harm.";
+    MemoryPeerUnknown, "memory_peer_unknown", 404, Useless, "There is no such peer",
+        "The detail lists those that are configured. Peers are named in the configuration of the coordinator, under `[memory.peers.NAME]`, and never by their address in a call.";
+    MemoryPeerUnreachable, "memory_peer_unreachable", 502, Later, "The peer did not answer",
+        "The detail says what was done before. The next round goes on from there; nothing has to be undone.";
+    MemoryPeerRefused, "memory_peer_refused", 502, Useless, "The peer refused",
+        "The detail has its words and code. With `token_unknown` or `scope_missing` make a token there with `skep token new`, and put it into the `token_file` of the peer.";
     SnapshotNotFound, "snapshot_not_found", 404, Useless, "There is no such snapshot",
         "`skep memory snapshots` lists them; one is named by its namespace and its own name.";
     SnapshotTooLarge, "snapshot_too_large", 422, Useless, "The namespace is too large for a snapshot",

@@ -63,8 +63,10 @@ pub use error_codes::{ErrorCode, error_pages};
 pub use exchange::{ByteStream, Reply, ReplyBody, Request, RequestBody, Shape};
 pub use lookup::AnyTask;
 pub use memory::{
-    Embedder, MemoryDesk, RUN_MEMORY_KEPT_MS, Secrets, may_read_namespace, nearest_namespace,
-    remove_memory_of_ended_runs,
+    Applied, Became, ChangesPage, ChangesQuestion, Delivery, Direction, Embedder, Item, ItemPut,
+    MemoryDesk, Outcome, Peer, PeerFault, PeerLink, PeerNameError, PeerReport, Peers,
+    RUN_MEMORY_KEPT_MS, Secrets, Tally, may_read_namespace, nearest_namespace,
+    remove_memory_of_ended_runs, sync_with_peer,
 };
 pub use memory_gauge::{MemoryExcess, MemoryGauge};
 pub use operation::{Cost, Method, Operation, Repetition};

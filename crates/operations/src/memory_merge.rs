@@ -15,33 +15,33 @@ pub enum MergeError {
     NoList {
         /// The function.
         function: MergeFunction,
-        /// `present` or `other`.
+        /// `earlier` or `later`.
         which: &'static str,
     },
     /// A counter is an object of one number per replica.
     #[error("a counter is an object of whole numbers, one per replica; the {which} value is none")]
     NoCounter {
-        /// `present` or `other`.
+        /// `earlier` or `later`.
         which: &'static str,
     },
 }
 
-/// Merges the value that is there with the one that was written without seeing it.
-pub fn merge(function: MergeFunction, present: Value, other: Value) -> Result<Value, MergeError> {
+/// Merges two values that were written without seeing each other.
+pub fn merge(function: MergeFunction, earlier: Value, later: Value) -> Result<Value, MergeError> {
     match function {
         MergeFunction::SetUnion => {
-            let mut elements = list(function, "present", present)?;
-            elements.extend(list(function, "other", other)?);
+            let mut elements = list(function, "earlier", earlier)?;
+            elements.extend(list(function, "later", later)?);
             Ok(set(elements))
         }
         MergeFunction::Append => {
-            let mut elements = list(function, "present", present)?;
-            elements.extend(list(function, "other", other)?);
+            let mut elements = list(function, "earlier", earlier)?;
+            elements.extend(list(function, "later", later)?);
             Ok(Value::Array(elements))
         }
         MergeFunction::Counter => {
-            let mut counts = counts("present", present)?;
-            for (replica, count) in self::counts("other", other)? {
+            let mut counts = counts("earlier", earlier)?;
+            for (replica, count) in self::counts("later", later)? {
                 let larger = counts.get(&replica).and_then(Value::as_u64);
                 if larger.is_none_or(|larger| count.as_u64() > Some(larger)) {
                     counts.insert(replica, count);
@@ -49,7 +49,7 @@ pub fn merge(function: MergeFunction, present: Value, other: Value) -> Result<Va
             }
             Ok(Value::Object(counts))
         }
-        MergeFunction::JsonMergePatch => Ok(patched(present, other)),
+        MergeFunction::JsonMergePatch => Ok(patched(earlier, later)),
     }
 }
 
@@ -193,10 +193,10 @@ mod tests {
     #[test]
     fn what_is_not_of_the_right_form_is_named() {
         for (function, present, other, which) in [
-            (MergeFunction::SetUnion, json!(1), json!([]), "present"),
-            (MergeFunction::Append, json!([]), json!({}), "other"),
-            (MergeFunction::Counter, json!([]), json!({}), "present"),
-            (MergeFunction::Counter, json!({}), json!({"a": -1}), "other"),
+            (MergeFunction::SetUnion, json!(1), json!([]), "earlier"),
+            (MergeFunction::Append, json!([]), json!({}), "later"),
+            (MergeFunction::Counter, json!([]), json!({}), "earlier"),
+            (MergeFunction::Counter, json!({}), json!({"a": -1}), "later"),
         ] {
             let error = merge(function, present, other).unwrap_err();
             assert!(error.to_string().contains(which), "{error}");

@@ -26,8 +26,8 @@ use skep_model::token::{Scope, TokenRecord};
 use skep_operations::events::EventTexts;
 use skep_operations::join::{JoinDesk, NodeSessionKey, Reach};
 use skep_operations::{
-    CallCounters, Embedder, MemoryDesk, MemoryGauge, Secrets, ServerInfo, Services, SpaceGauge,
-    SystemCalendar, tokens,
+    CallCounters, Embedder, MemoryDesk, MemoryGauge, Peers, Secrets, ServerInfo, Services,
+    SpaceGauge, SystemCalendar, tokens,
 };
 use skep_scheduler::{CapabilityWeighted, Policy};
 use skep_store::{DataDir, OpenOptions, Store};
@@ -118,6 +118,7 @@ fn memory_desk(data_dir: &DataDir, embedder: Option<Arc<dyn Embedder>>) -> Memor
         tiers: MemoryTiers::local(TierKey::derive(data_dir.secret())),
         secrets: Secrets::in_file(data_dir.path().join("memory.key")),
         embedder,
+        peers: Peers::default(),
     }
 }
 

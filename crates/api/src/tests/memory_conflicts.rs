@@ -22,6 +22,7 @@ fn stamp(wall: u64, replica: u128) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn values_that_were_written_apart_are_merged_as_the_namespace_says() {
     let coordinator = Coordinator::start().await;
+    let later = coordinator.clock_now() + 60_000;
     for (function, present, other, expected) in [
         ("set_union", json!([2, 1]), json!([3, 1]), json!([1, 2, 3])),
         ("append", json!([1]), json!([2]), json!([1, 2])),
@@ -44,7 +45,7 @@ async fn values_that_were_written_apart_are_merged_as_the_namespace_says() {
             .write(&path, json!({ "value": present }))
             .await
             .ok();
-        let body = json!({"value": other, "stamp": stamp(1, 7)});
+        let body = json!({"value": other, "stamp": stamp(later, 7)});
         let written = coordinator.write(&path, body).await.ok();
         assert_eq!(
             (&written["outcome"], &written["merged"]),
@@ -58,11 +59,11 @@ async fn values_that_were_written_apart_are_merged_as_the_namespace_says() {
     }
     strategy(&coordinator, json!({"merge": "append"})).await;
     coordinator.write(A, json!({"value": 1})).await.ok();
-    let body = json!({"value": [1], "stamp": stamp(1, 7)});
+    let body = json!({"value": [1], "stamp": stamp(later, 7)});
     let failed = coordinator.write(A, body.clone()).await;
     assert_eq!(failed.problem(), (422, "memory_merge_failed".to_owned()));
     let many = json!({"writes": [{"namespace": "swarm", "key": "b", "put": {"value": 1}},
-        {"namespace": "swarm", "key": "append", "put": {"value": [9], "stamp": stamp(1, 8)}}],
+        {"namespace": "swarm", "key": "append", "put": {"value": [9], "stamp": stamp(later + 1, 8)}}],
         "all_or_nothing": true});
     let many = coordinator.post("/api/v2/memory-batch", many).await.ok();
     assert_eq!(many["items"][1]["written"]["merged"], true);
@@ -71,13 +72,42 @@ async fn values_that_were_written_apart_are_merged_as_the_namespace_says() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_later_value_comes_to_the_earlier_one_whichever_was_here_first() {
+    let coordinator = Coordinator::start().await;
+    for (function, present, other, expected) in [
+        ("append", json!([2]), json!([1]), json!([1, 2])),
+        (
+            "json_merge_patch",
+            json!({"a": null}),
+            json!({"a": 1, "b": 2}),
+            json!({"b": 2}),
+        ),
+    ] {
+        strategy(&coordinator, json!({ "merge": function })).await;
+        let path = format!("/api/v2/memory/swarm/{function}");
+        coordinator
+            .write(&path, json!({ "value": present }))
+            .await
+            .ok();
+        let body = json!({"value": other, "stamp": stamp(1, 7)});
+        coordinator.write(&path, body).await.ok();
+        assert_eq!(
+            coordinator.get(&path).await.ok()["value"],
+            expected,
+            "{function}"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_writes_that_are_done_one_by_one_each_is_merged_by_itself() {
     let coordinator = Coordinator::start().await;
+    let later = coordinator.clock_now() + 60_000;
     strategy(&coordinator, json!({"merge": "append"})).await;
     coordinator.write(A, json!({"value": [1]})).await.ok();
     let writes = json!({"writes": [
         {"namespace": "swarm", "key": "b", "put": {"value": 1}},
-        {"namespace": "swarm", "key": "a", "put": {"value": [2], "stamp": stamp(1, 7)}},
+        {"namespace": "swarm", "key": "a", "put": {"value": [2], "stamp": stamp(later, 7)}},
         {"namespace": "swarm", "key": "gone", "delete": {}},
     ]});
     let headers = [("idempotency-key", "k")];

@@ -178,6 +178,19 @@ pub(crate) enum MemoryCommand {
         #[arg(long)]
         keep: bool,
     },
+    /// Exchange entries with another installation that the coordinator's configuration names
+    Sync {
+        /// The peer, by its name there
+        peer: String,
+        /// Only this of its namespaces; may be repeated
+        #[arg(long = "namespace", value_name = "NAMESPACE")]
+        namespaces: Vec<String>,
+        /// Only this way
+        #[arg(long, value_name = "WAY", value_parser = ["pull", "push", "both"])]
+        direction: Option<String>,
+    },
+    /// List the installations with which entries can be exchanged
+    Peers,
     /// Keep a namespace as it is now under a name
     Snapshot {
         /// The namespace

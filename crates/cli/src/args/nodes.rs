@@ -260,7 +260,7 @@ pub(crate) struct NodeParkArgs {
 }
 
 /// A whole number with a unit of seconds, minutes or hours, in milliseconds.
-pub(super) fn milliseconds(text: &str) -> Result<u64, String> {
+pub(crate) fn milliseconds(text: &str) -> Result<u64, String> {
     let explain = || format!("`{text}` is no time: write a whole number and s, m or h, e.g. 30m");
     let unit_ms = match text.chars().last() {
         Some('s') => 1_000,

@@ -5,6 +5,7 @@ mod claude_flow;
 mod decide;
 mod look;
 mod namespaces;
+mod sync;
 mod transfer;
 
 use super::Session;
@@ -63,6 +64,9 @@ pub(crate) async fn run(session: &Session, command: MemoryCommand) -> Outcome {
         | MemoryCommand::Snapshot { .. }
         | MemoryCommand::Snapshots
         | MemoryCommand::Restore { .. } => transfer::run(session, &api, command).await,
+        MemoryCommand::Sync { .. } | MemoryCommand::Peers => {
+            sync::run(session, &api, command).await
+        }
         MemoryCommand::Conflicts { .. } | MemoryCommand::Resolve { .. } => {
             decide::run(session, &api, command).await
         }

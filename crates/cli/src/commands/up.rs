@@ -5,6 +5,7 @@ use crate::api::Api;
 use crate::args::UpArgs;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::local_nodes::{EndedNode, LocalNodes};
+use crate::memory_desk::MemoryServers;
 use crate::output::note;
 use crate::places::{CoordinatorNote, read_token, write_json};
 use crate::redis_mirror::MirrorPlace;
@@ -33,7 +34,7 @@ pub(crate) async fn run(session: &Session, args: UpArgs) -> Outcome {
         strategy: &strategy,
         retention: session.settings.retention(),
         announce: announce(session, args.announce, &args.interfaces)?,
-        memory_servers: args.memory.into(),
+        memory_servers: MemoryServers::of(args.memory, &session.settings.peers),
         mirror: MirrorPlace::of(args.mirror),
     };
     let server = Server::start(options).await?;

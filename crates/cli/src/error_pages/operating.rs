@@ -149,4 +149,16 @@ pub(super) const OPERATING: &[(&str, Exit, &str, &str)] = &[
         "Some lines of an import were refused",
         "The lines are named with their reasons; all others are written. Repair them, and import the file again: what is there already is written again, or stays with --keep.",
     ),
+    (
+        "memory_sync_refused",
+        Exit::Invalid,
+        "Some entries were not taken in",
+        "Each is named with the side that refused it and why; all others are exchanged. Make room, or set both sides alike; each later round tries them again.",
+    ),
+    (
+        "peer_token_unusable",
+        Exit::Denied,
+        "The token of a peer cannot be used",
+        "The detail names the file. It holds a token of the other installation, as `skep token new` printed it there, and only its owner may read it.",
+    ),
 ];

@@ -1,6 +1,7 @@
 //! Changes the user's configuration file: only the lines of what is changed, so that comments and
 //! everything else stay.
 
+use super::peers::MEMORY;
 use super::{FILE_NAME, Key, Problem, Settings, read_small};
 use crate::places::{Places, write_private};
 use parking_lot::Mutex;
@@ -129,6 +130,13 @@ fn edited(text: &str, changes: &Changes) -> (String, Vec<SettingProblem>) {
     let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     let mut added = String::new();
     for (key, value) in changes {
+        if key == MEMORY {
+            wrong.push(SettingProblem {
+                message: format!("`{MEMORY}` is a table, which a call does not change"),
+                fix: "change it in the file itself".to_owned(),
+            });
+            continue;
+        }
         let place = places.get(key.as_str());
         let Some(value) = value else {
             edits.extend(place.map(|place| (whole_lines(text, place), String::new())));
@@ -152,10 +160,27 @@ fn edited(text: &str, changes: &Changes) -> (String, Vec<SettingProblem>) {
     for (range, new) in edits {
         text.replace_range(range, &new);
     }
-    if !added.is_empty() && !text.is_empty() && !text.ends_with('\n') {
-        text.push('\n');
+    if added.is_empty() {
+        return (text, wrong);
     }
-    (text + &added, wrong)
+    // Behind the head of a table they would be keys of that table.
+    let place = first_table(&text).unwrap_or(text.len());
+    if !text[..place].is_empty() && !text[..place].ends_with('\n') {
+        added.insert(0, '\n');
+    }
+    text.insert_str(place, &added);
+    (text, wrong)
+}
+
+/// Where the head of the first table stands.
+fn first_table(text: &str) -> Option<usize> {
+    let table = DeTable::parse(text).ok()?.into_inner();
+    let heads = table.into_iter().filter_map(|(name, _)| {
+        let start = name.span().start;
+        let line = text[..start].rfind('\n').map_or(0, |at| at + 1);
+        text[line..].trim_start().starts_with('[').then_some(line)
+    });
+    heads.min()
 }
 
 /// Where each key and its value stand.
@@ -240,6 +265,22 @@ mod tests {
             "# ours\nstrategy = \"optimal\" # for now\n\nlisten = \"127.0.0.1:1\"\n\
              interfaces = [\"eth0\",\"10.0.0.0/8\"]\n"
         );
+    }
+
+    #[test]
+    fn what_is_added_does_not_become_part_of_a_table() {
+        let peer = "[memory.peers.lab]\nurl = \"http://127.0.0.1:9\"\ntoken_file = \"t\"\n";
+        let wanted = changes(json!({ "events_days": 3 }));
+        let (text, wrong) = edited(&format!("strategy = \"optimal\"\n\n{peer}"), &wanted);
+        assert_eq!(wrong, []);
+        assert_eq!(
+            text,
+            format!("strategy = \"optimal\"\n\nevents_days = 3\n{peer}")
+        );
+        assert_eq!(edited(peer, &wanted).0, format!("events_days = 3\n{peer}"));
+        let table = changes(json!({ "memory": null }));
+        let (text, wrong) = edited(peer, &table);
+        assert_eq!((text.as_str(), wrong.len()), (peer, 1));
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod mcp_work;
 mod member;
 mod memory;
 mod memory_changes;
+mod memory_sync;
 mod merge;
 mod operating;
 mod pinned;

@@ -55,6 +55,18 @@ pub(super) static TOOLS: &[ContractTool] = &[
         handle: |call| Box::pin(compress(call)),
     },
     ContractTool {
+        name: "memory_sync",
+        group: Group::Memory,
+        about: "Exchanges entries with another installation, which the configuration names; tells of conflicts.",
+        parameters: &[text(
+            "target",
+            "The peer, by the name that the configuration gives it.",
+        )
+        .required()],
+        effect: Effect::Removes,
+        handle: |call| Box::pin(sync(call)),
+    },
+    ContractTool {
         name: "cache_manage",
         group: Group::Memory,
         about: "Gets, sets, clears and counts values of the namespace `cache`.",
@@ -194,6 +206,29 @@ async fn compress(call: Call) -> Outcome {
         "bytesAfter": total("after"),
         "bytesSaved": total("before") - total("after"),
         "compaction": done,
+    }))
+}
+
+/// `success` says that the round went through; what was refused is counted and named.
+async fn sync(call: Call) -> Outcome {
+    let target = call.required_text("target")?;
+    let done = call
+        .operate("memory.sync", json!({ "peer": target }))
+        .await?;
+    let both = |count: &str| {
+        let sides = ["pulled", "pushed"].map(|side| done[side][count].as_u64().unwrap_or(0));
+        sides[0] + sides[1]
+    };
+    Ok(json!({
+        "target": target,
+        "direction": done["direction"],
+        "pulled": done["pulled"]["taken"],
+        "pushed": done["pushed"]["taken"],
+        "unchanged": both("unchanged"),
+        "older": both("older"),
+        "conflicts": both("conflicts"),
+        "refused": both("refused"),
+        "report": done,
     }))
 }
 

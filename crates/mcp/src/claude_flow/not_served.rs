@@ -37,10 +37,6 @@ pub(super) const NOT_SERVED: &[(&str, &str)] = &[
     ("ensemble_create", LEARNING),
     ("transfer_learn", LEARNING),
     ("neural_explain", LEARNING),
-    (
-        "memory_sync",
-        "nothing carries changes from one installation to another yet",
-    ),
     ("sparc_mode", MODEL),
     ("automation_setup", TRIGGERS),
     ("trigger_setup", TRIGGERS),

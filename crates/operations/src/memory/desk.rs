@@ -3,6 +3,7 @@
 
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
+use crate::memory::sync::Peers;
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
 use skep_identity::{NONCE_BYTES, OpenError, SealingKey, SealingKeyError};
@@ -20,6 +21,8 @@ pub struct MemoryDesk {
     pub secrets: Secrets,
     /// The model server, if one is given.
     pub embedder: Option<Arc<dyn Embedder>>,
+    /// Installations with which entries are exchanged.
+    pub peers: Peers,
 }
 
 /// Says where texts lie among meanings.

@@ -41,11 +41,11 @@ pub(crate) enum GivenValue {
     Debug, Clone, Copy, PartialEq, Eq, Deserialize, serde::Serialize, schemars::JsonSchema,
 )]
 #[serde(deny_unknown_fields)]
-pub(super) struct ArtifactReference {
+pub struct ArtifactReference {
     /// BLAKE3 of its bytes, 64 hexadecimal digits.
-    pub(super) blake3: ArtifactHash,
+    pub blake3: ArtifactHash,
     /// How many bytes it has.
-    pub(super) bytes: u64,
+    pub bytes: u64,
 }
 
 /// `null` is a value too.

@@ -16,6 +16,8 @@ use skep_model::memory::{
     ConflictStrategy, MemoryChange, MemoryCondition, MemoryPut, MemoryRefusal, MemoryValue,
     MemoryVersion, MemoryWrite, MergeFunction,
 };
+use skep_model::time::UnixMillis;
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// How often a write is merged anew because somebody else wrote the entry meanwhile.
@@ -94,6 +96,42 @@ pub(super) async fn propose(
     }
 }
 
+/// Proposes writes that were made apart. One that cannot be merged fails by itself; the others are done.
+///
+/// # Errors
+/// The log took nothing. Of those that are merged, earlier ones may have been done.
+pub(super) async fn propose_apart(
+    context: &Context,
+    writes: Vec<MemoryWrite>,
+) -> Result<Vec<Result<Answer, OperationError>>, OperationError> {
+    if writes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places = writes
+        .iter()
+        .map(|write| (write.namespace.clone(), write.key.clone()));
+    let places: Vec<_> = places.collect();
+    let command = Command::WriteMemory {
+        writes: sealed(&context.services, writes.clone()).await?,
+        all_or_nothing: false,
+        idempotency: None,
+    };
+    let entry = context.propose(command).await?;
+    let mut told = Vec::with_capacity(writes.len());
+    for (write, answer) in writes.into_iter().zip(answers(&entry, &places)) {
+        if !matches!(answer, Answer::Refused(MemoryRefusal::MergeNeeded { .. })) {
+            told.push(Ok(answer));
+            continue;
+        }
+        match propose(context, vec![write], false).await {
+            Ok(alone) => told.extend(alone.answers.into_iter().map(Ok)),
+            Err(error) if error.code() == ErrorCode::MemoryMergeFailed => told.push(Err(error)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(told)
+}
+
 /// Of writes that are done one by one, those that have to be merged are merged and proposed alone.
 /// Under an idempotency key they are not: a repetition could not be told that they were done.
 async fn merge_each(
@@ -150,15 +188,24 @@ async fn merge_one(
         let found = view.state.namespace(&name.namespace);
         found.and_then(|found| found.record.settings.rule(name.key.as_str()))
     };
-    let present = read_value(&context.services, &name, current).await?;
-    let present = present.and_then(|record| record.put.clone());
-    let (Some(ConflictStrategy::Merge(function)), Some(present)) = (rule, present) else {
+    let record = read_value(&context.services, &name, current).await?;
+    let present = record.as_ref().and_then(|record| record.put.clone());
+    let (Some(ConflictStrategy::Merge(function)), Some(record), Some(present)) =
+        (rule, record, present)
+    else {
         return Ok(());
     };
     let MemoryChange::Put(put) = &attempt.write.change else {
         return Ok(());
     };
-    let merged = merged(&name, function, &present.value, &put.value)?;
+    let written = attempt.write.stamp.as_ref();
+    let written = written.map(|stamp| stamp.time.moment());
+    // Whoever merges the two, and wherever: it is always the later one that comes to the earlier one.
+    let earlier_and_later = in_order(
+        (record.moment(), &present.value),
+        (written.unwrap_or(record.moment()), &put.value),
+    );
+    let merged = merged(&name, function, earlier_and_later.0, earlier_and_later.1)?;
     let merged = GivenValue::Json(merged.to_string());
     let put = MemoryPut {
         value: store_value(&context.services, &name.namespace, merged).await?,
@@ -174,16 +221,36 @@ async fn merge_one(
     Ok(())
 }
 
+/// When a value was written, wherever that was.
+pub(super) type Moment = (UnixMillis, u32);
+
+/// Two values, the earlier one first; of two of one moment that with the smaller hash, as the core counts
+/// them.
+pub(super) fn in_order<'a>(
+    one: (Moment, &'a MemoryValue),
+    other: (Moment, &'a MemoryValue),
+) -> (&'a MemoryValue, &'a MemoryValue) {
+    let one_is_later = match one.0.cmp(&other.0) {
+        Ordering::Equal => one.1.blake3() > other.1.blake3(),
+        order => order == Ordering::Greater,
+    };
+    if one_is_later {
+        (other.1, one.1)
+    } else {
+        (one.1, other.1)
+    }
+}
+
 /// Both values as one.
 pub(super) fn merged(
     name: &EntryName,
     function: MergeFunction,
-    present: &MemoryValue,
-    other: &MemoryValue,
+    earlier: &MemoryValue,
+    later: &MemoryValue,
 ) -> Result<Value, OperationError> {
-    let present = json_of(name, "present", present)?;
-    let other = json_of(name, "other", other)?;
-    merge(function, present, other).map_err(|error| no_merge(name, &error.to_string()))
+    let earlier = json_of(name, "earlier", earlier)?;
+    let later = json_of(name, "later", later)?;
+    merge(function, earlier, later).map_err(|error| no_merge(name, &error.to_string()))
 }
 
 /// A value that can be calculated with.

@@ -26,6 +26,7 @@ mod refusals;
 mod restoring;
 mod search;
 mod snapshot;
+mod sync;
 mod transfer;
 mod update;
 mod upkeep;
@@ -35,6 +36,10 @@ mod write;
 pub use access::may_read as may_read_namespace;
 pub use desk::{Embedder, MemoryDesk, Secrets};
 pub use nearest_name::nearest_namespace;
+pub use sync::{
+    Applied, Became, ChangesPage, ChangesQuestion, Delivery, Direction, Item, ItemPut, Outcome,
+    Peer, PeerFault, PeerLink, PeerNameError, PeerReport, Peers, Tally, sync_with_peer,
+};
 pub use upkeep::{RUN_MEMORY_KEPT_MS, remove_memory_of_ended_runs};
 
 use crate::declare::{ADMIN, READ, WRITE, act, end, put, read, submit};
@@ -49,7 +54,14 @@ const READ_MEMORY: Permission = READ.or_attempt(TaskRule::SharedMemory);
 const WRITE_MEMORY: Permission = WRITE.or_attempt(TaskRule::SharedMemory);
 
 pub(crate) fn operations() -> Vec<Operation> {
-    [entries(), many(), namespaces_and_conflicts(), transfers()].concat()
+    [
+        entries(),
+        many(),
+        namespaces_and_conflicts(),
+        transfers(),
+        sync::operations(),
+    ]
+    .concat()
 }
 
 fn entries() -> Vec<Operation> {

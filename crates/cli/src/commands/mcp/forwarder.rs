@@ -246,7 +246,7 @@ impl Forwarder<'_> {
         };
         in_flight.push(Box::pin(async move {
             let following = subscriptions::follow(self, &id, &uri, after);
-            let followed = let_go.run_until_cancelled(following).await;
+            let followed = Box::pin(let_go.run_until_cancelled(following)).await;
             if let Some(ended) = followed {
                 self.subscriptions.close(&uri);
                 Self::say_failure(&id, ended);

@@ -4,6 +4,7 @@ use super::{Check, PATH, Swarm, text};
 use crate::hive::wait_until;
 use crate::mcp_client::Http;
 use crate::mcp_message::modern;
+use crate::memory_sync;
 use serde_json::{Value, json};
 
 pub(super) const CHECKS: &[Check] = &[
@@ -38,6 +39,7 @@ pub(super) const CHECKS: &[Check] = &[
             entries
         );
     }),
+    ("memory_sync", sync),
     ("memory_compress", |swarm| {
         for number in 0..40 {
             let value = format!("{number} {}", "heron ".repeat(400));
@@ -195,6 +197,39 @@ pub(super) const CHECKS: &[Check] = &[
         assert_eq!(swarm.call("memory_retrieve", asked)["value"], "plain");
     }),
 ];
+
+/// Another installation, whose configuration names the swarm, brings it what it has and takes what is there.
+fn sync(swarm: &Swarm) {
+    let unknown = swarm.refused("memory_sync", json!({ "target": "http://127.0.0.1:9" }));
+    assert_eq!(unknown["code"], "memory_peer_unknown", "{unknown}");
+    let directory = tempfile::tempdir().unwrap();
+    let token = memory_sync::token(&swarm.hive, "other", &["read", "write"]);
+    let peer = memory_sync::NamedPeer {
+        name: "swarm-one",
+        url: memory_sync::url(&swarm.hive),
+        token: &token,
+        more: "namespaces = [\"exchanged\"]",
+    };
+    let other = memory_sync::start_with_peers(directory.path(), &[peer]);
+    store(swarm, "exchanged", "here", "1");
+    other
+        .skep(&["memory", "set", "exchanged", "there", "2"])
+        .expect(0);
+    let arguments = json!({ "target": "swarm-one" });
+    let call = json!({ "name": "memory_sync", "arguments": arguments });
+    let answer = Http::of(&other).post(&modern("tools/call", call).at(PATH));
+    let done = answer.result()["structuredContent"].clone();
+    assert_eq!(done["success"], true, "{done}");
+    assert_eq!((&done["pulled"], &done["pushed"]), (&json!(1), &json!(1)));
+    assert_eq!(
+        (&done["conflicts"], &done["refused"]),
+        (&json!(0), &json!(0))
+    );
+    assert_eq!(value(swarm, "exchanged", "there"), 2);
+    other
+        .skep(&["memory", "get", "exchanged", "here"])
+        .expect(0);
+}
 
 fn usage(swarm: &Swarm) {
     let stored = json!({ "action": "store", "key": "k", "value": "[1, 2]", "ttl": 3600 });
