@@ -210,7 +210,7 @@ mod tests {
 
     fn read(text: &str, of_project: bool) -> Settings {
         let mut settings = Settings::default();
-        settings.take_text(Path::new("/home/x/config.toml"), text, of_project);
+        settings.take_text(Path::new("here/config.toml"), text, of_project);
         settings
     }
 
@@ -227,7 +227,7 @@ mod tests {
         let [lab, office] = &settings.peers[..] else {
             panic!("{:?}", settings.peers);
         };
-        assert_eq!(lab.token_file, Path::new("/home/x/lab.token"));
+        assert_eq!(lab.token_file, Path::new("here/lab.token"));
         assert_eq!(lab.direction, Direction::Pull);
         assert_eq!(lab.every, Some(Duration::from_mins(5)));
         let names: Vec<_> = lab

@@ -13,12 +13,13 @@ mod items;
 mod outgoing;
 mod peers;
 mod progress;
+mod report;
 mod round;
 mod serving;
 
 pub use items::{Applied, Became, ChangesPage, ChangesQuestion, Delivery, Item, ItemPut, Outcome};
 pub use peers::{Direction, Peer, PeerFault, PeerLink, PeerNameError, Peers};
-pub use round::{PeerReport, Tally};
+pub use report::{PeerReport, Tally};
 pub use serving::sync_with_peer;
 
 pub(super) use serving::operations;

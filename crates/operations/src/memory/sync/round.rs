@@ -2,10 +2,11 @@
 //! After each page it is noted how far things are, so that a round that breaks off is gone on with.
 
 use super::incoming::{remember_removals, take};
-use super::items::{Became, ChangesQuestion, Delivery, Item, Outcome};
+use super::items::{Became, ChangesQuestion, Delivery, Item};
 use super::outgoing::{changes, refuse_secret, replica_of};
 use super::peers::{Direction, Peer};
 use super::progress::{Cursor, Progress};
+use super::report::{NamespaceReport, PeerReport, RefusedBy, Tally, WholeReason};
 use crate::context::{Context, Services};
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
@@ -14,126 +15,15 @@ use crate::memory::documents::{self, Document};
 use serde::{Deserialize, Serialize};
 use skep_model::ids::ReplicaId;
 use skep_model::limits::TOMBSTONE_KEPT_MS;
-use skep_model::memory::{MemoryKey, MemoryVersion, Namespace};
+use skep_model::memory::{MemoryVersion, Namespace};
 use skep_model::time::UnixMillis;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Where it is kept how far peers are known; never exchanged itself.
 pub(super) const NAMESPACE: &str = "memory-sync";
-/// Refused entries that a report names.
-const REFUSED_SHOWN_MAX: usize = 100;
 /// A round in which nothing changed is noted if the last one that was noted is older: one day.
 const MET_NOTED_MS: u64 = 24 * 3_600_000;
-
-/// What became of entries that went one way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-pub struct Tally {
-    /// They are there now, alone or merged with what was there.
-    pub taken: u64,
-    /// What was there stays until somebody decides.
-    pub conflicts: u64,
-    /// They were known.
-    pub unchanged: u64,
-    /// What is there counts as later, and stays.
-    pub older: u64,
-    /// They were not taken in; each later round tries them again.
-    pub refused: u64,
-}
-
-impl Tally {
-    fn add(&mut self, other: Self) {
-        self.taken += other.taken;
-        self.conflicts += other.conflicts;
-        self.unchanged += other.unchanged;
-        self.older += other.older;
-        self.refused += other.refused;
-    }
-
-    const fn count(&mut self, outcome: Outcome) {
-        let counted = match outcome {
-            Outcome::Taken => &mut self.taken,
-            Outcome::Conflict => &mut self.conflicts,
-            Outcome::Unchanged => &mut self.unchanged,
-            Outcome::Older => &mut self.older,
-            Outcome::Refused => &mut self.refused,
-        };
-        *counted += 1;
-    }
-}
-
-/// Why everything was compared, and not only what changed since the last round.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum WholeReason {
-    /// It was the first round.
-    First,
-    /// Another installation answers under the name of the peer.
-    OtherInstallation,
-    /// One of both has fewer versions than it had: it was put back from a backup.
-    WentBack,
-}
-
-/// What a round did.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-pub struct PeerReport {
-    /// The peer.
-    pub peer: String,
-    /// Which way entries went.
-    pub direction: Direction,
-    /// What came from the peer.
-    pub pulled: Tally,
-    /// What went to the peer.
-    pub pushed: Tally,
-    /// By namespace.
-    namespaces: Vec<NamespaceReport>,
-    /// Entries that were not taken in, at most 100 of them.
-    refused: Vec<RefusedItem>,
-}
-
-/// What a round did in one namespace.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-struct NamespaceReport {
-    /// The namespace.
-    namespace: Namespace,
-    /// What came from the peer.
-    pulled: Tally,
-    /// What went to the peer.
-    pushed: Tally,
-    /// Why everything was compared; none when only what changed was.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    whole: Option<WholeReason>,
-    /// Entries here that wait for a decision, those of earlier rounds included.
-    open_conflicts: usize,
-    /// Whether removals there may not have been told: they are not all remembered, or the last round was
-    /// longer ago than they are.
-    removals_may_be_missed: bool,
-}
-
-/// An entry that was not taken in.
-#[derive(Debug, Serialize, schemars::JsonSchema)]
-struct RefusedItem {
-    /// Which side did not take it.
-    by: RefusedBy,
-    /// The namespace.
-    namespace: Namespace,
-    /// The key.
-    key: MemoryKey,
-    /// Stable code.
-    code: String,
-    /// What happened in this case.
-    detail: String,
-}
-
-/// Who did not take an entry in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum RefusedBy {
-    /// This installation.
-    Here,
-    /// The peer.
-    Peer,
-}
 
 /// How far a peer is known, as it is kept.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -176,14 +66,7 @@ pub(super) async fn run(
     let mut round = Round {
         context,
         peer,
-        report: PeerReport {
-            peer: peer.name.clone(),
-            direction,
-            pulled: Tally::default(),
-            pushed: Tally::default(),
-            namespaces: Vec::new(),
-            refused: Vec::new(),
-        },
+        report: PeerReport::new(&peer.name, direction),
     };
     for namespace in namespaces {
         round.namespace(namespace, direction).await?;
@@ -299,7 +182,7 @@ impl Round<'_> {
             let is_last = page.next.is_none();
             let page_done: Vec<_> = page.items.into_iter().zip(became).collect();
             cursor.pull.note_page(page.newest, page.next, &page_done);
-            self.count(namespace, RefusedBy::Here, &page_done);
+            self.report.note(namespace, RefusedBy::Here, &page_done);
             if *cursor != before {
                 self.keep(namespace, cursor, met_at).await?;
             }
@@ -323,7 +206,7 @@ impl Round<'_> {
             let is_last = page.next.is_none();
             let page_done: Vec<_> = page.items.into_iter().zip(became).collect();
             cursor.push.note_page(page.newest, page.next, &page_done);
-            self.count(namespace, RefusedBy::Peer, &page_done);
+            self.report.note(namespace, RefusedBy::Peer, &page_done);
             if *cursor != before {
                 self.keep(namespace, cursor, met_at).await?;
             }
@@ -362,28 +245,6 @@ impl Round<'_> {
             self.so_far()
         );
         Err(OperationError::new(ErrorCode::MemoryPeerRefused, detail))
-    }
-
-    fn count(&mut self, namespace: &Namespace, by: RefusedBy, page: &[(Item, Became)]) {
-        for (_, became) in page {
-            if let Some(report) = self.report.namespaces.last_mut() {
-                let tally = match by {
-                    RefusedBy::Here => &mut report.pulled,
-                    RefusedBy::Peer => &mut report.pushed,
-                };
-                tally.count(became.outcome);
-            }
-            let is_shown = self.report.refused.len() < REFUSED_SHOWN_MAX;
-            if became.outcome == Outcome::Refused && is_shown {
-                self.report.refused.push(RefusedItem {
-                    by,
-                    namespace: namespace.clone(),
-                    key: became.key.clone(),
-                    code: became.code.clone().unwrap_or_default(),
-                    detail: became.detail.clone().unwrap_or_default(),
-                });
-            }
-        }
     }
 
     async fn keep(
