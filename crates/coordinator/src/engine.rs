@@ -12,12 +12,14 @@ mod io;
 mod options;
 mod origin;
 mod sessions;
+mod trigger_firings;
 
 use applying::Stored;
 use firings::Firings;
 pub use io::{Input, Now, Output, ProposeError};
 pub use options::{CHECKPOINT_EVENTS_DEFAULT, EngineOptions, OVERLAP_FROM_DEFAULT, Parts};
 pub(crate) use origin::Origin;
+use trigger_firings::TriggerFirings;
 
 use crate::applier::Applier;
 use crate::attendance::Attendance;
@@ -69,6 +71,7 @@ pub struct Engine {
     /// What is durable and not applied yet.
     stored: Option<Stored>,
     overlap_from: usize,
+    trigger_firings: TriggerFirings,
 }
 
 impl Engine {
@@ -121,6 +124,7 @@ impl Engine {
             firings: Firings::new(parts.calendar),
             stored: None,
             overlap_from: options.overlap_from,
+            trigger_firings: TriggerFirings::default(),
         })
     }
 

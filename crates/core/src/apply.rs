@@ -8,13 +8,13 @@ use crate::state::State;
 use skep_model::attempt::LogIndex;
 use skep_model::command::{Actor, Command, LogEntry};
 use skep_model::event::Event;
-use skep_model::ids::{RunId, TaskId};
+use skep_model::ids::{AgentId, NodeId, RunId, TaskId, TriggerId};
 use skep_model::memory::MemoryEffect;
 use skep_model::refusal::Refusal;
 use skep_model::run::RunRecord;
 use skep_model::task::{FinishedTask, TaskState};
 use skep_model::time::UnixMillis;
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What one log entry did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,6 +46,24 @@ pub(crate) struct Step {
     pub(crate) ended: VecDeque<EndedNeed>,
     /// Runs without live tasks.
     pub(crate) emptied_runs: BTreeSet<RunId>,
+    /// Runs of triggers that ended.
+    pub(crate) ended_triggered: BTreeMap<RunId, Led>,
+    pub(crate) gone: Gone,
+}
+
+/// Which trigger submitted a run, and how many triggers led to it, this one included.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Led {
+    pub(crate) by: TriggerId,
+    pub(crate) depth: u8,
+}
+
+/// Who left the state, by the names they had: events tell only their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    /// With whether they were seats of attached agents.
+    pub(crate) nodes: BTreeMap<NodeId, (String, bool)>,
+    pub(crate) agents: BTreeMap<AgentId, String>,
 }
 
 /// A task that became final, as those who wait for it see it.
@@ -66,6 +84,8 @@ impl Step {
             applied: Applied::default(),
             ended: VecDeque::new(),
             emptied_runs: BTreeSet::new(),
+            ended_triggered: BTreeMap::new(),
+            gone: Gone::default(),
         }
     }
 
@@ -84,6 +104,7 @@ impl State {
             step.emit(Event::Refused { reason });
         }
         self.settle(&mut step);
+        self.match_triggers(&mut step);
         step.applied
     }
 
@@ -244,6 +265,11 @@ impl State {
             }
             Command::DeleteSchedule(schedule) => self.delete_schedule(step, *schedule),
             Command::FireSchedule(firing) => self.fire_schedule(step, firing),
+            Command::CreateTrigger { trigger, spec } => self.create_trigger(step, *trigger, spec),
+            Command::PauseTrigger(trigger) => self.hold_trigger(step, *trigger, true),
+            Command::ResumeTrigger(trigger) => self.hold_trigger(step, *trigger, false),
+            Command::DeleteTrigger(trigger) => self.delete_trigger(step, *trigger),
+            Command::FireTrigger(firing) => self.fire_trigger(step, firing),
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Which rows changed since the store last asked.
 
 use crate::state::State;
-use skep_model::ids::{AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
+use skep_model::ids::{
+    AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId, TriggerId,
+};
 use skep_model::memory::{MemoryKey, Namespace};
 use skep_model::row::{Row, RowChange, RowKey};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +25,7 @@ pub(crate) struct Changes {
     memory: BTreeSet<(Namespace, MemoryKey)>,
     memory_floor: bool,
     schedules: BTreeSet<ScheduleId>,
+    triggers: BTreeSet<TriggerId>,
 }
 
 impl Changes {
@@ -83,6 +86,10 @@ impl Changes {
 
     pub(crate) fn schedule(&mut self, schedule: ScheduleId) {
         self.schedules.insert(schedule);
+    }
+
+    pub(crate) fn trigger(&mut self, trigger: TriggerId) {
+        self.triggers.insert(trigger);
     }
 
     pub(crate) fn memory_floor(&mut self) {
@@ -156,9 +163,12 @@ impl State {
             Row::MemoryFloor(self.memory.floor),
         ));
         let schedules = changes.schedules.into_iter().map(|id| {
-            let row = self.schedule(id).cloned();
-            let row = row.map(|record| Row::Schedule(Box::new(record)));
-            change(RowKey::Schedule(id), row)
+            let row = self.schedule(id).cloned().map(Box::new);
+            change(RowKey::Schedule(id), row.map(Row::Schedule))
+        });
+        let triggers = changes.triggers.into_iter().map(|id| {
+            let row = self.trigger(id).cloned().map(Box::new);
+            change(RowKey::Trigger(id), row.map(Row::Trigger))
         });
         let rows = tasks.chain(runs).chain(nodes).chain(agents).chain(tokens);
         rows.chain(join_tokens)
@@ -168,6 +178,7 @@ impl State {
             .chain(memory)
             .chain(floor)
             .chain(schedules)
+            .chain(triggers)
             .chain(clock)
             .collect()
     }

@@ -22,4 +22,5 @@ pub(crate) mod set_node;
 pub(crate) mod submit;
 pub(crate) mod timers;
 pub(crate) mod tokens;
+pub(crate) mod triggers;
 pub(crate) mod update;

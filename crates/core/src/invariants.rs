@@ -10,6 +10,7 @@ use crate::memory::{
 use crate::open_nodes::open_nodes_match_nodes;
 use crate::schedules::schedule_indexes_match_records;
 use crate::state::{NodeUse, State, queue_priority};
+use crate::triggers::{trigger_indexes_match_records, triggers_account_for_events};
 use crate::waiting::Waiting;
 use skep_model::ids::{AgentId, NodeId, TaskId};
 use skep_model::node::NodeState;
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 type Predicate = fn(&State) -> Result<(), String>;
 
-const INVARIANTS: [(InvariantId, Predicate); 22] = [
+const INVARIANTS: [(InvariantId, Predicate); 24] = [
     (InvariantId::OnlyLiveRecords, only_live_records),
     (InvariantId::CountsMatchTasks, counts_match_tasks),
     (InvariantId::RunsMatchTasks, runs_match_tasks),
@@ -53,6 +54,14 @@ const INVARIANTS: [(InvariantId, Predicate); 22] = [
     (
         InvariantId::ScheduleIndexesMatchRecords,
         schedule_indexes_match_records,
+    ),
+    (
+        InvariantId::TriggerIndexesMatchRecords,
+        trigger_indexes_match_records,
+    ),
+    (
+        InvariantId::TriggersAccountForEvents,
+        triggers_account_for_events,
     ),
 ];
 

@@ -34,6 +34,7 @@ mod runs;
 mod schedules;
 mod signatures;
 mod state;
+mod triggers;
 mod waiting;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::state::{AgentSlot, NodeSlot, RunSlot, State, TaskSlot};
 use skep_model::agent::AgentRecord;
-use skep_model::ids::{AgentId, NodeId, RunId, ScheduleId, TaskId, TokenId};
+use skep_model::ids::{AgentId, NodeId, RunId, ScheduleId, TaskId, TokenId, TriggerId};
 use skep_model::join::EnrolmentRecord;
 use skep_model::memory::MemoryEntry;
 use skep_model::node::{NodeRecord, NodeState};
@@ -12,6 +12,7 @@ use skep_model::run::RunRecord;
 use skep_model::schedule::ScheduleRecord;
 use skep_model::task::{TaskRecord, TaskState};
 use skep_model::token::TokenRecord;
+use skep_model::trigger::TriggerRecord;
 use std::collections::BTreeSet;
 
 /// Why rows do not make a state.
@@ -92,6 +93,14 @@ pub enum RestoreError {
         /// The run.
         run: RunId,
     },
+    /// A run of a trigger is said to be live and is not stored.
+    #[error("run `{run}` of trigger `{trigger}` is not stored: restore a backup")]
+    TriggerRunMissing {
+        /// The trigger.
+        trigger: TriggerId,
+        /// The run.
+        run: RunId,
+    },
 }
 
 /// Rows by kind, so that what is referred to is put in first. Tasks are not among them: there may
@@ -104,6 +113,7 @@ struct Sorted {
     tokens: Vec<TokenRecord>,
     memory: Vec<MemoryEntry>,
     schedules: Vec<ScheduleRecord>,
+    triggers: Vec<TriggerRecord>,
 }
 
 impl State {
@@ -134,6 +144,7 @@ impl State {
                 Row::Memory(entry) => sorted.memory.push(*entry),
                 Row::MemoryFloor(version) => state.memory.floor = version,
                 Row::Schedule(record) => sorted.schedules.push(*record),
+                Row::Trigger(record) => sorted.triggers.push(*record),
                 Row::Clock(now) => state.now = state.now.max(now),
             }
         }
@@ -161,6 +172,10 @@ impl State {
             .schedules
             .into_iter()
             .try_for_each(|row| state.restore_schedule(row))?;
+        sorted
+            .triggers
+            .into_iter()
+            .try_for_each(|row| state.restore_trigger(row))?;
         state.link_tasks()?;
         state.restore_children()?;
         state.restore_agent_ceilings();

@@ -82,6 +82,8 @@ impl State {
         self.change_run(step, run, state);
         let slot = self.runs.remove(&run).expect("callers name live runs");
         self.schedules.run_ended(run, state, &mut self.changes);
+        let led = self.triggers.run_ended(run, state, &mut self.changes);
+        step.ended_triggered.extend(led.map(|led| (run, led)));
         step.applied.finished_runs.push(RunRecord {
             finished_at: Some(self.now),
             ..slot.record

@@ -10,6 +10,7 @@ mod memory;
 mod reports;
 mod schedules;
 mod statements;
+mod triggers;
 
 use crate::{Applied, State};
 use expect_test::Expect;
@@ -147,6 +148,7 @@ impl World {
             "queues" => return self.show_queues(),
             "agents" => return self.show_agents(),
             "schedules" => return self.show_schedules(),
+            "triggers" => return self.show_triggers(),
             "hold" => return self.show_hold(NodeId::from_u128(words.id())),
             "timer" => return format!("{:?}\n", self.state.next_timer()),
             _ => {
@@ -258,6 +260,12 @@ pub(crate) fn portrait(state: &State) -> String {
     }
     for schedule in state.schedules() {
         writeln!(text, "{schedule:?}").unwrap();
+    }
+    for (cause, trigger) in state.due_triggers() {
+        writeln!(text, "{cause} {}", trigger.id).unwrap();
+    }
+    for trigger in state.triggers() {
+        writeln!(text, "{trigger:?}").unwrap();
     }
     writeln!(text, "{:?}", state.idempotency).unwrap();
     text

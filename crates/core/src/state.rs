@@ -7,6 +7,7 @@ use crate::open_nodes::Experience;
 use crate::queues::ReadyQueue;
 use crate::schedules::Schedules;
 use crate::signatures::{SignatureId, Signatures};
+use crate::triggers::Triggers;
 use crate::waiting::Waiting;
 use skep_model::agent::{AgentRecord, AgentState};
 use skep_model::ids::{AgentId, JoinTokenId, NodeId, RunId, TaskId, TokenId};
@@ -56,6 +57,7 @@ pub struct State {
     pub(crate) experience: Experience,
     pub(crate) memory: Memory,
     pub(crate) schedules: Schedules,
+    pub(crate) triggers: Triggers,
     pub(crate) changes: Changes,
 }
 

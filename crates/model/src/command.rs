@@ -1,9 +1,15 @@
 //! Commands: what the log orders. Imperative, complete, stamped.
 
+mod progress;
+
+pub use progress::{Phase, Progress};
+
 use crate::agent::AgentSpec;
 use crate::attempt::{AttemptReport, Fence, GateReport, LogIndex};
 use crate::hold::DisconnectSetting;
-use crate::ids::{AgentId, InstanceId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
+use crate::ids::{
+    AgentId, InstanceId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId, TriggerId,
+};
 use crate::join::JoinTokenRecord;
 use crate::memory::{MemoryWrite, Namespace, NamespaceSettings};
 use crate::node::NodeFacts;
@@ -14,6 +20,7 @@ use crate::session::AttachedSpec;
 use crate::task::{HandBack, NewTask, Priority};
 use crate::time::UnixMillis;
 use crate::token::TokenRecord;
+use crate::trigger::{TriggerFiring, TriggerSpec};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -327,6 +334,24 @@ pub enum Command {
     /// all in this one entry. Refused if the due time was acted on before. An older node has to
     /// stop at it.
     FireSchedule(Box<Firing>),
+    /// Make a trigger. An older node has to stop at it.
+    CreateTrigger {
+        /// Stamped.
+        trigger: TriggerId,
+        /// What was asked for.
+        spec: Box<TriggerSpec>,
+    },
+    /// Hold a trigger: it watches nothing, and what waits goes on waiting. An older node has to
+    /// stop at it.
+    PauseTrigger(TriggerId),
+    /// Let a trigger watch again. An older node has to stop at it.
+    ResumeTrigger(TriggerId),
+    /// Forget a trigger and the events that wait; its live runs go on. An older node has to stop
+    /// at it.
+    DeleteTrigger(TriggerId),
+    /// Submit the run for the event that waits longest, and take the event off, both in this one
+    /// entry. Refused if the event does not wait any more. An older node has to stop at it.
+    FireTrigger(Box<TriggerFiring>),
 }
 
 /// An attempt that stands still, and who is to have its task instead.
@@ -358,27 +383,4 @@ pub struct Grant {
     pub task: TaskId,
     /// The agent.
     pub agent: AgentId,
-}
-
-/// A step of an attempt that is not its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Progress {
-    /// The task.
-    pub task: TaskId,
-    /// The grant.
-    pub fence: Fence,
-    /// The step.
-    pub phase: Phase,
-}
-
-/// Steps of an attempt.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, schemars::JsonSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Phase {
-    /// The command runs.
-    Running,
-    /// The gates run.
-    Verifying,
 }

@@ -8,9 +8,9 @@ use crate::memory::{MemoryKey, MemoryRefusal, MemoryVersion, Namespace};
 use crate::node::NodeState;
 use crate::refusal::Refusal;
 use crate::run::{RunState, TaskCounts};
-use crate::schedule::{FiredRun, SkippedDue, WaitingDue};
 use crate::task::{AttemptEnd, FinalCause, TaskState};
 use crate::time::UnixMillis;
+use crate::{schedule, trigger};
 use serde::{Deserialize, Serialize};
 
 mod cursor;
@@ -368,32 +368,32 @@ pub enum Event {
         namespace: Namespace,
     },
     /// A schedule was made.
-    ScheduleCreated {
-        /// The schedule.
-        schedule: ScheduleId,
-        /// Its name.
-        name: String,
-        /// When it is due first.
-        next: Option<UnixMillis>,
-    },
+    ScheduleCreated(schedule::CreatedSchedule),
     /// A schedule is held, or goes on.
-    ScheduleChanged {
-        /// The schedule.
-        schedule: ScheduleId,
-        /// Whether it is held.
-        paused: bool,
-        /// When it is due next, unless it is held.
-        next: Option<UnixMillis>,
-    },
+    ScheduleChanged(schedule::ChangedSchedule),
     /// A schedule was forgotten.
     ScheduleDeleted {
         /// The schedule.
         schedule: ScheduleId,
     },
     /// A schedule submitted a run.
-    ScheduleFired(FiredRun),
+    ScheduleFired(schedule::FiredRun),
     /// A due time waits until no run of its schedule is live.
-    ScheduleWaits(WaitingDue),
+    ScheduleWaits(schedule::WaitingDue),
     /// Nothing was submitted for a due time.
-    ScheduleSkipped(SkippedDue),
+    ScheduleSkipped(schedule::SkippedDue),
+    /// A trigger was made.
+    TriggerCreated(trigger::CreatedTrigger),
+    /// A trigger is held, or watches again.
+    TriggerChanged(trigger::ChangedTrigger),
+    /// A trigger was forgotten.
+    TriggerDeleted(trigger::DeletedTrigger),
+    /// An event matched a trigger: a run will be submitted for it.
+    TriggerMatched(trigger::MatchedEvent),
+    /// Events matched a trigger, and nothing will be submitted for them.
+    TriggerSkipped(trigger::SkippedEvents),
+    /// A trigger submitted the run for an event that matched.
+    TriggerFired(trigger::TriggeredRun),
+    /// The run for an event that matched a trigger was refused; it is not tried again.
+    TriggerRefused(trigger::RefusedFiring),
 }

@@ -191,6 +191,10 @@ id!(
     JoinTokenId, "join"
 );
 id!(
+    /// One trigger: what is submitted when something happens.
+    TriggerId, "trig"
+);
+id!(
     /// One installation of Skep: all coordinators that share a log.
     ClusterId, "cluster"
 );

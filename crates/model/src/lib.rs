@@ -27,6 +27,8 @@ pub mod schedule;
 pub mod session;
 pub mod task;
 mod task_state;
+pub mod template;
 pub mod time;
 pub mod token;
+pub mod trigger;
 pub mod work;

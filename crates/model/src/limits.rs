@@ -254,3 +254,26 @@ pub const SCHEDULE_GRACE_MS: u64 = 60_000;
 pub const SCHEDULE_RUNS_LIVE_MAX: usize = 64;
 /// Firings that are proposed together; the others follow when the log has taken these.
 pub const SCHEDULE_FIRINGS_IN_FLIGHT_MAX: usize = 64;
+
+/// Triggers that one coordinator keeps: each event may be compared with all of them.
+pub const TRIGGERS_MAX: usize = 256;
+/// Things that one trigger waits for.
+pub const TRIGGER_WATCHES_MAX: usize = 16;
+/// Bytes of one pattern over names or keys.
+pub const TRIGGER_PATTERN_BYTES_MAX: usize = 512;
+/// Tasks that one trigger submits at a time.
+pub const TRIGGER_TASKS_MAX: usize = 1_000;
+/// Bytes of what one trigger submits, as JSON: 256 KiB. It stays in memory and in checkpoints.
+pub const TRIGGER_BYTES_MAX: usize = 256 << 10;
+/// Longest cool-down of a trigger: 366 days.
+pub const TRIGGER_COOLDOWN_MS_MAX: u64 = 366 * 24 * 3_600_000;
+/// Events that count for one trigger within a minute; further ones are skipped, and it is said.
+pub const TRIGGER_FIRINGS_PER_MINUTE_MAX: u32 = 60;
+/// Events that wait for their runs, of one trigger; further ones are skipped, and it is said.
+pub const TRIGGER_PENDING_MAX: usize = 64;
+/// Runs of one trigger that may be live at a time; further events wait.
+pub const TRIGGER_RUNS_LIVE_MAX: usize = 64;
+/// How many triggers may lie between a run and something that no trigger led to.
+pub const TRIGGER_DEPTH_MAX: u8 = 8;
+/// Firings of triggers that are proposed together; the others follow when the log has taken these.
+pub const TRIGGER_FIRINGS_IN_FLIGHT_MAX: usize = 64;

@@ -74,11 +74,13 @@ pub enum PlantedBug {
     BusySessionDeclaredDead,
     /// That a schedule acted on a due time is not kept with the next checkpoint.
     ScheduleFiringNotKept,
+    /// That a trigger submitted the run for an event is not kept with the next checkpoint.
+    TriggerFiringNotKept,
 }
 
 impl PlantedBug {
     /// All of them.
-    pub const ALL: [Self; 35] = [
+    pub const ALL: [Self; 36] = [
         Self::FenceNotChecked,
         Self::AtMostOnceRetried,
         Self::LostNodeKeepsLeases,
@@ -114,6 +116,7 @@ impl PlantedBug {
         Self::MemoryVersionsStartAnew,
         Self::BusySessionDeclaredDead,
         Self::ScheduleFiringNotKept,
+        Self::TriggerFiringNotKept,
     ];
 }
 

@@ -1,7 +1,7 @@
 //! Why the core refuses a command. A refusal is an event, never a panic.
 
 use crate::attempt::Fence;
-use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
+use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId, TriggerId};
 use crate::limits::{PARK_MS_MAX, PARK_MS_MIN};
 use crate::memory::Namespace;
 use crate::run::RunState;
@@ -166,6 +166,15 @@ pub enum Refusal {
     /// The due time was acted on before, or the schedule is held.
     #[error("schedule `{0}` is not due: the due time was acted on before, or it is paused")]
     ScheduleNotDue(ScheduleId),
+    /// No such trigger.
+    #[error("trigger `{0}` is unknown")]
+    TriggerUnknown(TriggerId),
+    /// No run is to be submitted for the event.
+    #[error(
+        "no run of trigger `{0}` is to be submitted: the event was acted on before, others came \
+         first, or it is paused"
+    )]
+    TriggerNotPending(TriggerId),
 }
 
 /// What was asked of a task or run.
@@ -255,6 +264,12 @@ pub enum LimitName {
     ScheduleTasksMax,
     /// Live runs of a schedule.
     ScheduleRunsLiveMax,
+    /// Triggers.
+    TriggersMax,
+    /// Tasks of a trigger.
+    TriggerTasksMax,
+    /// Watches of a trigger.
+    TriggerWatchesMax,
 }
 
 impl std::fmt::Display for LimitName {
@@ -285,6 +300,9 @@ impl std::fmt::Display for LimitName {
             Self::SchedulesMax => "SCHEDULES_MAX",
             Self::ScheduleTasksMax => "SCHEDULE_TASKS_MAX",
             Self::ScheduleRunsLiveMax => "SCHEDULE_RUNS_LIVE_MAX",
+            Self::TriggersMax => "TRIGGERS_MAX",
+            Self::TriggerTasksMax => "TRIGGER_TASKS_MAX",
+            Self::TriggerWatchesMax => "TRIGGER_WATCHES_MAX",
         })
     }
 }

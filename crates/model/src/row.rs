@@ -1,7 +1,7 @@
 //! Rows: the live state cut into pieces that a store keeps under stable keys.
 
 use crate::agent::AgentRecord;
-use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId};
+use crate::ids::{AgentId, JoinTokenId, NodeId, RunId, ScheduleId, TaskId, TokenId, TriggerId};
 use crate::join::{EnrolmentRecord, JoinTokenRecord};
 use crate::memory::{MemoryEntry, MemoryKey, MemoryVersion, Namespace, NamespaceRecord};
 use crate::node::NodeRecord;
@@ -10,6 +10,7 @@ use crate::schedule::ScheduleRecord;
 use crate::task::TaskRecord;
 use crate::time::UnixMillis;
 use crate::token::TokenRecord;
+use crate::trigger::TriggerRecord;
 use serde::{Deserialize, Serialize};
 
 /// Key of a row.
@@ -41,6 +42,8 @@ pub enum RowKey {
     MemoryFloor,
     /// A schedule.
     Schedule(ScheduleId),
+    /// A trigger.
+    Trigger(TriggerId),
 }
 
 /// One piece of the live state.
@@ -72,6 +75,8 @@ pub enum Row {
     MemoryFloor(MemoryVersion),
     /// A schedule.
     Schedule(Box<ScheduleRecord>),
+    /// A trigger.
+    Trigger(Box<TriggerRecord>),
 }
 
 /// What is remembered of a request with an idempotency key.

@@ -10,10 +10,9 @@ use crate::command::{Actor, Idempotency};
 use crate::ids::{RunId, ScheduleId, TaskId};
 use crate::limits::SCHEDULE_GRACE_MS;
 use crate::refusal::Refusal;
-use crate::run::{RunSpec, RunState};
-use crate::task::{Compensation, NewTask, TaskSpec};
+use crate::run::RunState;
+use crate::template::Template;
 use crate::time::UnixMillis;
-use crate::work::Work;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -79,57 +78,6 @@ pub enum Missed {
     Once,
     /// Nothing is submitted for one that is more than `SCHEDULE_GRACE_MS` late.
     None,
-}
-
-/// What a schedule submits. Tasks and compensations have the ids 0, 1, 2 and so on, which stand for
-/// fresh ones, and deadlines count from 0, which stands for the submission.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Template {
-    /// The run, apart from its tasks.
-    pub run: RunSpec,
-    /// Its tasks, at least one and at most `SCHEDULE_TASKS_MAX`.
-    pub tasks: Vec<NewTask>,
-    /// How many ids its tasks and compensations have.
-    pub ids: u32,
-}
-
-impl Template {
-    /// What is submitted at `at`, with these ids in the place of its own.
-    pub fn made_with(&self, ids: &[TaskId], at: UnixMillis) -> (RunSpec, Vec<NewTask>) {
-        let tasks = self.tasks.iter().map(|task| NewTask {
-            id: fresh(ids, task.id),
-            spec: Arc::new(with_ids(&task.spec, ids, at)),
-            needs: task.needs.iter().map(|need| fresh(ids, *need)).collect(),
-        });
-        (self.run.clone(), tasks.collect())
-    }
-}
-
-/// An id that stands for none stays what it is: the submission is refused for it.
-fn fresh(ids: &[TaskId], stand_in: TaskId) -> TaskId {
-    let position = usize::try_from(stand_in.as_u128()).ok();
-    let id = position.and_then(|position| ids.get(position));
-    id.copied().unwrap_or(stand_in)
-}
-
-fn with_ids(spec: &TaskSpec, ids: &[TaskId], at: UnixMillis) -> TaskSpec {
-    let mut spec = spec.clone();
-    spec.deadline = spec.deadline.map(|after| at.plus(after.0));
-    spec.compensate = spec.compensate.map(|undo| {
-        Box::new(Compensation {
-            task: fresh(ids, undo.task),
-            ..*undo
-        })
-    });
-    let inputs = match &mut spec.work {
-        Work::Noop => return spec,
-        Work::Command(command) => &mut command.inputs,
-        Work::Described(described) => &mut described.inputs,
-    };
-    for input in inputs {
-        input.from = fresh(ids, input.from);
-    }
-    spec
 }
 
 /// What was asked for.
@@ -220,6 +168,28 @@ pub struct Firing {
     pub tasks: Vec<TaskId>,
     /// See [`Idempotency`]; only for a run that was asked for.
     pub idempotency: Option<Idempotency>,
+}
+
+/// A schedule that was made, as its event tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreatedSchedule {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// Its name.
+    pub name: String,
+    /// When it is due first.
+    pub next: Option<UnixMillis>,
+}
+
+/// A schedule that is held or goes on, as its event tells it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChangedSchedule {
+    /// The schedule.
+    pub schedule: ScheduleId,
+    /// Whether it is held.
+    pub paused: bool,
+    /// When it is due next, unless it is held.
+    pub next: Option<UnixMillis>,
 }
 
 /// A run that a schedule submitted, as its event tells it.

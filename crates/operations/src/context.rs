@@ -304,7 +304,8 @@ fn takes_room(command: &Command) -> bool {
         Command::SubmitRun { .. }
         | Command::SubmitTasks { .. }
         | Command::CreateSchedule { .. }
-        | Command::FireSchedule(_) => true,
+        | Command::FireSchedule(_)
+        | Command::CreateTrigger { .. } => true,
         Command::WriteMemory { writes, .. } => {
             let mut changes = writes.iter().map(|write| &write.change);
             changes.any(|change| matches!(change, MemoryChange::Put(_)))

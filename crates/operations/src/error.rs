@@ -183,6 +183,7 @@ pub const fn code_of(refusal: &Refusal) -> ErrorCode {
         Refusal::PerformerMismatch(_) => ErrorCode::TaskInvalid,
         Refusal::ScheduleUnknown(_) => ErrorCode::ScheduleNotFound,
         Refusal::ScheduleNotDue(_) => ErrorCode::ScheduleNotDue,
+        Refusal::TriggerUnknown(_) | Refusal::TriggerNotPending(_) => ErrorCode::TriggerNotFound,
     }
 }
 

@@ -124,6 +124,8 @@ error_codes! {
         "`skep run ls` shows the runs; check that the id was copied whole.";
     ScheduleNotFound, "schedule_not_found", 404, Useless, "There is no such schedule",
         "`skep schedule ls` shows the schedules by id and name.";
+    TriggerNotFound, "trigger_not_found", 404, Useless, "There is no such trigger",
+        "`skep trigger ls` shows the triggers by id and name.";
     NodeNotFound, "node_not_found", 404, Useless, "There is no such node",
         "`skep node ls` shows the nodes by id and name; a removed one is new when it connects again.";
     AgentNotFound, "agent_not_found", 404, Useless, "There is no such agent",
@@ -257,6 +259,8 @@ error_codes! {
 
     PlanInvalid, "plan_invalid", 422, Useless, "The plan is not valid",
         "The detail lists each problem with its place. `skep plan FILE` shows the same without submitting.";
+    WatchInvalid, "watch_invalid", 422, Useless, "This cannot be watched",
+        "Write what is watched, what becomes of it, and patterns: `task failed name=build*`. The detail says what can be given; docs/triggers.md lists all of it.";
     CronInvalid, "cron_invalid", 422, Useless, "The cron expression is not valid",
         "The detail names the field and where it stands. Five fields are wanted: minute, hour, day of the month, month, weekday.";
     TimeZoneUnknown, "time_zone_unknown", 422, Useless, "The time zone is not known",

@@ -47,7 +47,9 @@ mod sessions;
 mod space_gauge;
 pub mod system;
 mod tasks;
+mod templates;
 pub mod tokens;
+mod triggers;
 mod usage;
 pub mod views;
 
@@ -91,6 +93,7 @@ pub fn registry() -> Vec<Operation> {
         runs::operations(),
         plans::operations(),
         schedules::operations(),
+        triggers::operations(),
         nodes::operations(),
         agents::operations(),
         sessions::operations(),

@@ -87,6 +87,7 @@ pub(crate) enum What {
         submission: usize,
     },
     KeeperActs,
+    WatcherActs,
     WriterActs,
     WriterRepeats {
         request: usize,
@@ -133,6 +134,7 @@ impl World {
             What::ClientActs => self.client_acts(),
             What::ClientRepeats { submission } => self.submit(submission),
             What::KeeperActs => self.keeper_acts(),
+            What::WatcherActs => self.watcher_acts(),
             What::WriterActs => self.writer_acts(),
             What::WriterRepeats { request } => self.write(request),
             What::SessionActs { session, plan } => self.session_acts(session, plan),

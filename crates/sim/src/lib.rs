@@ -29,6 +29,7 @@ mod random;
 mod schedules;
 mod sessions;
 mod traffic;
+mod triggers;
 mod twins;
 mod world;
 

@@ -187,7 +187,7 @@ impl Totals {
 const SOMETIMES_SEEDS_MIN: u64 = 200;
 
 /// Rare things that the simulation must reach, or it proves little.
-const SOMETIMES: [&str; 54] = [
+const SOMETIMES: [&str; 56] = [
     "node vanished",
     "attempt moved",
     "attempt retried",
@@ -239,6 +239,8 @@ const SOMETIMES: [&str; 54] = [
     "due time skipped",
     "due time submitted",
     "due time waits",
+    "event acted on",
+    "event not counted",
     "session began work",
     "session died at work",
     "session overstayed",

@@ -10,7 +10,6 @@ use skep_model::ids::{RunId, TaskId};
 use skep_model::node::NodeState;
 use skep_model::refusal::Refusal;
 use skep_model::task::{AttemptEnd, Condition, Delivery, NewTask, TaskState};
-use skep_wire::payload::AttemptKey;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -18,6 +17,11 @@ use crate::disk::Disk;
 use crate::members::Members;
 use crate::memory::MemoryFacts;
 use crate::schedules::ScheduleFacts;
+use crate::triggers::TriggerFacts;
+
+mod execution;
+
+pub(crate) use execution::Execution;
 
 #[derive(Debug, Default)]
 struct Facts {
@@ -31,23 +35,6 @@ struct Asked {
     condition: Condition,
     delivery: Delivery,
     needs: Vec<TaskId>,
-}
-
-/// One running execution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Execution {
-    pub(crate) node: usize,
-    pub(crate) fence: Fence,
-}
-
-impl Execution {
-    /// Of this attempt on this node.
-    pub(crate) const fn of(node: usize, attempt: AttemptKey) -> Self {
-        Self {
-            node,
-            fence: attempt.fence,
-        }
-    }
 }
 
 /// Everything known from outside.
@@ -66,6 +53,7 @@ pub(crate) struct Oracle {
     pub(crate) members: Members,
     memory: MemoryFacts,
     pub(crate) schedules: ScheduleFacts,
+    pub(crate) triggers: TriggerFacts,
     completed: BTreeSet<(TaskId, Fence)>,
     /// How often each rare thing was seen, so that a run that tests nothing shows.
     pub(crate) seen: BTreeMap<&'static str, u64>,
@@ -205,6 +193,7 @@ impl Oracle {
                     ));
                 }
                 self.read = entry.index;
+                self.triggers.entry(&entry)?;
                 for event in &entry.events {
                     self.members.event(entry.at, event)?;
                     self.memory.event(entry.at, event)?;
@@ -277,6 +266,8 @@ impl Oracle {
             Event::ScheduleFired(fired) if fired.due.is_some() => "due time submitted",
             Event::ScheduleWaits(_) => "due time waits",
             Event::ScheduleSkipped(_) => "due time skipped",
+            Event::TriggerFired(_) => "event acted on",
+            Event::TriggerSkipped(_) => "event not counted",
             Event::NodeChanged { state, .. } if *state == NodeState::Lost => "node lost",
             Event::NodeChanged { state, .. } if *state == NodeState::Suspect => "node suspect",
             _ => return,

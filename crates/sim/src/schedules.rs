@@ -10,9 +10,11 @@ use skep_model::event::Event;
 use skep_model::ids::{RunId, ScheduleId, TaskId};
 use skep_model::run::RunSpec;
 use skep_model::schedule::{
-    FiredRun, Firing, Missed, Overlap, ScheduleSpec, SkippedDue, Template, Timing, WaitingDue,
+    ChangedSchedule, CreatedSchedule, FiredRun, Firing, Missed, Overlap, ScheduleSpec, SkippedDue,
+    Timing, WaitingDue,
 };
 use skep_model::task::{NewTask, TaskSpec};
+use skep_model::template::Template;
 use skep_model::time::UnixMillis;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -166,11 +168,11 @@ impl ScheduleFacts {
     /// I33: no due time is passed over but those that passed before the one at hand was acted on.
     pub(crate) fn event(&mut self, at: UnixMillis, event: &Event) -> Result<(), String> {
         match event {
-            Event::ScheduleCreated {
+            Event::ScheduleCreated(CreatedSchedule {
                 schedule,
                 name,
                 next,
-            } => {
+            }) => {
                 let every_ms = name.split_once('-').and_then(|(_, ms)| ms.parse().ok());
                 let known = Known {
                     every_ms: every_ms.ok_or_else(|| format!("`{name}` has no span"))?,
@@ -181,11 +183,11 @@ impl ScheduleFacts {
                 self.schedules.insert(*schedule, known);
                 Ok(())
             }
-            Event::ScheduleChanged {
+            Event::ScheduleChanged(ChangedSchedule {
                 schedule,
                 paused,
                 next,
-            } => {
+            }) => {
                 let known = self.known(*schedule)?;
                 known.paused = *paused;
                 known.next = next.or(known.next);

@@ -14,6 +14,7 @@ use crate::policies;
 use crate::random::Random;
 use crate::schedules::Keeper;
 use crate::sessions::Sessions;
+use crate::triggers::Watcher;
 use skep_model::ids::NodeId;
 use skep_model::node::NodeClass;
 use skep_model::time::UnixMillis;
@@ -60,6 +61,8 @@ pub(crate) struct World {
     pub(crate) memory: Option<Memory>,
     /// In seeds in which somebody keeps schedules.
     pub(crate) keeper: Option<Keeper>,
+    /// In seeds in which somebody keeps triggers.
+    pub(crate) watcher: Option<Watcher>,
     /// In seeds with attached agents.
     pub(crate) sessions: Option<Sessions>,
     /// Found where nothing could be returned.
@@ -142,6 +145,7 @@ impl World {
             joining,
             memory: Memory::of_seed(seed),
             keeper: Keeper::of_seed(seed),
+            watcher: Watcher::of_seed(seed),
             sessions: Sessions::of_seed(seed),
             violation: None,
             applied: 0,
@@ -162,6 +166,9 @@ impl World {
         }
         if self.keeper.is_some() {
             self.schedule(self.now, What::KeeperActs);
+        }
+        if self.watcher.is_some() {
+            self.schedule(self.now, What::WatcherActs);
         }
         self.sessions_start();
         self.plan_fault();
@@ -287,6 +294,7 @@ impl World {
             .map_err(|violation| format!("{violation:?}"))?;
         self.counted_right(&view)?;
         self.oracle.schedules.none_is_late(&view)?;
+        self.oracle.triggers.none_is_left(&view)?;
         self.oracle.nothing_lost(&self.disk, &view)
     }
 

@@ -43,5 +43,6 @@ pub(crate) fn columns(key: &RowKey) -> (i64, KeyBytes<'_>) {
         }
         RowKey::MemoryFloor => (12, KeyBytes::Only),
         RowKey::Schedule(id) => (13, KeyBytes::Id(id.as_u128().to_be_bytes())),
+        RowKey::Trigger(id) => (14, KeyBytes::Id(id.as_u128().to_be_bytes())),
     }
 }

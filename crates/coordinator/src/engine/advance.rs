@@ -32,9 +32,11 @@ impl Engine {
             .map(|at| now.elapsed_ms + at.since(self.log_time(now)));
         let schedule = self.firings.next_due(&view.state);
         let schedule = schedule.map(|at| now.elapsed_ms + at.since(self.log_time(now)));
+        let triggered = self.trigger_firings.is_any_due(&view.state);
         [
             timer,
             schedule,
+            triggered.then_some(now.elapsed_ms),
             breaker,
             self.liveness.next_wake(),
             self.attendance.next_wake(),
@@ -59,6 +61,7 @@ impl Engine {
             self.attend(now, out);
             self.propose_due(now);
             self.fire_schedules(now);
+            self.fire_triggers(now);
             self.move_parked(now);
         }
         if !self.sequencer.is_idle() {

@@ -31,6 +31,7 @@ impl Engine {
                 Origin::Transition(node) => self.liveness.settled(node),
                 // Proposed anew when it can be written, with the due time after it by then.
                 Origin::Schedule(schedule) => self.firings.settled(schedule),
+                Origin::Trigger(trigger) => self.trigger_firings.settled(trigger),
                 Origin::Seat(seat) => self.attendance.settled(seat, now.elapsed_ms),
                 origin => self.sequencer.push(pending.entry, origin),
             }

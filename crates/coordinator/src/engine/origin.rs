@@ -4,7 +4,7 @@ use super::{Engine, Now, Output};
 use crate::applier::Reaction;
 use crate::links::{ConnectionId, results_applied};
 use crate::sequencer::Ticket;
-use skep_model::ids::{NodeId, ScheduleId};
+use skep_model::ids::{NodeId, ScheduleId, TriggerId};
 use skep_wire::coordinator_end::ReplyId;
 use skep_wire::payload::AttemptKey;
 use std::sync::Arc;
@@ -28,6 +28,8 @@ pub(crate) enum Origin {
     Seat(NodeId),
     /// A due time of a schedule.
     Schedule(ScheduleId),
+    /// An event that matched a trigger.
+    Trigger(TriggerId),
     Nobody,
 }
 
@@ -57,6 +59,7 @@ impl Engine {
             Origin::Transition(node) => self.liveness.settled(node),
             Origin::Seat(seat) => self.attendance.settled(seat, now.elapsed_ms),
             Origin::Schedule(schedule) => self.firings.settled(schedule),
+            Origin::Trigger(trigger) => self.trigger_firings.settled(trigger),
             Origin::Nobody => {}
         }
     }

@@ -8,6 +8,7 @@ mod nodes;
 mod overlap;
 mod schedules;
 mod standing;
+mod triggers;
 
 use super::*;
 use crate::links::ToNode;

@@ -91,6 +91,8 @@ impl State {
         }
         self.experience.remove(&slot.record);
         self.changes.agent(agent);
+        let name = slot.record.spec.name.clone();
+        step.gone.agents.insert(agent, name);
         step.emit(Event::AgentRemoved { agent });
     }
 }

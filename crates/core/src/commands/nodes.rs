@@ -114,10 +114,13 @@ impl State {
         for agent in agents {
             self.drop_agent(step, agent);
         }
-        if let Some(slot) = self.nodes.remove(&node)
-            && let Some(parked) = slot.record.parked
-        {
-            self.parked.remove(&(parked.until, node));
+        if let Some(slot) = self.nodes.remove(&node) {
+            let record = slot.record;
+            if let Some(parked) = record.parked {
+                self.parked.remove(&(parked.until, node));
+            }
+            let known = (record.facts.name, record.session.is_some());
+            step.gone.nodes.insert(node, known);
         }
         self.derive_open(node);
         self.changes.node(node);

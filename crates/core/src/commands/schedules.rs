@@ -12,8 +12,8 @@ use skep_model::limits::{
 use skep_model::planted::{PlantedBug, planted};
 use skep_model::refusal::{LimitName, Refusal};
 use skep_model::schedule::{
-    FiredRun, Firing, FiringOutcome, LastFiring, Missed, Overlap, ScheduleRecord, ScheduleSpec,
-    SkipReason, SkippedDue, WaitingDue,
+    ChangedSchedule, CreatedSchedule, FiredRun, Firing, FiringOutcome, LastFiring, Missed, Overlap,
+    ScheduleRecord, ScheduleSpec, SkipReason, SkippedDue, WaitingDue,
 };
 use skep_model::time::UnixMillis;
 use std::collections::BTreeSet;
@@ -41,11 +41,11 @@ impl State {
         if self.schedules.is_named(&spec.name) || self.schedules.contains(schedule) {
             return Err(Refusal::NameTaken(spec.name.clone()));
         }
-        step.emit(Event::ScheduleCreated {
+        step.emit(Event::ScheduleCreated(CreatedSchedule {
             schedule,
             name: spec.name.clone(),
             next: first,
-        });
+        }));
         self.keep_schedule(ScheduleRecord {
             id: schedule,
             spec: spec.clone(),
@@ -222,11 +222,11 @@ impl State {
 }
 
 fn changed(record: &ScheduleRecord) -> Event {
-    Event::ScheduleChanged {
+    Event::ScheduleChanged(ChangedSchedule {
         schedule: record.id,
         paused: record.paused,
         next: record.next.filter(|_| !record.paused),
-    }
+    })
 }
 
 fn judge(record: &ScheduleRecord, due: UnixMillis, now: UnixMillis) -> Verdict {

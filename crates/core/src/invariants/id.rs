@@ -47,6 +47,12 @@ pub enum InvariantId {
     NamespacesHaveReasons,
     /// Names, due times and live runs of schedules are those of their records, and such runs live.
     ScheduleIndexesMatchRecords,
+    /// Names, watches, waiting events and live runs of triggers are those of their records, and such
+    /// runs live.
+    TriggerIndexesMatchRecords,
+    /// Events that counted for a trigger wait in order and within bounds, led to a run, or were
+    /// refused.
+    TriggersAccountForEvents,
 }
 
 /// An invariant that does not hold.

@@ -6,7 +6,7 @@ use crate::memory::NamespaceSlot;
 use crate::script::World;
 use crate::waiting::Waiting;
 use skep_model::command::Actor;
-use skep_model::ids::{AgentId, NodeId, RunId, ScheduleId, TaskId};
+use skep_model::ids::{AgentId, NodeId, RunId, ScheduleId, TaskId, TriggerId};
 use skep_model::memory::{MemoryVersion, Namespace};
 use skep_model::requirements::Requirements;
 use skep_model::run::RunState;
@@ -18,7 +18,8 @@ use std::sync::Arc;
 /// Task 1 is held, 2 waits for it, 3 is ready, 4 waits for its retry, 5 has a deadline.
 const SCRIPT: &str = "node 1; confirm 1; agent 2 on=1; token 1; task 1; task 2 needs=1; task 3; \
      task 4; task 5 deadline=99; run 1 key=a; grant 1:1 4:2; report 4 exit; \
-     put k; put k2 ttl=1000; task 0; schedule 1 first=5";
+     put k; put k2 ttl=1000; task 0; schedule 1 first=5; task 0; \
+     trigger 1 on=memory:namespace=swarm; put k3; put k4";
 
 type Damage = fn(&mut State);
 
@@ -31,7 +32,7 @@ fn swarm(state: &mut State) -> &mut NamespaceSlot {
     state.memory.namespaces.get_mut(Namespace::SWARM).unwrap()
 }
 
-const DAMAGES: [(InvariantId, Damage); 32] = [
+const DAMAGES: [(InvariantId, Damage); 34] = [
     (InvariantId::OnlyLiveRecords, |state| {
         record(state, 3).state = TaskState::Failed;
     }),
@@ -141,6 +142,16 @@ const DAMAGES: [(InvariantId, Damage); 32] = [
     (InvariantId::ScheduleIndexesMatchRecords, |state| {
         let id = ScheduleId::from_u128(1);
         state.schedules.record_mut(id).unwrap().next = None;
+    }),
+    (InvariantId::TriggerIndexesMatchRecords, |state| {
+        let id = TriggerId::from_u128(1);
+        state.triggers.damaged(id).unwrap().paused = true;
+    }),
+    (InvariantId::TriggersAccountForEvents, |state| {
+        let id = TriggerId::from_u128(1);
+        state.triggers.edit(id, |record| {
+            record.pending.pop_front();
+        });
     }),
 ];
 

@@ -11,7 +11,8 @@ use skep_model::task::TaskState;
 /// Task 1 is held by node 1, task 2 waits for it, both are of run 1.
 const SCRIPT: &str = "node 1; confirm 1; agent 2 on=1; token 1; at 5; task 1; task 2 needs=1; \
      run 1 key=a; grant 1:2; put k; put k ttl=1000 in=n; \
-     task 0; schedule 1 first=5; due 1 at=5 next=9 run=2 task=70";
+     task 0; schedule 1 first=5; due 1 at=5 next=9 run=2 task=70; \
+     task 0; trigger 1 on=node:suspect; suspect 1; act 1 run=3 task=71";
 
 fn rows() -> Vec<Row> {
     World::after(SCRIPT).rows.into_values().collect()

@@ -1,13 +1,14 @@
 //! The statements about shared memory: `put KEY`, `del KEY`, `touch KEY`, each with `in=NAMESPACE`
-//! unless it is `swarm`; `also` before one of them keeps it for the next `write` or `write all`.
+//! unless it is `swarm`, and with `for=RUN` as work of that run; `also` before one of them keeps it for
+//! the next `write` or `write all`.
 
 use super::{Words, World};
 use crate::State;
 use skep_model::command::{Command, Idempotency};
-use skep_model::ids::ReplicaId;
+use skep_model::ids::{ReplicaId, RunId};
 use skep_model::memory::{
     ConflictStrategy, Embedding, HybridTime, MemoryChange, MemoryCondition, MemoryKey, MemoryPut,
-    MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, MergeFunction, Namespace,
+    MemoryProvenance, MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, MergeFunction, Namespace,
     NamespaceSettings, StrategyRule, VectorClock,
 };
 use skep_model::time::UnixMillis;
@@ -85,6 +86,12 @@ fn write(verb: &str, key: &str, words: &Words<'_>) -> MemoryWrite {
         },
         settles: words.options_named("settle").map(version).collect(),
         stamp: stamp(words),
+        provenance: MemoryProvenance {
+            run: words
+                .number("for")
+                .map(|run| RunId::from_u128(run.into())),
+            ..MemoryProvenance::default()
+        },
         ..MemoryWrite::new(namespace(words), key, change)
     }
 }

@@ -270,6 +270,9 @@ impl World {
             "schedule" | "pause-schedule" | "resume-schedule" | "delete-schedule" | "due" => {
                 self.schedule_command(words)
             }
+            "trigger" | "pause-trigger" | "resume-trigger" | "delete-trigger" | "act" => {
+                self.trigger_command(words)
+            }
             _ => swarm_command(words, node),
         }
     }

@@ -4,6 +4,7 @@ use super::Event;
 use crate::ids::{RunId, TaskId};
 use crate::memory::{MemoryKey, Namespace};
 use crate::schedule::FiredRun;
+use crate::trigger::TriggeredRun;
 
 impl Event {
     /// The run this event is about, if it is about one.
@@ -11,7 +12,8 @@ impl Event {
         match self {
             Self::RunSubmitted { run, .. }
             | Self::RunChanged { run, .. }
-            | Self::ScheduleFired(FiredRun { run, .. }) => Some(*run),
+            | Self::ScheduleFired(FiredRun { run, .. })
+            | Self::TriggerFired(TriggeredRun { run, .. }) => Some(*run),
             Self::TaskSubmitted { run, .. }
             | Self::TaskChanged { run, .. }
             | Self::TaskUpdated { run, .. }

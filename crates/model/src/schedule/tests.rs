@@ -1,7 +1,6 @@
-//! What cron expressions mean, also where clocks are changed, and what a template becomes.
+//! What cron expressions mean, also where clocks are changed.
 
 use super::*;
-use crate::ids::TaskId;
 use crate::limits::SCHEDULE_EXPRESSION_BYTES_MAX;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -184,44 +183,6 @@ fn spans_keep_their_beat_whatever_is_missed() {
         let found = timing.next_in_spans(UnixMillis(due), UnixMillis(after));
         assert_eq!(found, Some(UnixMillis(next)));
     }
-}
-
-#[test]
-fn a_template_is_made_with_fresh_ids_and_deadlines_from_the_submission() {
-    let id = |value: u128| TaskId::from_u128(value);
-    let first = TaskSpec {
-        deadline: Some(UnixMillis(60)),
-        compensate: Some(Box::new(Compensation {
-            task: id(2),
-            work: Work::Noop,
-        })),
-        ..TaskSpec::noop("first")
-    };
-    let new = |number, spec, needs| NewTask {
-        id: id(number),
-        spec: Arc::new(spec),
-        needs,
-    };
-    let template = Template {
-        run: RunSpec {
-            name: "nightly".to_owned(),
-            labels: BTreeMap::new(),
-            weight: 10,
-            trace_parent: None,
-            strategy: None,
-        },
-        tasks: vec![
-            new(0, first, vec![]),
-            new(1, TaskSpec::noop("second"), vec![id(0), id(9)]),
-        ],
-        ids: 3,
-    };
-    let (run, tasks) = template.made_with(&[id(70), id(71), id(72)], UnixMillis(1_000));
-    assert_eq!(run, template.run);
-    assert_eq!((tasks[0].id, tasks[1].id), (id(70), id(71)));
-    assert_eq!(tasks[0].spec.deadline, Some(UnixMillis(1_060)));
-    assert_eq!(tasks[0].spec.compensate.as_ref().unwrap().task, id(72));
-    assert_eq!(tasks[1].needs, [id(70), id(9)]);
 }
 
 /// What a clerk would do who looks at the clock on the wall each minute.

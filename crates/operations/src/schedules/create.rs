@@ -5,8 +5,9 @@ use super::view::ScheduleDetail;
 use crate::context::Context;
 use crate::error::OperationError;
 use crate::error_codes::ErrorCode;
-use crate::fields::{NoParameters, check_labels, check_text};
-use crate::plans::{PlanRequest, expand};
+use crate::fields::NoParameters;
+use crate::plans::PlanRequest;
+use crate::templates::{Standing, check_standing_name, resolve};
 use serde::Deserialize;
 use serde_json::Value;
 use skep_coordinator::ports::Calendar;
@@ -15,13 +16,9 @@ use skep_model::ids::ScheduleId;
 use skep_model::limits::{
     SCHEDULE_BYTES_MAX, SCHEDULE_INTERVAL_MS_MAX, SCHEDULE_INTERVAL_MS_MIN, SCHEDULE_TASKS_MAX,
 };
-use skep_model::schedule::{Cron, Missed, Overlap, ScheduleSpec, Template, Timing};
-use skep_model::time::UnixMillis;
+use skep_model::schedule::{Cron, Missed, Overlap, ScheduleSpec, Timing};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-
-/// The label of a run that says which schedule submitted it.
-const SCHEDULE_LABEL: &str = "schedule";
 
 /// A schedule to make: when, and a plan as for a run.
 #[derive(Debug, Deserialize, schemars::JsonSchema)]
@@ -63,9 +60,20 @@ pub(super) async fn create(
     _: NoParameters,
     new: NewSchedule,
 ) -> Result<ScheduleDetail, OperationError> {
-    check_name(&new.name)?;
+    check_standing_name::<ScheduleId>(&new.name)?;
     let timing = timing(&new)?;
-    let template = template(&new)?;
+    let template = resolve(Standing {
+        noun: "schedule",
+        name: new.name.clone(),
+        labels: new.labels,
+        plan: PlanRequest {
+            plan: new.plan,
+            params: new.params,
+            base_dir: new.base_dir,
+        },
+        tasks_max: ("SCHEDULE_TASKS_MAX", SCHEDULE_TASKS_MAX),
+        bytes_max: ("SCHEDULE_BYTES_MAX", SCHEDULE_BYTES_MAX),
+    })?;
     let now = context.services.now();
     let first = SystemCalendar.next(&timing, now, now);
     if first.is_none() {
@@ -86,17 +94,6 @@ pub(super) async fn create(
     };
     context.propose(command).await?;
     super::get(&context, &super::named(schedule))
-}
-
-/// Names stand in paths and on command lines beside ids.
-fn check_name(name: &str) -> Result<(), OperationError> {
-    check_text("name", name)?;
-    let plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    if name.chars().all(plain) && name.parse::<ScheduleId>().is_err() {
-        return Ok(());
-    }
-    let detail = "`name` should be letters, digits, `-`, `_` and `.`, and not an id";
-    Err(OperationError::new(ErrorCode::FieldInvalid, detail))
 }
 
 fn timing(new: &NewSchedule) -> Result<Timing, OperationError> {
@@ -152,41 +149,4 @@ pub(super) fn never(timing: &Timing) -> OperationError {
             OperationError::new(ErrorCode::Internal, "a span has no next due time")
         }
     }
-}
-
-/// What is submitted each time: the plan is resolved once, now.
-fn template(new: &NewSchedule) -> Result<Template, OperationError> {
-    let mut labels = new.labels.clone();
-    labels.insert(SCHEDULE_LABEL.to_owned(), new.name.clone());
-    check_labels(&labels)?;
-    let mut ids = 0_u32;
-    let mut next_id = || {
-        ids += 1;
-        u128::from(ids - 1)
-    };
-    let draft = expand(&PlanRequest {
-        plan: new.plan.clone(),
-        params: new.params.clone(),
-        base_dir: new.base_dir.clone(),
-    })?;
-    let (mut run, tasks) = draft.stamp(UnixMillis(0), None, &mut next_id);
-    run.labels.extend(labels);
-    check_labels(&run.labels)?;
-    let template = Template { run, tasks, ids };
-    let limit = |name: &str, max: usize, given: usize| {
-        if given <= max {
-            return Ok(());
-        }
-        let detail = format!("{name} is {max}: {given} are too many for one schedule");
-        Err(OperationError::new(ErrorCode::LimitExceeded, detail))
-    };
-    limit(
-        "SCHEDULE_TASKS_MAX",
-        SCHEDULE_TASKS_MAX,
-        template.tasks.len(),
-    )?;
-    let bytes = serde_json::to_vec(&template)
-        .map_err(|error| OperationError::internal("measure a schedule", &error))?;
-    limit("SCHEDULE_BYTES_MAX", SCHEDULE_BYTES_MAX, bytes.len())?;
-    Ok(template)
 }

@@ -9,18 +9,24 @@ use skep_coordinator::{
     Engine, EngineOptions, Input, LeaseTimers, Now, Output, Parts, TaskTokenKey, Ticket,
 };
 use skep_model::command::{Actor, Command};
-use skep_model::ids::TaskId;
+use skep_model::ids::{TaskId, TriggerId};
+use skep_model::run::RunSpec;
 use skep_model::task::{NewTask, TaskSpec};
+use skep_model::template::Template;
 use skep_model::time::UnixMillis;
+use skep_model::trigger::TriggerSpec;
 use skep_scheduler::Policy;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Few, so that there is a checkpoint behind each of the backups.
 const CHECKPOINT_EVENTS: usize = 30;
 
+/// Ids that follow from the number of the command, also after a restart.
 #[derive(Debug)]
-struct Counter(u64);
+struct Counter(Arc<AtomicU64>);
 
 impl Entropy for Counter {
     fn id(&mut self) -> u128 {
@@ -28,8 +34,7 @@ impl Entropy for Counter {
     }
 
     fn seed(&mut self) -> u64 {
-        self.0 += 1;
-        self.0
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
 }
 
@@ -37,6 +42,37 @@ impl Entropy for Counter {
 struct Coordinator {
     engine: Engine,
     journal: SqliteJournal,
+    ids: Arc<AtomicU64>,
+}
+
+/// A trigger that answers each task that is cancelled.
+fn trigger() -> Command {
+    let run = RunSpec {
+        name: "answer".to_owned(),
+        labels: BTreeMap::new(),
+        weight: 10,
+        trace_parent: None,
+        strategy: None,
+    };
+    let task = NewTask {
+        id: TaskId::from_u128(0),
+        spec: Arc::new(TaskSpec::noop("answer")),
+        needs: Vec::new(),
+    };
+    Command::CreateTrigger {
+        trigger: TriggerId::from_u128(1),
+        spec: Box::new(TriggerSpec {
+            name: "answer".to_owned(),
+            watches: vec!["task cancelled".parse().unwrap()],
+            cooldown_ms: 0,
+            firings_max: None,
+            template: Arc::new(Template {
+                run,
+                tasks: vec![task],
+                ids: 1,
+            }),
+        }),
+    }
 }
 
 fn at(number: u64) -> Now {
@@ -60,18 +96,26 @@ impl Coordinator {
             checkpoint_events: CHECKPOINT_EVENTS,
             overlap_from: skep_coordinator::OVERLAP_FROM_DEFAULT,
         };
+        let ids = Arc::new(AtomicU64::new(0));
         let parts = Parts {
             strategy: skep_scheduler::strategy("round-robin").unwrap(),
-            entropy: Box::new(Counter(0)),
+            entropy: Box::new(Counter(Arc::clone(&ids))),
             calendar: Box::new(UtcCalendar),
         };
         let engine = Engine::recover(recovered, options, parts, at(number)).unwrap();
-        Self { engine, journal }
+        Self {
+            engine,
+            journal,
+            ids,
+        }
     }
 
-    /// Submits task `number`, or cancels the one before the last.
+    /// Submits task `number`, or cancels the one before the last; the fifth makes the trigger.
     fn submit(&mut self, number: u64) {
-        let command = if number.is_multiple_of(3) {
+        self.ids.store(number * 1_000, Ordering::Relaxed);
+        let command = if number == 5 {
+            trigger()
+        } else if number.is_multiple_of(3) {
             Command::CancelTask(TaskId::from_u128(u128::from(number - 2)))
         } else {
             Command::SubmitTasks {
@@ -131,6 +175,8 @@ fn a_coordinator_goes_on_from_a_backup_to_the_state_it_would_have_had() {
         let mut coordinator = Coordinator::start(&restored, number);
         assert!(coordinator.state() == state, "at {number}");
         assert!(state.contains("task1"), "there is something to compare");
+        let record = format!("fired: {}", number / 3 - 1);
+        assert!(state.contains(&record), "the trigger is not in the state");
         for number in number + 1..=120 {
             coordinator.submit(number);
         }

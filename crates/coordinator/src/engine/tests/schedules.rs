@@ -4,7 +4,8 @@ use super::*;
 use skep_model::attempt::LogIndex;
 use skep_model::event::Event;
 use skep_model::ids::ScheduleId;
-use skep_model::schedule::{FiredRun, Missed, Overlap, ScheduleSpec, Template, Timing};
+use skep_model::schedule::{FiredRun, Missed, Overlap, ScheduleSpec, Timing};
+use skep_model::template::Template;
 
 const SCHEDULE: ScheduleId = ScheduleId::from_u128(1);
 /// Each second of UTC from the beginning of the test on: wall time is 1,000 ms ahead of the other.

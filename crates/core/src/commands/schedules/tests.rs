@@ -149,7 +149,7 @@ fn a_paused_schedule_is_not_due_until_it_goes_on() {
         ),
         &expect![[r#"
             > pause-schedule 1
-            ScheduleChanged { schedule: sched_1, paused: true, next: None }
+            ScheduleChanged(ChangedSchedule { schedule: sched_1, paused: true, next: None })
             > pause-schedule 1
 
             > due 1 at=1000 next=2000 run=5 task=5
@@ -159,7 +159,7 @@ fn a_paused_schedule_is_not_due_until_it_goes_on() {
             TaskSubmitted { task: task_6, run: Some(run_6), name: "t0", state: Ready }
             ScheduleFired(FiredRun { schedule: sched_1, due: None, run: run_6, next: Some(UnixMillis(1000)) })
             > resume-schedule 1 next=6000
-            ScheduleChanged { schedule: sched_1, paused: false, next: Some(UnixMillis(6000)) }
+            ScheduleChanged(ChangedSchedule { schedule: sched_1, paused: false, next: Some(UnixMillis(6000)) })
             > resume-schedule 1 next=9000
 
             > schedules
@@ -200,7 +200,7 @@ fn a_name_belongs_to_one_schedule() {
             > delete-schedule 1
             ScheduleDeleted { schedule: sched_1 }
             > schedule 2 name=nightly
-            ScheduleCreated { schedule: sched_2, name: "nightly", next: None }
+            ScheduleCreated(CreatedSchedule { schedule: sched_2, name: "nightly", next: None })
         "#]],
     );
 }
