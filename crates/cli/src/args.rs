@@ -7,6 +7,7 @@ mod memory;
 mod nodes;
 mod operating;
 mod schedules;
+mod triggers;
 mod up;
 mod working;
 
@@ -30,6 +31,7 @@ pub(crate) use nodes::{
 #[cfg(test)]
 pub(crate) use nodes::OnDisconnectArg;
 pub(crate) use schedules::{CreateScheduleArgs, ScheduleCommand};
+pub(crate) use triggers::{CreateTriggerArgs, TriggerCommand};
 pub(crate) use up::{MemoryServerArgs, RedisMirrorArgs, UpArgs};
 pub(crate) use working::{AgentCommand, HeldArgs, ServeArgs, WorkCommand};
 
@@ -187,6 +189,12 @@ pub(crate) enum Command {
     Schedule {
         #[command(subcommand)]
         command: ScheduleCommand,
+    },
+    /// Submit plans when something happens
+    #[command(after_help = triggers::EXAMPLES)]
+    Trigger {
+        #[command(subcommand)]
+        command: TriggerCommand,
     },
     /// Read and write values that the swarm shares
     #[command(after_help = memory::EXAMPLES)]

@@ -191,6 +191,7 @@ async fn run(cli: Cli, matches: &ArgMatches, output: Output) -> Outcome {
         Command::Work { command } => commands::work::run(&session, command).await,
         Command::Artifact { command } => commands::artifact::run(&session, command).await,
         Command::Schedule { command } => commands::schedule::run(&session, command).await,
+        Command::Trigger { command } => commands::trigger::run(&session, command).await,
         Command::Memory { command } => Box::pin(commands::memory::run(&session, command)).await,
         Command::Mcp(args) => Box::pin(commands::mcp::run(&session, args)).await,
         Command::Backup { command } => commands::backup::run(&session, command).await,

@@ -32,6 +32,7 @@ mod seats;
 mod sessions;
 mod stalled;
 mod thirteen_commands;
+mod triggers;
 mod unified_swarm;
 mod websocket;
 mod work;

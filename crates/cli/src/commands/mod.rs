@@ -31,6 +31,7 @@ pub(crate) mod submit;
 pub(crate) mod task;
 mod task_split;
 pub(crate) mod token;
+pub(crate) mod trigger;
 pub(crate) mod up;
 pub(crate) mod wait;
 pub(crate) mod watch;

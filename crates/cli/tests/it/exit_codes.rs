@@ -37,7 +37,9 @@ const TABLE: &str = "
 6   authority_malformed      SKEP_AUTHORITY=ab12 run ls
 6   cron_invalid             schedule create x green.yaml --cron 61
 6   time_zone_unknown        schedule create x green.yaml --cron @daily --zone Mars/Base
+6   watch_invalid            trigger create x green.yaml --on push
 7   schedule_not_found       schedule show nobody
+7   trigger_not_found        trigger show nobody
 7   run_not_found            run show run_00000000000000000000000000
 7   task_not_found           task show task_00000000000000000000000000
 7   node_not_found           node show nobody
@@ -51,6 +53,7 @@ const TABLE: &str = "
 64  usage                    run ls --no-such-flag
 64  usage                    wait
 64  usage                    schedule create x green.yaml
+64  usage                    trigger create x green.yaml
 64  usage                    node start --slots 0
 124 wait_timed_out           wait {stuck} --timeout 0
 ";

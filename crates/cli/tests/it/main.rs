@@ -38,4 +38,5 @@ mod rest;
 mod round_trip;
 mod split;
 mod terminal;
+mod triggers;
 mod trust;
