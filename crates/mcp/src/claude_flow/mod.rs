@@ -21,12 +21,15 @@ mod resources;
 mod schedules;
 mod security;
 mod snapshots;
+mod standing;
 mod steps;
 mod stored;
 mod swarm;
 mod system;
 mod task;
+mod triggers;
 mod usage;
+mod watching;
 mod workflow;
 
 #[cfg(test)]
@@ -44,7 +47,7 @@ use rmcp::ErrorData;
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 
 /// The tools by group, in the order of the list.
-const GROUPS: [&[ContractTool]; 17] = [
+const GROUPS: [&[ContractTool]; 18] = [
     swarm::TOOLS,
     orchestrate::TOOLS,
     memory::TOOLS,
@@ -54,6 +57,7 @@ const GROUPS: [&[ContractTool]; 17] = [
     workflow::TOOLS,
     batch::TOOLS,
     schedules::TOOLS,
+    triggers::TOOLS,
     analysis::TOOLS,
     usage::TOOLS,
     quality::TOOLS,

@@ -38,8 +38,6 @@ pub(super) const NOT_SERVED: &[(&str, &str)] = &[
     ("transfer_learn", LEARNING),
     ("neural_explain", LEARNING),
     ("sparc_mode", MODEL),
-    ("automation_setup", TRIGGERS),
-    ("trigger_setup", TRIGGERS),
     ("github_repo_analyze", GITHUB),
     ("github_pr_manage", GITHUB),
     ("github_issue_track", GITHUB),
@@ -70,7 +68,6 @@ const LEARNING: &str = "nothing is learned from recorded work yet";
 const GITHUB: &str = "nothing talks to GitHub yet";
 const SWARM: &str =
     "there is one swarm, the installation: it is neither made nor destroyed by a call";
-const TRIGGERS: &str = "nothing is done on events yet";
 
 /// Why a tool of the contract is not served; none for a name that is not in the contract.
 pub(super) fn reason(name: &str) -> Option<&'static str> {

@@ -5,6 +5,7 @@ use super::call::{Call, Failure, Outcome};
 use super::contract::{ContractTool, Effect, Group, list, map, text};
 use super::steps::{self, Order};
 use super::stored::Shelf;
+use super::triggers::watches;
 use serde_json::{Map, Value, json};
 use skep_operations::Timestamp;
 use std::collections::BTreeSet;
@@ -34,7 +35,10 @@ pub(super) static TOOLS: &[ContractTool] = &[
                 "Scripts for sh, or {id, run or argv, needs, env, ...}.",
             )
             .required(),
-            list("triggers", "Refused: nothing is started by events yet."),
+            list(
+                "triggers",
+                "Events that start it, as those of trigger_setup; it can have no parameters then.",
+            ),
         ],
         effect: Effect::Writes,
         handle: |call| Box::pin(create(call)),
@@ -89,17 +93,32 @@ pub(super) static TOOLS: &[ContractTool] = &[
 ];
 
 async fn create(call: Call) -> Outcome {
-    if call
-        .list("triggers")
-        .is_some_and(|triggers| !triggers.is_empty())
-    {
-        let detail =
-            "`triggers` would never fire: nothing is started by events yet; leave them out";
-        return Err(Failure::argument(detail));
-    }
+    let events = call.list("triggers").filter(|events| !events.is_empty());
+    let on = events.map(|_| watches("triggers", call.value("triggers")));
+    let on = on.transpose()?;
     let steps = call.list("steps").unwrap_or_default();
     let workflow = keep(&call, call.required_text("name")?, "steps", steps).await?;
-    Ok(json!({ "workflowId": workflow["id"], "workflow": workflow }))
+    let id = &workflow["id"];
+    let Some(on) = on else {
+        return Ok(json!({ "workflowId": id, "workflow": workflow }));
+    };
+    let body = json!({
+        "name": id, "on": on, "plan": workflow["plan"], "labels": { "workflow": id },
+    });
+    match call.operate("triggers.create", body).await {
+        Ok(trigger) => Ok(json!({
+            "workflowId": id, "workflow": workflow, "triggerId": trigger["id"], "trigger": trigger,
+        })),
+        Err(failure) => {
+            let kept = WORKFLOWS
+                .delete(&call, id.as_str().unwrap_or_default())
+                .await;
+            Err(match kept {
+                Ok(_) => failure,
+                Err(_) => failure.and(json!({ "workflowId": id })),
+            })
+        }
+    }
 }
 
 async fn pipeline(call: Call) -> Outcome {

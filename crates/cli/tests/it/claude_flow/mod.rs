@@ -5,6 +5,7 @@ mod figures;
 mod memory;
 mod system;
 mod tasks;
+mod triggers;
 mod usage;
 mod workflows;
 
@@ -142,6 +143,7 @@ fn every_served_tool_does_what_its_name_says() {
         figures::CHECKS,
         memory::CHECKS,
         workflows::CHECKS,
+        triggers::CHECKS,
         system::CHECKS,
         usage::CHECKS,
     ]

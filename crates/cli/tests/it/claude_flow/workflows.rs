@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[
             ),
             (
                 json!({ "name": "w", "steps": ["true"], "triggers": ["push"] }),
-                "mcp_params_invalid",
+                "watch_invalid",
             ),
             (
                 json!({ "name": "w", "steps": [{ "run": "true", "needs": "nothing" }] }),
