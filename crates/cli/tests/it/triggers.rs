@@ -41,8 +41,10 @@ fn an_event_before_a_crash_and_one_after_it_lead_to_one_run_each() {
         .expect(0);
     hive.crash_and_restart(1);
     assert_eq!(outputs(&hive, 1), ["memory|written|in/$(touch x)'"]);
-    hive.skep(&["memory", "set", "swarm", "in/two", "2"]).expect(0);
-    hive.skep(&["memory", "set", "swarm", "out/three", "3"]).expect(0);
+    hive.skep(&["memory", "set", "swarm", "in/two", "2"])
+        .expect(0);
+    hive.skep(&["memory", "set", "swarm", "out/three", "3"])
+        .expect(0);
     let mut said = outputs(&hive, 2);
     said.sort();
     assert_eq!(
@@ -55,7 +57,8 @@ fn an_event_before_a_crash_and_one_after_it_lead_to_one_run_each() {
         .json();
     assert_eq!((&shown["matched"], &shown["fired"]), (&2.into(), &2.into()));
     hive.skep(&["trigger", "delete", "echo"]).expect(0);
-    hive.skep(&["memory", "set", "swarm", "in/four", "4"]).expect(0);
+    hive.skep(&["memory", "set", "swarm", "in/four", "4"])
+        .expect(0);
     let shown = hive.skep(&["--json", "trigger", "ls"]).expect(0).json();
     assert_eq!(shown["items"], serde_json::json!([]));
 }

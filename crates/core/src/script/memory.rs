@@ -7,9 +7,9 @@ use crate::State;
 use skep_model::command::{Command, Idempotency};
 use skep_model::ids::{ReplicaId, RunId};
 use skep_model::memory::{
-    ConflictStrategy, Embedding, HybridTime, MemoryChange, MemoryCondition, MemoryKey, MemoryPut,
-    MemoryProvenance, MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite, MergeFunction, Namespace,
-    NamespaceSettings, StrategyRule, VectorClock,
+    ConflictStrategy, Embedding, HybridTime, MemoryChange, MemoryCondition, MemoryKey,
+    MemoryProvenance, MemoryPut, MemoryStamp, MemoryValue, MemoryVersion, MemoryWrite,
+    MergeFunction, Namespace, NamespaceSettings, StrategyRule, VectorClock,
 };
 use skep_model::time::UnixMillis;
 use std::fmt::Write;
@@ -87,9 +87,7 @@ fn write(verb: &str, key: &str, words: &Words<'_>) -> MemoryWrite {
         settles: words.options_named("settle").map(version).collect(),
         stamp: stamp(words),
         provenance: MemoryProvenance {
-            run: words
-                .number("for")
-                .map(|run| RunId::from_u128(run.into())),
+            run: words.number("for").map(|run| RunId::from_u128(run.into())),
             ..MemoryProvenance::default()
         },
         ..MemoryWrite::new(namespace(words), key, change)
