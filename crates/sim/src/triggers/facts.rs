@@ -211,7 +211,8 @@ impl TriggerFacts {
                 let waited = self.known(deleted.trigger)?.pending.len();
                 self.triggers.remove(&deleted.trigger);
                 // What it led to is forgotten with it.
-                self.runs.retain(|_, (trigger, _)| *trigger != deleted.trigger);
+                self.runs
+                    .retain(|_, (trigger, _)| *trigger != deleted.trigger);
                 if waited != deleted.unfired as usize {
                     return Err(format!(
                         "I35: {waited} events waited, not as {deleted:?} says"
