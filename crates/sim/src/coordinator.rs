@@ -125,7 +125,13 @@ impl World {
             return Ok(());
         };
         let applied = matches!(input, Input::Committed { .. });
+        let has_entries =
+            matches!(&input, Input::Committed { commit, .. } if !commit.entries.is_empty());
         let outputs = coordinator.engine.handle(now, input);
+        // What an entry leads to comes first, unless the next commit started before it was applied.
+        if has_entries && matches!(outputs.first(), Some(Output::Commit(_))) {
+            self.note("commits overlapped");
+        }
         for output in outputs {
             self.perform(output)?;
         }
