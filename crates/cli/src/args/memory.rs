@@ -189,6 +189,11 @@ pub(crate) enum MemoryCommand {
         #[arg(long, value_name = "WAY", value_parser = ["pull", "push", "both"])]
         direction: Option<String>,
     },
+    /// Make room on disk: remove what is no longer kept and give back its space
+    Compact {
+        /// Only old versions of this namespace; those of all unless given
+        namespace: Option<String>,
+    },
     /// List the installations with which entries can be exchanged
     Peers,
     /// Keep a namespace as it is now under a name

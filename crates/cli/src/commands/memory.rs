@@ -2,6 +2,7 @@
 
 mod change;
 mod claude_flow;
+mod compact;
 mod decide;
 mod look;
 mod namespaces;
@@ -64,6 +65,7 @@ pub(crate) async fn run(session: &Session, command: MemoryCommand) -> Outcome {
         | MemoryCommand::Snapshot { .. }
         | MemoryCommand::Snapshots
         | MemoryCommand::Restore { .. } => transfer::run(session, &api, command).await,
+        MemoryCommand::Compact { namespace } => compact::run(session, &api, namespace).await,
         MemoryCommand::Sync { .. } | MemoryCommand::Peers => {
             sync::run(session, &api, command).await
         }

@@ -236,3 +236,23 @@ fn a_namespace_is_listed_shown_and_set() {
     let short = hive.skep(&["memory", "namespaces"]).expect(0).text();
     assert_eq!(short, list);
 }
+
+#[test]
+fn room_on_disk_is_made_when_somebody_asks() {
+    let hive = TestHive::start(0);
+    memory(&hive, &["set", "swarm", "a", "1"]).expect(0);
+    let done = memory(&hive, &["compact", "swarm"]).expect(0).json();
+    assert_eq!(done["finished"], true, "{done}");
+    let total = |when: &str| done[when]["total"].as_u64().unwrap();
+    assert!(
+        total("after") > 0 && total("after") <= total("before"),
+        "{done}"
+    );
+    let text = hive.skep(&["memory", "compact"]).expect(0).text();
+    assert!(
+        text.contains("before, ") && text.contains(" given back"),
+        "{text}"
+    );
+    assert_eq!(value(&hive, "a"), 1);
+    memory(&hive, &["compact", "nowhere"]).expect(7);
+}
