@@ -9,7 +9,7 @@ use skep_client::Method;
 use std::time::Duration;
 
 /// Longer than the coordinator lets an answer wait; the work goes on behind it.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_mins(1);
 
 pub(super) async fn run(session: &Session, api: &Api, namespace: Option<String>) -> Outcome {
     let request = api.client().request(Method::POST, "/api/v2/memory-compact");
